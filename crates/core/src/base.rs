@@ -1,0 +1,36 @@
+//! What every entity has.
+
+use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait};
+use uuid::Uuid;
+
+/// An entity with the four common columns: `id` (UUIDv7, made by the service), `created_at`, `updated_at`, and
+/// `deleted_at`, which is null while the row is alive (the soft delete).
+///
+/// ```ignore
+/// impl CommonBase for Entity {
+///     const ID: Column = Column::Id;
+///     const CREATED_AT: Column = Column::CreatedAt;
+///     const UPDATED_AT: Column = Column::UpdatedAt;
+///     const DELETED_AT: Column = Column::DeletedAt;
+///     fn id_of(model: &Model) -> Uuid { model.id }
+/// }
+/// ```
+pub trait CommonBase:
+    EntityTrait<
+        Model: ModelTrait<Entity = Self> + IntoActiveModel<Self::ActiveModel> + Clone + Send + Sync,
+        ActiveModel: ActiveModelTrait<Entity = Self> + ActiveModelBehavior + Send + Sync,
+    > + Send
+    + Sync
+{
+    /// The primary key.
+    const ID: Self::Column;
+    /// When the row was made.
+    const CREATED_AT: Self::Column;
+    /// When it was last changed.
+    const UPDATED_AT: Self::Column;
+    /// When it was soft-deleted, or null.
+    const DELETED_AT: Self::Column;
+
+    /// The id of a row.
+    fn id_of(model: &Self::Model) -> Uuid;
+}

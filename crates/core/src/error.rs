@@ -1,0 +1,215 @@
+//! What can go wrong, in terms that a caller understands: a [`Code`] of the one table, a sentence, and the faults.
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
+
+use crate::{Fault, Faults};
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The kind of a refusal. `messenger-web` maps each to one HTTP status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Not in the language that was agreed on (no JSON, for instance).
+    Malformed,
+    /// It isn't known who calls.
+    Unauthenticated,
+    /// Known, but not allowed.
+    Forbidden,
+    /// Not there, or not the caller's to know of.
+    NotFound,
+    /// There, but not with this method.
+    MethodNotAllowed,
+    /// At odds with the present state.
+    Conflict,
+    /// Larger than is taken.
+    TooLarge,
+    /// In a format that isn't taken.
+    Unsupported,
+    /// Of the wrong shape or out of bounds.
+    Invalid,
+    /// The service's own fault.
+    Internal,
+    /// The service can't answer just now.
+    Unavailable,
+}
+
+/// An entry of the table of error codes: a stable word, its kind and its title.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Code {
+    /// The stable word, in `snake_case`.
+    pub name: &'static str,
+    /// What kind of refusal it is.
+    pub kind: Kind,
+    /// A short sentence, the same at each occurrence (RFC 9457, section 3.1.3).
+    pub title: &'static str,
+}
+
+impl Code {
+    /// An entry of the table.
+    pub const fn new(name: &'static str, kind: Kind, title: &'static str) -> Self {
+        Self { name, kind, title }
+    }
+
+    /// An occurrence of it, with what is particular to this one.
+    pub fn error(self, detail: impl Into<String>) -> Error {
+        Error::Refused(Box::new(Refusal {
+            code: self,
+            detail: detail.into(),
+            faults: Vec::new(),
+        }))
+    }
+}
+
+/// The codes of the library crates. A service adds its own.
+pub mod codes {
+    use super::{Code, Kind};
+
+    /// The body is no JSON.
+    pub const MALFORMED: Code = Code::new("malformed", Kind::Malformed, "The request can't be read");
+    /// No credentials, or bad, spent or expired ones.
+    pub const UNAUTHENTICATED: Code = Code::new("unauthenticated", Kind::Unauthenticated, "Sign in first");
+    /// Wrong name or password; the same for an unknown name, a wrong password and an inactive account.
+    pub const BAD_CREDENTIALS: Code = Code::new(
+        "bad_credentials",
+        Kind::Unauthenticated,
+        "Name or password is wrong",
+    );
+    /// The token lacks a scope.
+    pub const MISSING_SCOPE: Code = Code::new("missing_scope", Kind::Forbidden, "The token lacks a scope");
+    /// The caller may see it, but not do this to it.
+    pub const FORBIDDEN: Code = Code::new("forbidden", Kind::Forbidden, "Not allowed");
+    /// Not there, or not the caller's to know of.
+    pub const NOT_FOUND: Code = Code::new("not_found", Kind::NotFound, "Not found");
+    /// The path is there, the method isn't.
+    pub const METHOD_NOT_ALLOWED: Code = Code::new(
+        "method_not_allowed",
+        Kind::MethodNotAllowed,
+        "Method not allowed here",
+    );
+    /// A unique value is in use.
+    pub const CONFLICT: Code = Code::new("conflict", Kind::Conflict, "At odds with the present state");
+    /// The body is over the limit.
+    pub const TOO_LARGE: Code = Code::new("too_large", Kind::TooLarge, "The body is too large");
+    /// The body's media type isn't taken here.
+    pub const UNSUPPORTED_MEDIA_TYPE: Code = Code::new(
+        "unsupported_media_type",
+        Kind::Unsupported,
+        "Media type not supported",
+    );
+    /// Wrong shape or out of bounds; the faults are named.
+    pub const INVALID: Code = Code::new("invalid", Kind::Invalid, "The input is invalid");
+    /// An idempotency key that was used with another request.
+    pub const IDEMPOTENCY_KEY_REUSED: Code = Code::new(
+        "idempotency_key_reused",
+        Kind::Invalid,
+        "The idempotency key was used with another request",
+    );
+    /// The service's own fault.
+    pub const INTERNAL: Code = Code::new("internal", Kind::Internal, "Something went wrong here");
+    /// The database can't be reached or has no connection free.
+    pub const UNAVAILABLE: Code = Code::new("unavailable", Kind::Unavailable, "Not available just now");
+
+    /// All of them, for the table that a service shows.
+    pub const ALL: &[Code] = &[
+        MALFORMED,
+        UNAUTHENTICATED,
+        BAD_CREDENTIALS,
+        MISSING_SCOPE,
+        FORBIDDEN,
+        NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        CONFLICT,
+        TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        INVALID,
+        IDEMPOTENCY_KEY_REUSED,
+        INTERNAL,
+        UNAVAILABLE,
+    ];
+}
+
+/// The one error type of the libraries.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What the caller asked for can't be done, and here is why. Safe to show.
+    #[error("{}: {}", .0.code.name, .0.detail)]
+    Refused(Box<Refusal>),
+    /// The database failed. Never shown.
+    #[error("database: {0}")]
+    Database(#[from] DbErr),
+    /// Something else of ours failed. Never shown.
+    #[error("internal: {0}")]
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A refusal: what a caller is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which entry of the table.
+    pub code: Code,
+    /// What is particular to this occurrence, for a person.
+    pub detail: String,
+    /// The faulty fields, where the input is to blame.
+    pub faults: Vec<Fault>,
+}
+
+impl Error {
+    /// An [`Error::Internal`] from any error or text.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// The code `not_found` for a thing of that name.
+    pub fn not_found(thing: &str) -> Self {
+        codes::NOT_FOUND.error(format!("there is no such {thing}"))
+    }
+
+    /// The code `invalid` for one field.
+    pub fn invalid(field: &str, code: &str, message: impl Into<String>) -> Self {
+        codes::INVALID
+            .error("the input has faults")
+            .with_faults(Fault::new(field, code, message).into())
+    }
+
+    /// The code that a caller gets to see.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Refused(refusal) => refusal.code,
+            Self::Database(error) if is_unavailable(error) => codes::UNAVAILABLE,
+            Self::Database(_) | Self::Internal(_) => codes::INTERNAL,
+        }
+    }
+
+    /// Adds the faulty fields.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults) -> Self {
+        if let Self::Refused(refusal) = &mut self {
+            refusal.faults.extend(faults.into_vec());
+        }
+        self
+    }
+
+    /// Whether a unique constraint was hit.
+    pub fn is_unique_violation(&self) -> bool {
+        matches!(self, Self::Database(error)
+            if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))))
+    }
+}
+
+/// Whether the database can't be reached, or has no connection free within the time given.
+fn is_unavailable(error: &DbErr) -> bool {
+    use sea_orm::sqlx::Error as Sqlx;
+    match error {
+        DbErr::ConnectionAcquire(_) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
+            matches!(
+                **cause,
+                Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed
+            )
+        }
+        _ => false,
+    }
+}

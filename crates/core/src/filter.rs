@@ -1,0 +1,324 @@
+//! Typed filters, ordering and search over the fields that an entity opens, and no others.
+//!
+//! `field=v`, `field__neq`, `__gt`, `__gte`, `__lt`, `__lte`, `__in` (comma-separated), `__ilike` (contains, without
+//! case), `__isnull`; `order_by=-created_at,username`; `search=text`.
+
+use sea_orm::{
+    ColumnTrait, ColumnType, Condition, DbBackend, EntityTrait, IdenStatic, Order, QueryFilter, QueryOrder,
+    Select, Value,
+    prelude::Expr,
+    sea_query::{ExprTrait, LikeExpr, NullOrdering, extension::postgres::PgExpr},
+};
+use uuid::Uuid;
+
+use crate::{CommonBase, Faults, Timestamp};
+
+/// The most values of `__in`.
+pub const MAX_IN: usize = 100;
+/// The most characters of a filter's value or of `search`.
+pub const MAX_VALUE: usize = 255;
+
+/// An entity whose rows can be listed with filters.
+pub trait Listable: CommonBase {
+    /// The fields that callers may filter and order by. Text, boolean, integer, UUID and time columns are
+    /// understood.
+    const FIELDS: &'static [Self::Column];
+    /// The text columns that `search` looks into; none by default.
+    const SEARCH: &'static [Self::Column] = &[];
+}
+
+/// What a caller asked of a list.
+#[derive(Clone, Debug)]
+pub struct ListQuery<E: EntityTrait> {
+    filters: Vec<Filter<E::Column>>,
+    order: Vec<(E::Column, Order)>,
+    search: Option<(String, &'static [E::Column])>,
+}
+
+impl<E: EntityTrait> Default for ListQuery<E> {
+    fn default() -> Self {
+        Self {
+            filters: Vec::new(),
+            order: Vec::new(),
+            search: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Filter<C> {
+    column: C,
+    op: Op,
+    values: Vec<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    Eq,
+    Neq,
+    Gt,
+    Gte,
+    Lt,
+    Lte,
+    In,
+    Ilike,
+    IsNull,
+}
+
+impl Op {
+    const ALL: [(&'static str, Self); 8] = [
+        ("neq", Self::Neq),
+        ("gt", Self::Gt),
+        ("gte", Self::Gte),
+        ("lt", Self::Lt),
+        ("lte", Self::Lte),
+        ("in", Self::In),
+        ("ilike", Self::Ilike),
+        ("isnull", Self::IsNull),
+    ];
+
+    /// The operators that make sense for values of `kind`.
+    fn fits(self, kind: ValueKind) -> bool {
+        match self {
+            Self::Eq | Self::Neq | Self::IsNull => true,
+            Self::In => kind != ValueKind::Boolean,
+            Self::Gt | Self::Gte | Self::Lt | Self::Lte => {
+                !matches!(kind, ValueKind::Boolean | ValueKind::Uuid)
+            }
+            Self::Ilike => kind == ValueKind::Text,
+        }
+    }
+}
+
+/// What kind of value a filterable column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ValueKind {
+    Text,
+    Boolean,
+    Integer,
+    Uuid,
+    Time,
+}
+
+impl ValueKind {
+    fn of<C: ColumnTrait>(column: C) -> Self {
+        match column.def().get_column_type() {
+            ColumnType::Boolean => Self::Boolean,
+            ColumnType::SmallInteger | ColumnType::Integer | ColumnType::BigInteger => Self::Integer,
+            ColumnType::Uuid => Self::Uuid,
+            ColumnType::DateTime | ColumnType::Timestamp | ColumnType::TimestampWithTimeZone => Self::Time,
+            _ => Self::Text,
+        }
+    }
+
+    fn parse(self, text: &str) -> Result<Value, &'static str> {
+        match self {
+            Self::Text if text.chars().count() > MAX_VALUE => Err("must have at most 255 characters"),
+            Self::Text if text.contains('\0') => Err("must not contain NUL"),
+            Self::Text => Ok(text.into()),
+            Self::Boolean => text
+                .parse::<bool>()
+                .map(Value::from)
+                .map_err(|_| "must be true or false"),
+            Self::Integer => text
+                .parse::<i64>()
+                .map(Value::from)
+                .map_err(|_| "must be a whole number"),
+            Self::Uuid => text
+                .parse::<Uuid>()
+                .map(Value::from)
+                .map_err(|_| "must be a UUID"),
+            Self::Time => text
+                .parse::<Timestamp>()
+                .map(Value::from)
+                .map_err(|_| "must be a time as in RFC 3339"),
+        }
+    }
+}
+
+impl<E: Listable> ListQuery<E> {
+    /// Reads the pairs of a query string, or names every fault in them.
+    pub fn parse<K: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, Faults> {
+        let (mut query, mut faults) = (Self::default(), Faults::new());
+        for (key, value) in pairs {
+            match key.as_ref() {
+                "order_by" => query.parse_order(value.as_ref(), &mut faults),
+                "search" if !E::SEARCH.is_empty() => query.parse_search(value.as_ref(), &mut faults),
+                key => query.parse_filter(key, value.as_ref(), &mut faults),
+            }
+        }
+        if faults.is_empty() { Ok(query) } else { Err(faults) }
+    }
+
+    fn parse_order(&mut self, value: &str, faults: &mut Faults) {
+        for name in value.split(',') {
+            let (name, order) = match name.strip_prefix('-') {
+                Some(name) => (name, Order::Desc),
+                None => (name.strip_prefix('+').unwrap_or(name), Order::Asc),
+            };
+            match field::<E>(name) {
+                Some(column)
+                    if self
+                        .order
+                        .iter()
+                        .all(|(known, _)| known.as_str() != column.as_str()) =>
+                {
+                    self.order.push((column, order));
+                }
+                Some(_) => faults.add("order_by", "repeated", format!("names {name} twice")),
+                None => {
+                    let known = names::<E>();
+                    faults.add(
+                        "order_by",
+                        "unknown_field",
+                        format!("{name:?} is none of {known}"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn parse_search(&mut self, value: &str, faults: &mut Faults) {
+        let before = faults.clone();
+        faults.length("search", value, 1, MAX_VALUE);
+        faults.check(
+            !value.contains('\0'),
+            "search",
+            "bad_value",
+            "must not contain NUL",
+        );
+        if *faults == before {
+            self.search = Some((value.to_owned(), E::SEARCH));
+        }
+    }
+
+    fn parse_filter(&mut self, key: &str, value: &str, faults: &mut Faults) {
+        let (name, op) = key.rsplit_once("__").map_or((key, Some(Op::Eq)), |(name, op)| {
+            (
+                name,
+                Op::ALL.iter().find(|(word, _)| *word == op).map(|(_, op)| *op),
+            )
+        });
+        let Some(column) = field::<E>(name) else {
+            let known = names::<E>();
+            return faults.add(
+                key,
+                "unknown_field",
+                format!("is not known here; the fields are {known}"),
+            );
+        };
+        let kind = ValueKind::of(column);
+        let Some(op) = op.filter(|op| op.fits(kind)) else {
+            return faults.add(key, "unknown_operator", "has no such operator for this field");
+        };
+        let parsed: Result<Vec<Value>, &str> = match op {
+            Op::IsNull => ValueKind::Boolean.parse(value).map(|value| vec![value]),
+            Op::In if value.split(',').count() > MAX_IN => Err("must have at most 100 values"),
+            Op::In => value.split(',').map(|part| kind.parse(part)).collect(),
+            _ => kind.parse(value).map(|value| vec![value]),
+        };
+        match parsed {
+            Ok(values) => self.filters.push(Filter { column, op, values }),
+            Err(message) => faults.add(key, "bad_value", message),
+        }
+    }
+}
+
+fn field<E: Listable>(name: &str) -> Option<E::Column> {
+    E::FIELDS.iter().copied().find(|column| column.as_str() == name)
+}
+
+fn names<E: Listable>() -> String {
+    E::FIELDS
+        .iter()
+        .map(IdenStatic::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+impl<E: EntityTrait> ListQuery<E> {
+    /// What the filters and the search ask of a row.
+    pub fn condition(&self, backend: DbBackend) -> Condition {
+        let all = self
+            .filters
+            .iter()
+            .fold(Condition::all(), |all, filter| all.add(filter.expr(backend)));
+        let Some((text, columns)) = &self.search else {
+            return all;
+        };
+        let any = columns.iter().fold(Condition::any(), |any, column| {
+            any.add(contains(*column, text, backend))
+        });
+        all.add(any)
+    }
+
+    /// Whether the caller named an order.
+    pub fn is_ordered(&self) -> bool {
+        !self.order.is_empty()
+    }
+
+    /// The rows of `select` that match, in the order asked for, and within it by id, descending where nothing is
+    /// asked for (the newest first).
+    pub fn apply(&self, select: Select<E>, backend: DbBackend) -> Select<E>
+    where
+        E: CommonBase,
+    {
+        let mut select = select.filter(self.condition(backend));
+        for (column, order) in &self.order {
+            // The databases disagree on where nulls go. Only nullable columns are told, lest an index go unused.
+            select = if column.def().is_null() {
+                select.order_by_with_nulls(*column, order.clone(), NullOrdering::Last)
+            } else {
+                select.order_by(*column, order.clone())
+            };
+        }
+        let last = if self.is_ordered() {
+            Order::Asc
+        } else {
+            Order::Desc
+        };
+        select.order_by(E::ID, last)
+    }
+}
+
+impl<C: ColumnTrait> Filter<C> {
+    fn expr(&self, backend: DbBackend) -> Expr {
+        let column = self.column;
+        if self.op == Op::In {
+            return column.is_in(self.values.iter().cloned());
+        }
+        let value = self.values.first().cloned().unwrap_or(Value::Bool(None));
+        match (self.op, value) {
+            (Op::IsNull, Value::Bool(Some(false))) => column.is_not_null(),
+            (Op::IsNull, _) => column.is_null(),
+            (Op::Ilike, Value::String(Some(text))) => contains(column, &text, backend),
+            (Op::Neq, value) => column.ne(value),
+            (Op::Gt, value) => column.gt(value),
+            (Op::Gte, value) => column.gte(value),
+            (Op::Lt, value) => column.lt(value),
+            (Op::Lte, value) => column.lte(value),
+            (Op::Eq | Op::In | Op::Ilike, value) => column.eq(value),
+        }
+    }
+}
+
+/// Whether a text column contains `text`, without regard to case. SQLite's `LIKE` folds ASCII letters only.
+pub fn contains<C: ColumnTrait>(column: C, text: &str, backend: DbBackend) -> Expr {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    let like = LikeExpr::new(pattern).escape('\\');
+    let column = Expr::col(column.as_column_ref());
+    match backend {
+        DbBackend::Postgres => column.ilike(like),
+        _ => column.like(like),
+    }
+}

@@ -1,0 +1,113 @@
+//! Lists by page number: `{items, total, page, size, pages}`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Faults;
+
+/// Which page, and how large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+pub struct PageRequest {
+    /// The page, from 1 to 1000000.
+    #[serde(default = "first_page")]
+    #[schema(default = 1, minimum = 1, maximum = 1_000_000)]
+    pub page: u64,
+    /// Items per page, from 1 to 100.
+    #[serde(default = "default_size")]
+    #[schema(default = 20, minimum = 1, maximum = 100)]
+    pub size: u64,
+}
+
+impl PageRequest {
+    /// The last page that can be asked for.
+    pub const MAX_PAGE: u64 = 1_000_000;
+    /// The most items of a page.
+    pub const MAX_SIZE: u64 = 100;
+
+    /// A page within the bounds, or the faults by name.
+    pub fn new(page: u64, size: u64) -> Result<Self, Faults> {
+        let mut faults = Faults::new();
+        faults.check(
+            (1..=Self::MAX_PAGE).contains(&page),
+            "page",
+            "out_of_range",
+            "must be from 1 to 1000000",
+        );
+        faults.check(
+            (1..=Self::MAX_SIZE).contains(&size),
+            "size",
+            "out_of_range",
+            "must be from 1 to 100",
+        );
+        if faults.is_empty() {
+            Ok(Self { page, size })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// How many rows come before the page.
+    pub fn offset(self) -> u64 {
+        self.page.saturating_sub(1).saturating_mul(self.size)
+    }
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self {
+            page: first_page(),
+            size: default_size(),
+        }
+    }
+}
+
+fn first_page() -> u64 {
+    1
+}
+
+fn default_size() -> u64 {
+    20
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// The items of this page.
+    pub items: Vec<T>,
+    /// How many items there are in all.
+    #[schema(example = 1)]
+    pub total: u64,
+    /// Which page this is, from 1.
+    #[schema(example = 1)]
+    pub page: u64,
+    /// How many items a page holds.
+    #[schema(example = 20)]
+    pub size: u64,
+    /// How many pages there are.
+    #[schema(example = 1)]
+    pub pages: u64,
+}
+
+impl<T> Page<T> {
+    /// The page that `request` asked for.
+    pub fn new(items: Vec<T>, total: u64, request: PageRequest) -> Self {
+        Self {
+            items,
+            total,
+            page: request.page,
+            size: request.size,
+            pages: total.div_ceil(request.size.max(1)),
+        }
+    }
+
+    /// The same page with each item turned into something else.
+    pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(turn).collect(),
+            total: self.total,
+            page: self.page,
+            size: self.size,
+            pages: self.pages,
+        }
+    }
+}

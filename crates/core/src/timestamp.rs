@@ -1,0 +1,129 @@
+//! A moment in UTC, to the microsecond, the same on both databases.
+
+use std::{fmt, ops, str::FromStr, time::Duration};
+
+use sea_orm::DeriveValueType;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use time::{
+    OffsetDateTime, PrimitiveDateTime, UtcOffset, format_description::well_known::Rfc3339,
+    macros::format_description,
+};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, schema::Type},
+};
+
+/// A moment in UTC with microseconds: what PostgreSQL can hold, so that a value read back equals the one written.
+///
+/// In the database it is a `timestamp` without zone, always UTC. SQLite stores that as text whose order is the
+/// order in time; it does not do so for a time with a zone, whose fraction has no fixed place. On the wire it is
+/// RFC 3339 with six digits, `2026-01-31T09:30:00.000000Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
+pub struct Timestamp(PrimitiveDateTime);
+
+impl Timestamp {
+    /// The moment of `time`, cut to whole microseconds.
+    pub fn new(time: OffsetDateTime) -> Self {
+        let utc = time.to_offset(UtcOffset::UTC);
+        let whole = utc.replace_microsecond(utc.microsecond()).unwrap_or(utc);
+        Self(PrimitiveDateTime::new(whole.date(), whole.time()))
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, as in a JWT's `NumericDate` (RFC 7519, section 2).
+    pub fn unix_seconds(self) -> i64 {
+        self.0.assume_utc().unix_timestamp()
+    }
+
+    /// Seconds and nanoseconds since 1970, as a UUIDv7 takes them; a moment before 1970 counts as 1970.
+    pub(crate) fn unix_parts(self) -> (u64, u32) {
+        let utc = self.0.assume_utc();
+        (u64::try_from(utc.unix_timestamp()).unwrap_or(0), utc.nanosecond())
+    }
+}
+
+impl ops::Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)),
+        )
+    }
+}
+
+impl ops::Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)),
+        )
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format =
+            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+        f.write_str(&self.0.format(format).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = time::error::Parse;
+
+    /// Reads RFC 3339 with any offset.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        OffsetDateTime::parse(text, &Rfc3339).map(Self::new)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("RFC 3339, UTC, microseconds"))
+            .examples([serde_json::json!("2026-01-31T09:30:00.000000Z")])
+            .into()
+    }
+}
+
+impl ToSchema for Timestamp {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_with_six_digits_and_read_with_any_offset() {
+        let moment: Timestamp = "2026-01-31T11:30:00.1+02:00".parse().unwrap();
+        assert_eq!(moment.to_string(), "2026-01-31T09:30:00.100000Z");
+        assert_eq!(
+            serde_json::to_string(&moment).unwrap(),
+            "\"2026-01-31T09:30:00.100000Z\""
+        );
+    }
+
+    #[test]
+    fn drops_what_a_database_would_not_keep() {
+        let nanos = OffsetDateTime::from_unix_timestamp_nanos(1_234_567_891).unwrap();
+        assert_eq!(Timestamp::new(nanos).to_string(), "1970-01-01T00:00:01.234567Z");
+    }
+}
