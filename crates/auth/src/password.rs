@@ -1,0 +1,162 @@
+//! Hashing and checking passwords with bcrypt, off the async threads.
+
+use std::{sync::Arc, time::Duration};
+
+use messenger_core::{Code, Error, Faults, Kind, Result, error::codes};
+use tokio::{sync::Semaphore, task, time};
+
+/// The most bytes of a password: what bcrypt reads. Longer ones are refused and never cut.
+pub const MAX_BYTES: usize = 72;
+/// The fewest characters of a password.
+pub const MIN_CHARS: usize = 8;
+
+/// How long a sign-in waits for its turn to hash.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Too many passwords are being checked at once.
+pub const BUSY: Code = Code::new("busy", Kind::Unavailable, "Too busy just now");
+
+/// Notes what is wrong with a new password: 8 characters or more with a digit and an upper-case letter, at most 72
+/// bytes.
+pub fn check_new(field: &str, password: &str, faults: &mut Faults) {
+    let has = |test: fn(char) -> bool| password.chars().any(test);
+    faults.check(
+        password.chars().count() >= MIN_CHARS,
+        field,
+        "too_short",
+        "must have at least 8 characters",
+    );
+    faults.check(
+        password.len() <= MAX_BYTES,
+        field,
+        "too_long",
+        "must have at most 72 bytes in UTF-8",
+    );
+    faults.check(
+        has(|c| c.is_ascii_digit()),
+        field,
+        "no_digit",
+        "must contain a digit",
+    );
+    faults.check(
+        has(char::is_uppercase),
+        field,
+        "no_upper_case",
+        "must contain an upper-case letter",
+    );
+    faults.check(!has(|c| c == '\0'), field, "bad_value", "must not contain NUL");
+}
+
+/// Hashes and checks passwords. At most as many at once as the machine has cores, on threads that may block.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    cost: u32,
+    turns: Arc<Semaphore>,
+    /// What a sign-in with an unknown name is checked against, so that it takes as long as any other.
+    decoy: Arc<str>,
+}
+
+impl Passwords {
+    /// Hashing with that cost: 2 to the power of it rounds, from 4 to 31. Errors: `internal` for any other.
+    pub fn new(cost: u32) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let decoy = bcrypt::hash("nobody's password", cost).map_err(Error::internal)?;
+        Ok(Self {
+            cost,
+            turns: Arc::new(Semaphore::new(cores)),
+            decoy: decoy.into(),
+        })
+    }
+
+    /// The hash of `password`, with a new salt. Errors: `invalid` over 72 bytes, `busy`.
+    pub async fn hash(&self, password: &str) -> Result<String> {
+        if password.len() > MAX_BYTES {
+            return Err(Error::invalid(
+                "password",
+                "too_long",
+                "must have at most 72 bytes in UTF-8",
+            ));
+        }
+        let (password, cost) = (password.to_owned(), self.cost);
+        self.run(move || bcrypt::hash(password, cost)).await
+    }
+
+    /// Whether `password` is the one that `hash` was made of. With no hash it takes as long and is `false`, and so is
+    /// a password over 72 bytes. Errors: `busy`.
+    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool> {
+        let possible = hash.is_some() && password.len() <= MAX_BYTES;
+        let password = if password.len() <= MAX_BYTES {
+            password.to_owned()
+        } else {
+            String::new()
+        };
+        let hash = hash.unwrap_or(&self.decoy).to_owned();
+        Ok(self.run(move || bcrypt::verify(password, &hash)).await? && possible)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .map_err(|_| BUSY.error("too many sign-ins at once; try again in a moment"))?
+            .map_err(Error::internal)?;
+        let work = move || {
+            // Held by the work itself: a caller who went away must not let another one in.
+            let _turn = turn;
+            work()
+        };
+        task::spawn_blocking(work)
+            .await
+            .map_err(Error::internal)?
+            .map_err(Error::internal)
+    }
+}
+
+/// The refusal for a wrong name or password: one answer for every cause.
+pub fn bad_credentials() -> Error {
+    codes::BAD_CREDENTIALS.error("the name or the password is wrong, or the account is not active")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn knows_its_own_hash_and_no_other() {
+        let passwords = Passwords::new(4).unwrap();
+        let hash = passwords.hash("Correct1").await.unwrap();
+        assert!(passwords.verify("Correct1", Some(&hash)).await.unwrap());
+        assert!(!passwords.verify("Correct2", Some(&hash)).await.unwrap());
+        assert!(!passwords.verify("Correct1", None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn reads_72_bytes_to_the_last_and_refuses_73() {
+        let passwords = Passwords::new(4).unwrap();
+        let (longest, other) = (format!("{}a", "x".repeat(71)), format!("{}b", "x".repeat(71)));
+        let hash = passwords.hash(&longest).await.unwrap();
+        assert!(passwords.verify(&longest, Some(&hash)).await.unwrap());
+        assert!(!passwords.verify(&other, Some(&hash)).await.unwrap());
+        let over = format!("{longest}c");
+        assert_eq!(passwords.hash(&over).await.unwrap_err().code().name, "invalid");
+        assert!(!passwords.verify(&over, Some(&hash)).await.unwrap());
+    }
+
+    #[test]
+    fn a_new_password_has_every_fault_named() {
+        let codes = |password: &str| {
+            let mut faults = Faults::new();
+            check_new("password", password, &mut faults);
+            faults
+                .into_vec()
+                .into_iter()
+                .map(|fault| fault.code)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(codes("short"), ["too_short", "no_digit", "no_upper_case"]);
+        assert_eq!(codes(&"Ä1".repeat(25)), ["too_long"]);
+        assert!(codes("Passw0rd").is_empty());
+    }
+}

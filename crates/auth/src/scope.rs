@@ -1,0 +1,98 @@
+//! Scopes, what a token may be used for (RFC 6749, section 3.3), and the permission groups that grant them.
+
+use std::{collections::BTreeSet, fmt};
+
+/// A scope as a type, so that a handler can ask for it in its signature.
+pub trait Scope: 'static {
+    /// Its name in tokens: `users:read`.
+    const NAME: &'static str;
+    /// What it allows, for the people who read the documentation.
+    const DESCRIPTION: &'static str;
+}
+
+/// A set of scopes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(BTreeSet<String>);
+
+impl Scopes {
+    /// Reads names with spaces between them.
+    pub fn parse(text: &str) -> Self {
+        text.split_whitespace().collect()
+    }
+
+    /// Whether the scope is in the set.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// The scopes that are in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).cloned().collect())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names in order.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Scopes {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        Self(names.into_iter().map(str::to_owned).collect())
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, name) in self.0.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            write!(f, "{space}{name}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A permission group: a named set of scopes.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// Its name, as the account holds it.
+    pub name: &'static str,
+    /// What its members may do.
+    pub scopes: &'static [&'static str],
+}
+
+/// The permission groups of a service.
+#[derive(Clone, Copy, Debug)]
+pub struct Groups(pub &'static [Group]);
+
+impl Groups {
+    /// The group with that name.
+    pub fn get(&self, name: &str) -> Option<&'static Group> {
+        self.0.iter().find(|group| group.name == name)
+    }
+
+    /// The scopes of that group; none for a group that isn't there.
+    pub fn scopes(&self, name: &str) -> Scopes {
+        self.get(name)
+            .map(|group| group.scopes.iter().copied().collect())
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_written_as_they_are_read() {
+        let scopes = Scopes::parse("  users:read  a users:read ");
+        assert_eq!(scopes.to_string(), "a users:read");
+        assert_eq!(scopes.intersection(&Scopes::parse("a b")).to_string(), "a");
+    }
+}

@@ -1,0 +1,189 @@
+//! Access tokens: JWTs (RFC 7519) signed with HS256, and who calls with one.
+
+use std::{fmt, time::Duration};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use messenger_core::{Error, Result, Timestamp, Uuid, error::codes};
+use serde::{Deserialize, Serialize};
+
+use crate::{Scope, Scopes};
+
+/// The fewest bytes of the signing secret: as many as HS256 gives out (RFC 7518, section 3.2).
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// Who calls: proof that a valid access token of a live session was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub user_id: Uuid,
+    /// The session that the token belongs to.
+    pub session_id: Uuid,
+    /// What the token may be used for.
+    pub scopes: Scopes,
+}
+
+impl Caller {
+    /// Whether the token carries the scope.
+    pub fn has<S: Scope>(&self) -> bool {
+        self.scopes.contains(S::NAME)
+    }
+
+    /// Errors: `missing_scope` where the token doesn't carry it.
+    pub fn require<S: Scope>(&self) -> Result<()> {
+        if self.has::<S>() {
+            return Ok(());
+        }
+        Err(codes::MISSING_SCOPE.error(format!("this needs the scope {}", S::NAME)))
+    }
+}
+
+/// Makes and reads access tokens.
+#[derive(Clone)]
+pub struct AccessTokens {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+    issuer: String,
+    audience: String,
+    lifetime: Duration,
+}
+
+impl fmt::Debug for AccessTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessTokens")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: Uuid,
+    sid: Uuid,
+    scope: String,
+    iat: i64,
+    exp: i64,
+}
+
+impl AccessTokens {
+    /// Tokens of `issuer` for `audience`, good for `lifetime`. Errors: `internal` for a secret under 32 bytes.
+    pub fn new(secret: &[u8], issuer: &str, audience: &str, lifetime: Duration) -> Result<Self> {
+        if secret.len() < MIN_SECRET_BYTES {
+            return Err(Error::internal("the signing secret has fewer than 32 bytes"));
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // The time is checked below, against the injected clock.
+        validation.validate_exp = false;
+        Ok(Self {
+            encoding: EncodingKey::from_secret(secret),
+            decoding: DecodingKey::from_secret(secret),
+            validation,
+            issuer: issuer.to_owned(),
+            audience: audience.to_owned(),
+            lifetime,
+        })
+    }
+
+    /// How long a token is good for.
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// A token for `caller`.
+    pub fn issue(&self, caller: &Caller, now: Timestamp) -> Result<String> {
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            sub: caller.user_id,
+            sid: caller.session_id,
+            scope: caller.scopes.to_string(),
+            iat: now.unix_seconds(),
+            exp: (now + self.lifetime).unix_seconds(),
+        };
+        encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(Error::internal)
+    }
+
+    /// Whom the token names. Errors: `unauthenticated` where it is no token of ours, or expired. Whether its session
+    /// is still alive is for [`Auth::authenticate`](crate::Auth::authenticate) to say.
+    pub fn read(&self, token: &str, now: Timestamp) -> Result<Caller> {
+        let claims = decode::<Claims>(token, &self.decoding, &self.validation)
+            .map_err(|_| codes::UNAUTHENTICATED.error("the access token is not valid"))?
+            .claims;
+        if claims.exp <= now.unix_seconds() {
+            return Err(codes::UNAUTHENTICATED.error("the access token has expired"));
+        }
+        Ok(Caller {
+            user_id: claims.sub,
+            session_id: claims.sid,
+            scopes: Scopes::parse(&claims.scope),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn tokens(secret: &[u8], issuer: &str, audience: &str) -> AccessTokens {
+        AccessTokens::new(secret, issuer, audience, Duration::from_mins(1)).unwrap()
+    }
+
+    fn caller() -> Caller {
+        Caller {
+            user_id: Uuid::from_u128(1),
+            session_id: Uuid::from_u128(2),
+            scopes: Scopes::parse("a b"),
+        }
+    }
+
+    #[test]
+    fn name_the_caller_until_they_expire() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let ours = tokens(SECRET, "us", "api");
+        let token = ours.issue(&caller(), now).unwrap();
+        assert_eq!(
+            ours.read(&token, now + Duration::from_secs(59)).unwrap(),
+            caller()
+        );
+        let late = ours.read(&token, now + Duration::from_mins(1)).unwrap_err();
+        assert_eq!(late.code().name, "unauthenticated");
+    }
+
+    #[test]
+    fn of_others_are_refused() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let ours = tokens(SECRET, "us", "api");
+        let signed_by = |issuer: &AccessTokens| issuer.issue(&caller(), now).unwrap();
+        let token = signed_by(&ours);
+        let body = token.split('.').nth(1).unwrap();
+        // {"alg":"none","typ":"JWT"}
+        let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}.");
+        for foreign in [
+            signed_by(&tokens(b"another secret that is long enough", "us", "api")),
+            signed_by(&tokens(SECRET, "them", "api")),
+            signed_by(&tokens(SECRET, "us", "other")),
+            unsigned,
+            format!("{token}x"),
+            String::new(),
+            "a.b.c".to_owned(),
+        ] {
+            assert_eq!(
+                ours.read(&foreign, now).unwrap_err().code().name,
+                "unauthenticated",
+                "{foreign}"
+            );
+        }
+    }
+
+    #[test]
+    fn need_a_long_secret() {
+        assert!(AccessTokens::new(&SECRET[1..], "us", "api", Duration::from_mins(1)).is_err());
+    }
+}
