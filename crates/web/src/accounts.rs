@@ -1,0 +1,224 @@
+//! The routes for signing up, in and out, over whatever users a service has.
+
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use messenger_auth::{Accounts, Auth, Grant, Tokens};
+use messenger_core::{Code, Db, Error, Faults, Validate, error::codes};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
+
+use crate::{
+    Body, Created, Json, NoContent, Problem, Routes, Scoped,
+    bearer::{Authenticator, SignedIn},
+    extract::Form,
+};
+
+/// What every handler of a service with accounts can use. Kept as app data.
+#[derive(Clone, Debug)]
+pub struct Service<A> {
+    /// The database.
+    pub db: Db,
+    /// Signing up, in and out.
+    pub auth: Auth<A>,
+}
+
+impl<A: Accounts> Service<A> {
+    /// What [`crate::bearer::protect`] asks who calls.
+    pub fn authenticator(self: &Arc<Self>) -> Authenticator {
+        let service = Arc::clone(self);
+        Authenticator::new(move |token| {
+            let service = Arc::clone(&service);
+            async move { service.auth.authenticate(&service.db, &token).await }
+        })
+    }
+}
+
+/// Accounts over HTTP: signing up takes JSON, and a user is shown to themselves as a [`Profile`](Self::Profile).
+pub trait HttpAccounts: Accounts<SignUp: DeserializeOwned + ToSchema> {
+    /// The own profile.
+    type Profile: Serialize + ToSchema + 'static;
+
+    /// What signing up can be refused for, beyond faults in the input.
+    const SIGN_UP_ERRORS: &'static [Code];
+
+    /// What a user sees of themselves.
+    fn profile(auth: &Auth<Self>, account: &Self::Account) -> Self::Profile;
+}
+
+/// A name and a password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The username or the e-mail address, without regard to case.
+    #[schema(example = "ada", max_length = 320)]
+    pub username: String,
+    /// The password.
+    #[schema(example = "Correct-Horse-1", format = "password")]
+    pub password: String,
+}
+
+/// A token request (RFC 6749, sections 4.3 and 6).
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct TokenRequest {
+    /// `password` or `refresh_token`.
+    #[schema(example = "password")]
+    pub grant_type: String,
+    /// For `password`: the username or the e-mail address.
+    #[serde(default)]
+    #[schema(example = "ada")]
+    pub username: Option<String>,
+    /// For `password`.
+    #[serde(default)]
+    #[schema(example = "Correct-Horse-1", format = "password")]
+    pub password: Option<String>,
+    /// For `refresh_token`.
+    #[serde(default)]
+    pub refresh_token: Option<String>,
+    /// For `password`: fewer scopes than the group has, with spaces between.
+    #[serde(default)]
+    #[schema(example = "")]
+    pub scope: Option<String>,
+}
+
+/// A refresh token.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Refresh {
+    /// The refresh token, which is spent by this.
+    #[schema(example = "Zm9ydHktdGhyZWUgY2hhcmFjdGVycyBvZiBiYXNlNjR1cmw", max_length = 128)]
+    pub refresh_token: String,
+}
+
+/// Tokens, and the user who got them.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SignedInAs<P> {
+    /// The tokens.
+    #[serde(flatten)]
+    pub tokens: Tokens,
+    /// The own profile.
+    pub user: P,
+}
+
+impl Validate for Login {
+    fn validate(&self, _: &mut Faults) {}
+}
+
+impl Validate for Refresh {
+    fn validate(&self, _: &mut Faults) {}
+}
+
+impl Validate for TokenRequest {
+    fn validate(&self, faults: &mut Faults) {
+        let need = |faults: &mut Faults, value: &Option<String>, field| {
+            faults.check(
+                value.is_some(),
+                field,
+                "missing",
+                "is required for this grant_type",
+            );
+        };
+        match self.grant_type.as_str() {
+            "password" => {
+                need(faults, &self.username, "username");
+                need(faults, &self.password, "password");
+            }
+            "refresh_token" => need(faults, &self.refresh_token, "refresh_token"),
+            _ => faults.add("grant_type", "unknown_value", "must be password or refresh_token"),
+        }
+    }
+}
+
+/// Adds `/auth/register`, `/auth/login`, `/auth/token`, `/auth/refresh` and `/auth/logout`.
+///
+/// None of them takes an `Idempotency-Key`: their answers hold tokens, and those are never stored.
+pub fn routes<A: HttpAccounts>(routes: &mut Routes) {
+    routes.tag("auth", "Signing up, in and out");
+    routes
+        .post("/auth/register", "auth_register", "Sign up", register::<A>)
+        .describe("Makes an account and signs it in.")
+        .errors(A::SIGN_UP_ERRORS);
+    routes
+        .post("/auth/login", "auth_login", "Sign in", login::<A>)
+        .describe("The answer is the same, and takes as long, for an unknown name and for a wrong password.")
+        .errors(&[codes::BAD_CREDENTIALS]);
+    routes
+        .post("/auth/token", "auth_token", "Get tokens as OAuth 2.0 has it", token::<A>)
+        .describe("The `password` and `refresh_token` grants of RFC 6749. The Authorize button of this page uses it.")
+        .errors(&[codes::BAD_CREDENTIALS, codes::UNAUTHENTICATED]);
+    routes
+        .post("/auth/refresh", "auth_refresh", "Get a new pair of tokens", refresh::<A>)
+        .describe(
+            "The refresh token is spent by it. Showing a spent one ends the whole session: somebody has a copy.",
+        )
+        .errors(&[codes::UNAUTHENTICATED]);
+    routes
+        .post("/auth/logout", "auth_logout", "End this session", logout::<A>)
+        .describe("Its access token and its refresh token stop working at once.");
+}
+
+async fn register<A: HttpAccounts>(
+    service: Data<Service<A>>,
+    body: Body<A::SignUp>,
+) -> Result<Created<SignedInAs<A::Profile>>, Problem> {
+    let grant = service.auth.sign_up(&service.db, body.0).await?;
+    Ok(Created(signed_in(&service.auth, grant)))
+}
+
+async fn login<A: HttpAccounts>(
+    service: Data<Service<A>>,
+    body: Body<Login>,
+) -> Result<Json<SignedInAs<A::Profile>>, Problem> {
+    let Login { username, password } = body.0;
+    let grant = service
+        .auth
+        .sign_in(&service.db, &username, &password, None)
+        .await?;
+    Ok(Json(signed_in(&service.auth, grant)))
+}
+
+async fn token<A: HttpAccounts>(
+    service: Data<Service<A>>,
+    form: Form<TokenRequest>,
+) -> Result<Json<Tokens>, Problem> {
+    let request = form.0;
+    let tokens = match (request.username, request.password, request.refresh_token) {
+        (_, _, Some(refresh_token)) if request.grant_type == "refresh_token" => {
+            service.auth.refresh(&service.db, &refresh_token).await?
+        }
+        (Some(username), Some(password), _) => {
+            let scope = request.scope.as_deref();
+            service
+                .auth
+                .sign_in(&service.db, &username, &password, scope)
+                .await?
+                .tokens
+        }
+        _ => return Err(Error::invalid("grant_type", "unknown_value", "lacks what it needs").into()),
+    };
+    Ok(Json(tokens))
+}
+
+async fn refresh<A: HttpAccounts>(
+    service: Data<Service<A>>,
+    body: Body<Refresh>,
+) -> Result<Json<Tokens>, Problem> {
+    Ok(Json(
+        service.auth.refresh(&service.db, &body.0.refresh_token).await?,
+    ))
+}
+
+async fn logout<A: HttpAccounts>(
+    caller: Scoped<SignedIn>,
+    service: Data<Service<A>>,
+) -> Result<NoContent, Problem> {
+    service.auth.sign_out(&service.db, &caller).await?;
+    Ok(NoContent)
+}
+
+fn signed_in<A: HttpAccounts>(auth: &Auth<A>, grant: Grant<A::Account>) -> SignedInAs<A::Profile> {
+    SignedInAs {
+        user: A::profile(auth, &grant.account),
+        tokens: grant.tokens,
+    }
+}

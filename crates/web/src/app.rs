@@ -1,0 +1,166 @@
+//! Putting a service together: its routes, its documents, and the middleware around them.
+
+use std::sync::Arc;
+
+use actix_cors::Cors;
+use actix_web::{
+    App, Error,
+    body::BoxBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    middleware::{NormalizePath, TrailingSlash, from_fn},
+    web,
+};
+use messenger_core::Result;
+use tracing_actix_web::TracingLogger;
+
+use crate::{
+    Problem, Routes,
+    bearer::Authenticator,
+    extract::{BodyLimit, Path},
+    health::Probe,
+    openapi::{self, About, Document},
+    problem::{self, ProblemType},
+    request_id,
+    respond::Json,
+};
+
+/// What a service decides about its shell.
+#[derive(Clone, Debug)]
+pub struct ShellOptions {
+    /// What the OpenAPI document says of the service.
+    pub about: About,
+    /// The most bytes of a request's body.
+    pub body_limit: BodyLimit,
+    /// The web pages, by origin, that may call the service; `*` for any. None by default.
+    pub cors_origins: Vec<String>,
+}
+
+/// Everything of a service that isn't its own: made once, and shared by all workers.
+#[derive(Clone, Debug)]
+pub struct Shell {
+    routes: Arc<Routes>,
+    document: Document,
+    problems: web::Data<Vec<ProblemType>>,
+    authenticator: Authenticator,
+    probe: Probe,
+    options: ShellOptions,
+}
+
+impl Shell {
+    /// A shell around `routes`, to which the table of problems and the health checks are added.
+    pub fn new(
+        options: ShellOptions,
+        mut routes: Routes,
+        authenticator: Authenticator,
+        probe: Probe,
+    ) -> Result<Self> {
+        routes.prefix("");
+        crate::health::routes(&mut routes);
+        routes.get("/problems", "problems_list", "Every kind of problem", problems);
+        routes
+            .get("/problems/{code}", "problems_get", "One kind of problem", problem)
+            .errors(&[messenger_core::error::codes::NOT_FOUND]);
+        let document = Document::new(&openapi::document(&options.about, &routes))?;
+        let problems = routes.codes().into_iter().map(ProblemType::from).collect();
+        Ok(Self {
+            routes: Arc::new(routes),
+            document,
+            problems: web::Data::new(problems),
+            authenticator,
+            probe,
+            options,
+        })
+    }
+
+    /// The OpenAPI document.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// What health is judged by.
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// An actix app with all of it. The caller adds the state of its handlers with `app_data`.
+    pub fn app(
+        &self,
+    ) -> App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = Error,
+            InitError = (),
+        > + use<>,
+    > {
+        let (routes, document) = (Arc::clone(&self.routes), self.document.clone());
+        App::new()
+            .app_data(self.options.body_limit)
+            .app_data(self.authenticator.clone())
+            .app_data(web::Data::new(self.probe.clone()))
+            .app_data(self.problems.clone())
+            .configure(move |config| {
+                routes.mount(config);
+                openapi::mount(&document, config);
+                config.route("/", web::get().to(|| async { openapi::to("/docs/index.html") }));
+            })
+            .default_service(web::to(problem::unknown_route))
+            .wrap(NormalizePath::new(TrailingSlash::Trim))
+            .wrap(self.cors())
+            .wrap(from_fn(problem::render))
+            .wrap(TracingLogger::<request_id::RequestSpan>::new())
+            .wrap(from_fn(request_id::assign))
+    }
+
+    fn cors(&self) -> Cors {
+        let origins = &self.options.cors_origins;
+        if origins.iter().any(|origin| origin == "*") {
+            // No credentials: a token goes into a header that the page itself sets.
+            return Cors::default()
+                .allow_any_origin()
+                .allow_any_method()
+                .allow_any_header()
+                .expose_any_header()
+                .max_age(3600);
+        }
+        let cors = Cors::default()
+            .allow_any_method()
+            .allow_any_header()
+            .expose_any_header()
+            .max_age(3600);
+        origins
+            .iter()
+            .fold(cors, |cors, origin| cors.allowed_origin(origin))
+    }
+}
+
+/// The code in the path of a problem's description.
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+struct CodePath {
+    /// The code.
+    #[schema(example = "not_found")]
+    code: String,
+}
+
+async fn problems(all: web::Data<Vec<ProblemType>>) -> Json<Problems> {
+    Json(Problems { items: all.to_vec() })
+}
+
+async fn problem(
+    path: Path<CodePath>,
+    all: web::Data<Vec<ProblemType>>,
+) -> std::result::Result<Json<ProblemType>, Problem> {
+    let found = all.iter().find(|problem| problem.code == path.0.code);
+    found
+        .copied()
+        .map(Json)
+        .ok_or_else(|| messenger_core::Error::not_found("kind of problem").into())
+}
+
+/// The table of problems.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct Problems {
+    /// All of them, by code.
+    pub items: Vec<ProblemType>,
+}

@@ -1,0 +1,163 @@
+//! The bearer token (RFC 6750), read before anything else of a request is looked at.
+
+use std::{
+    fmt,
+    future::{Future, Ready, ready},
+    marker::PhantomData,
+    ops::Deref,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+};
+
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest,
+    body::{BoxBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::header,
+    middleware::Next,
+};
+use futures::FutureExt;
+use messenger_auth::{Caller, Scope};
+use messenger_core::{Error, Result, error::codes};
+
+use crate::{
+    Problem,
+    describe::{DescribeInput, OperationDoc},
+    idempotency,
+};
+
+/// Tells who calls by a token. Kept as app data.
+#[derive(Clone)]
+pub struct Authenticator(Arc<Authenticate>);
+
+type Authenticate = dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Caller>> + Send>> + Send + Sync;
+
+impl Authenticator {
+    /// An authenticator that asks `authenticate`.
+    pub fn new<F, R>(authenticate: F) -> Self
+    where
+        F: Fn(String) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Caller>> + Send + 'static,
+    {
+        Self(Arc::new(move |token| Box::pin(authenticate(token))))
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authenticator")
+    }
+}
+
+/// Middleware of every operation that needs a caller. Errors: `unauthenticated` with no token or a bad one, whatever
+/// the body is.
+pub async fn protect<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let admitted = async {
+        let authenticator = request.app_data::<Authenticator>().cloned();
+        let authenticator =
+            authenticator.ok_or_else(|| Error::internal("no Authenticator in the app data"))?;
+        let token = token_of(request.request())?;
+        let caller = (authenticator.0)(token).await?;
+        request.extensions_mut().insert(caller);
+        idempotency::prepare(&mut request).await
+    };
+    match admitted.await {
+        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Err(error) => Ok(request.error_response(Problem(error))),
+    }
+}
+
+/// Middleware of every operation: a panic is an error of that one request.
+pub async fn catch_panics<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let kept = request.request().clone();
+    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(response) => Ok(response?.map_into_boxed_body()),
+        Err(cause) => {
+            let text = cause.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text
+                .or_else(|| cause.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            let problem = Problem(Error::internal(format!("panic: {text}")));
+            Ok(ServiceResponse::from_err(problem, kept))
+        }
+    }
+}
+
+fn token_of(request: &HttpRequest) -> Result<String> {
+    let header = request.headers().get(header::AUTHORIZATION);
+    let header = header.ok_or_else(|| codes::UNAUTHENTICATED.error("an access token is needed"))?;
+    let token = header.to_str().ok().and_then(|text| text.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim().to_owned()),
+        _ => {
+            Err(codes::UNAUTHENTICATED.error("the Authorization header must be `Bearer` and an access token"))
+        }
+    }
+}
+
+/// Proof that the caller holds the scope `S`: an argument of a handler, the first one. Errors: `missing_scope`.
+pub struct Scoped<S> {
+    caller: Caller,
+    scope: PhantomData<S>,
+}
+
+impl<S> fmt::Debug for Scoped<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.caller.fmt(f)
+    }
+}
+
+impl<S> Deref for Scoped<S> {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Signed in, with whatever scopes: for what every caller may do, such as signing out.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedIn;
+
+impl Scope for SignedIn {
+    const NAME: &'static str = "";
+    const DESCRIPTION: &'static str = "";
+}
+
+impl<S: Scope> FromRequest for Scoped<S> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let scoped = caller
+            .ok_or_else(|| codes::UNAUTHENTICATED.error("an access token is needed"))
+            .and_then(|caller| {
+                if !S::NAME.is_empty() {
+                    caller.require::<S>()?;
+                }
+                Ok(Self {
+                    caller,
+                    scope: PhantomData,
+                })
+            });
+        ready(scoped.map_err(Problem))
+    }
+}
+
+impl<S: Scope> DescribeInput for Scoped<S> {
+    fn describe(doc: &mut OperationDoc) {
+        doc.scope = Some(S::NAME);
+        doc.error(&[codes::UNAUTHENTICATED]);
+        if !S::NAME.is_empty() {
+            doc.error(&[codes::MISSING_SCOPE]);
+        }
+    }
+}

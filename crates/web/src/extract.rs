@@ -1,0 +1,282 @@
+//! What a handler takes: body, query and path, each checked against the schema that the document shows.
+
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web, web::BytesMut};
+use futures::StreamExt;
+use messenger_core::{Error, Faults, Result, Uuid, Validate, error::codes};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        RefOr, Required, Schema,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        request_body::RequestBodyBuilder,
+    },
+};
+
+use crate::{
+    Problem,
+    describe::{DescribeInput, OperationDoc, invalid},
+    schema::schema_of,
+};
+
+/// The most bytes of a body. Kept as app data; [`BodyLimit::default`] is 64 KiB.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimit(pub usize);
+
+impl Default for BodyLimit {
+    fn default() -> Self {
+        Self(64 * 1024)
+    }
+}
+
+/// A JSON body.
+///
+/// Errors: `malformed` where it is no JSON, `too_large`, `unsupported_media_type`, and `invalid` naming every fault.
+#[derive(Clone, Debug)]
+pub struct Body<T>(pub T);
+
+/// An `application/x-www-form-urlencoded` body, as OAuth 2.0 has it.
+#[derive(Clone, Debug)]
+pub struct Form<T>(pub T);
+
+/// The query string. Errors: `invalid`, also for a parameter that is not known.
+#[derive(Clone, Debug)]
+pub struct Query<T>(pub T);
+
+/// The variable parts of the path. Errors: `invalid`.
+#[derive(Clone, Debug)]
+pub struct Path<T>(pub T);
+
+/// A path with one id in it.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+pub struct IdPath {
+    /// The id.
+    #[schema(example = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11")]
+    pub id: Uuid,
+}
+
+type Extracted<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
+
+impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let kind = media_type(&request);
+            if kind != "application/json" && !kind.ends_with("+json") {
+                return Err(codes::UNSUPPORTED_MEDIA_TYPE
+                    .error("the body must be application/json")
+                    .into());
+            }
+            let bytes = read_body(&request, payload).await?;
+            let value: Value = serde_json::from_slice(&bytes)
+                .map_err(|error| codes::MALFORMED.error(format!("the body is no JSON: {error}")))?;
+            Ok(Self(checked(&value)?))
+        })
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Form<T> {
+    type Error = Problem;
+    type Future = Extracted<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            if media_type(&request) != "application/x-www-form-urlencoded" {
+                let detail = "the body must be application/x-www-form-urlencoded";
+                return Err(codes::UNSUPPORTED_MEDIA_TYPE.error(detail).into());
+            }
+            let bytes = read_body(&request, payload).await?;
+            let pairs = pairs(std::str::from_utf8(&bytes).unwrap_or_default())?;
+            let value = schema_of::<T>()?.typed(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+            Ok(Self(checked(&value)?))
+        })
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let read = || {
+            let pairs = pairs(request.query_string())?;
+            let (value, rest) = split_known::<T>(&pairs)?;
+            let mut faults = Faults::new();
+            for (name, _) in rest {
+                faults.add(name, "unknown_parameter", "is not known here");
+            }
+            Ok(Self(shaped(&value, faults)?))
+        };
+        ready(read())
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Path<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let read = || {
+            let value = schema_of::<T>()?.typed(request.match_info().iter());
+            Ok(Self(shaped(&value, Faults::new())?))
+        };
+        ready(read())
+    }
+}
+
+/// `value` as a `T`: of the right shape, and keeping its own rules.
+fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Value) -> Result<T> {
+    let mut faults = Faults::new();
+    schema_of::<T>()?.check(value, &mut faults);
+    match T::deserialize(value) {
+        Ok(input) => {
+            // Its own rules say more than the schema can, so they come first.
+            let mut all = Faults::new();
+            input.validate(&mut all);
+            all.merge(faults);
+            all.into_result()?;
+            Ok(input)
+        }
+        Err(error) => Err(unreadable(faults, &error)),
+    }
+}
+
+/// `value` as a `T`, with the faults that were found before.
+pub(crate) fn shaped<T: DeserializeOwned + ToSchema + 'static>(
+    value: &Value,
+    mut faults: Faults,
+) -> Result<T> {
+    schema_of::<T>()?.check(value, &mut faults);
+    match T::deserialize(value) {
+        Ok(input) => faults.into_result().map(|()| input),
+        Err(error) => Err(unreadable(faults, &error)),
+    }
+}
+
+/// A shape that serde refuses is one that the schema refuses, and says more about. Where it doesn't, serde's word
+/// has to do.
+fn unreadable(mut faults: Faults, error: &serde_json::Error) -> Error {
+    if faults.is_empty() {
+        faults.add("", "wrong_shape", error.to_string());
+    }
+    invalid(faults)
+}
+
+/// The pairs of a query string or a form.
+pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>> {
+    web::Query::<Vec<(String, String)>>::from_query(text)
+        .map(web::Query::into_inner)
+        .map_err(|error| codes::MALFORMED.error(error.to_string()))
+}
+
+/// What of a query string is named in `T`, as JSON, and the rest. Errors: `invalid` for a parameter given twice.
+pub(crate) fn split_known<T: ToSchema + 'static>(
+    pairs: &[(String, String)],
+) -> Result<(Value, Vec<(&str, &str)>)> {
+    let schema = schema_of::<T>()?;
+    let all = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let (known, rest): (Vec<_>, Vec<_>) = all.partition(|(name, _)| schema.fields.contains_key(*name));
+    let mut faults = Faults::new();
+    for (index, (name, _)) in known.iter().enumerate() {
+        let again = known.iter().take(index).any(|(earlier, _)| earlier == name);
+        faults.check(!again, name, "repeated", "is given twice");
+    }
+    faults.into_result()?;
+    Ok((schema.typed(known), rest))
+}
+
+fn media_type(request: &HttpRequest) -> String {
+    let header = request
+        .headers()
+        .get("content-type")
+        .and_then(|value| value.to_str().ok());
+    let kind = header
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
+/// The whole body. Errors: `too_large`; `malformed` where it breaks off.
+pub(crate) async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::Bytes> {
+    let limit = request.app_data::<BodyLimit>().copied().unwrap_or_default().0;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| codes::MALFORMED.error(error.to_string()))?;
+        if body.len() + chunk.len() > limit {
+            return Err(codes::TOO_LARGE.error(format!("the body must have at most {limit} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+const BODY_ERRORS: [messenger_core::Code; 4] = [
+    codes::MALFORMED,
+    codes::TOO_LARGE,
+    codes::UNSUPPORTED_MEDIA_TYPE,
+    codes::INVALID,
+];
+
+impl<T: ToSchema> DescribeInput for Body<T> {
+    fn describe(doc: &mut OperationDoc) {
+        describe_body::<T>(doc, "application/json");
+    }
+}
+
+impl<T: ToSchema> DescribeInput for Form<T> {
+    fn describe(doc: &mut OperationDoc) {
+        describe_body::<T>(doc, "application/x-www-form-urlencoded");
+    }
+}
+
+fn describe_body<T: ToSchema>(doc: &mut OperationDoc, media_type: &str) {
+    let content = doc.json::<T>();
+    doc.body = Some(
+        RequestBodyBuilder::new()
+            .content(media_type, content)
+            .required(Some(Required::True))
+            .build(),
+    );
+    doc.error(&BODY_ERRORS);
+}
+
+impl<T: ToSchema + 'static> DescribeInput for Query<T> {
+    fn describe(doc: &mut OperationDoc) {
+        doc.parameters.extend(parameters::<T>(&ParameterIn::Query));
+        doc.error(&[codes::INVALID]);
+    }
+}
+
+impl<T: ToSchema + 'static> DescribeInput for Path<T> {
+    fn describe(doc: &mut OperationDoc) {
+        doc.parameters.extend(parameters::<T>(&ParameterIn::Path));
+        doc.error(&[codes::INVALID]);
+    }
+}
+
+/// The fields of `T` as parameters.
+pub(crate) fn parameters<T: ToSchema + 'static>(place: &ParameterIn) -> Vec<Parameter> {
+    let Ok(schema) = schema_of::<T>() else {
+        return Vec::new();
+    };
+    let describe = |(name, field): (&String, &Value)| {
+        let required = matches!(place, ParameterIn::Path);
+        let schema: RefOr<Schema> = serde_json::from_value(field.clone()).ok()?;
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(place.clone())
+            .required(if required { Required::True } else { Required::False })
+            .description(field["description"].as_str())
+            .schema(Some(schema));
+        Some(parameter.build())
+    };
+    schema.fields.iter().filter_map(describe).collect()
+}

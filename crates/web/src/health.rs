@@ -1,0 +1,133 @@
+//! Whether the service lives, and whether it should get requests.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode, web::Data};
+use messenger_core::Db;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    Routes,
+    describe::{DescribeOutput, OperationDoc},
+};
+
+/// What the health check says.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok`, `draining` while the server is shutting down, or `failing`.
+    #[schema(example = "ok")]
+    pub status: String,
+    /// `ok`, `unreachable`, or `unchecked` where it was not asked.
+    #[schema(example = "ok")]
+    pub db: String,
+    /// The version of the service.
+    #[schema(example = "0.1.0")]
+    pub version: String,
+}
+
+/// What health is judged by. Kept as app data.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    db: Db,
+    version: &'static str,
+    draining: Arc<AtomicBool>,
+}
+
+impl Probe {
+    /// A probe of that database.
+    pub fn new(db: Db, version: &'static str) -> Self {
+        Self {
+            db,
+            version,
+            draining: Arc::default(),
+        }
+    }
+
+    /// From now on the service is not ready: it finishes what it has and takes nothing new.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    async fn look(&self) -> Checked {
+        let db = self.db.ping().await;
+        if let Err(error) = &db {
+            tracing::warn!(%error, "the database does not answer");
+        }
+        let draining = self.draining.load(Ordering::Relaxed);
+        let status = match db {
+            Ok(()) if draining => "draining",
+            Ok(()) => "ok",
+            Err(_) => "failing",
+        };
+        let code = if status == "ok" {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        Checked(
+            code,
+            Health {
+                status: status.to_owned(),
+                db: if db.is_ok() { "ok" } else { "unreachable" }.to_owned(),
+                version: self.version.to_owned(),
+            },
+        )
+    }
+}
+
+struct Checked(StatusCode, Health);
+
+impl Responder for Checked {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::build(self.0).json(self.1)
+    }
+}
+
+impl DescribeOutput for Checked {
+    fn describe(doc: &mut OperationDoc) {
+        let content = doc.json::<Health>();
+        doc.answer(200, "Well", Some(content.clone()));
+        doc.answer(503, "Not to be given requests", Some(content));
+    }
+}
+
+/// Adds `/health`, `/health/live` and `/health/ready`.
+pub fn routes(routes: &mut Routes) {
+    routes.tag("system", "Health");
+    routes.get(
+        "/health",
+        "health_get",
+        "How the service and its database are",
+        ready,
+    );
+    routes
+        .get("/health/live", "health_live", "Whether the process answers", live)
+        .describe("For an orchestrator: restart it when this fails. Says nothing of the database.");
+    routes
+        .get(
+            "/health/ready",
+            "health_ready",
+            "Whether to send requests here",
+            ready,
+        )
+        .describe("For a load balancer: fails while the database can't be reached, and while draining.");
+}
+
+async fn ready(probe: Data<Probe>) -> Checked {
+    probe.look().await
+}
+
+async fn live(probe: Data<Probe>) -> Checked {
+    let health = Health {
+        status: "ok".to_owned(),
+        db: "unchecked".to_owned(),
+        version: probe.version.to_owned(),
+    };
+    Checked(StatusCode::OK, health)
+}

@@ -1,0 +1,139 @@
+//! The query of a list: pages or cursors, and the filters that the entity allows.
+
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use messenger_core::{
+    Faults, ListQuery, Listable, PageRequest, Result,
+    error::codes,
+    sea_orm::{ColumnTrait, ColumnType, IdenStatic},
+};
+use serde::de::DeserializeOwned;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        KnownFormat, ObjectBuilder, Required, SchemaFormat,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::{Schema, Type},
+    },
+};
+
+use crate::{
+    Problem,
+    describe::{DescribeInput, OperationDoc},
+    extract::{pairs, parameters, shaped, split_known},
+};
+
+/// A list's query: `P` is what there is besides the filters of `E`, a page or a cursor to begin with.
+///
+/// Errors: `invalid`, also for a field that is not open to filters.
+#[derive(Clone, Debug)]
+pub struct List<E: Listable, P = PageRequest> {
+    /// The page or cursor, and the list's own parameters.
+    pub request: P,
+    /// The filters, the order and the search.
+    pub query: ListQuery<E>,
+}
+
+impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List<E, P> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let read = || {
+            let pairs = pairs(request.query_string())?;
+            let (value, rest) = split_known::<P>(&pairs)?;
+            let (query, faults) = match ListQuery::parse(rest) {
+                Ok(query) => (query, Faults::new()),
+                Err(faults) => (ListQuery::default(), faults),
+            };
+            Ok(Self {
+                request: shaped(&value, faults)?,
+                query,
+            })
+        };
+        ready(read())
+    }
+}
+
+impl<E: Listable, P: ToSchema + 'static> DescribeInput for List<E, P> {
+    fn describe(doc: &mut OperationDoc) {
+        doc.parameters.extend(parameters::<P>(&ParameterIn::Query));
+        doc.parameters
+            .extend(E::FIELDS.iter().map(|column| filter(*column)));
+        let names = E::FIELDS
+            .iter()
+            .map(IdenStatic::as_str)
+            .collect::<Vec<_>>()
+            .join("`, `");
+        doc.parameters.push(text(
+            "order_by",
+            &format!("Fields with commas between, `-` before one for descending: `{names}`."),
+        ));
+        if !E::SEARCH.is_empty() {
+            let names = E::SEARCH
+                .iter()
+                .map(IdenStatic::as_str)
+                .collect::<Vec<_>>()
+                .join("`, `");
+            doc.parameters.push(text(
+                "search",
+                &format!("Rows with this text in one of `{names}`."),
+            ));
+        }
+        doc.error(&[codes::INVALID]);
+    }
+}
+
+fn text(name: &str, description: &str) -> Parameter {
+    parameter(
+        name,
+        description,
+        ObjectBuilder::new().schema_type(Type::String).build(),
+    )
+}
+
+fn filter<C: ColumnTrait>(column: C) -> Parameter {
+    let name = column.as_str();
+    let string = |format| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(format))
+            .build()
+    };
+    let (schema, operators) = match column.def().get_column_type() {
+        ColumnType::Boolean => (
+            ObjectBuilder::new().schema_type(Type::Boolean).build(),
+            "neq, isnull",
+        ),
+        ColumnType::SmallInteger | ColumnType::Integer | ColumnType::BigInteger => (
+            ObjectBuilder::new().schema_type(Type::Integer).build(),
+            "neq, gt, gte, lt, lte, in, isnull",
+        ),
+        ColumnType::Uuid => (
+            string(SchemaFormat::KnownFormat(KnownFormat::Uuid)),
+            "neq, in, isnull",
+        ),
+        ColumnType::DateTime => (
+            string(SchemaFormat::KnownFormat(KnownFormat::DateTime)),
+            "neq, gt, gte, lt, lte, in, isnull",
+        ),
+        _ => {
+            let schema = ObjectBuilder::new().schema_type(Type::String).build();
+            (schema, "neq, gt, gte, lt, lte, in, ilike, isnull")
+        }
+    };
+    let description =
+        format!("Rows with this value. Also `{name}__` with one of {operators} (comma-separated for `in`).");
+    parameter(name, &description, schema)
+}
+
+fn parameter(name: &str, description: &str, schema: impl Into<Schema>) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(schema.into()))
+        .build()
+}

@@ -1,0 +1,124 @@
+//! The OpenAPI document, made from the route table, and the page that shows it.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, http::header, web};
+use messenger_core::{Error, Result};
+use utoipa::openapi::{
+    Components, Info, OpenApi, OpenApiBuilder, PathItem, Paths,
+    security::{Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityScheme},
+    tag::TagBuilder,
+};
+use utoipa_swagger_ui::{Config, Url};
+
+use crate::Routes;
+
+/// What the document says of the service as a whole.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Its name.
+    pub title: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What it is, in Markdown.
+    pub description: &'static str,
+    /// The scopes with what they allow.
+    pub scopes: Vec<(&'static str, &'static str)>,
+    /// Where tokens are got, as the `password` flow of OAuth 2.0 has it.
+    pub token_url: &'static str,
+}
+
+/// The document of a route table.
+pub fn document(about: &About, routes: &Routes) -> OpenApi {
+    let (mut paths, mut components) = (Paths::new(), Components::new());
+    for entry in routes.entries() {
+        let Some(method) = entry.method() else { continue };
+        let mut one = Paths::new();
+        one.paths
+            .insert(entry.path().to_owned(), PathItem::new(method, entry.operation()));
+        paths.merge(one);
+        components.schemas.extend(entry.doc().schemas.iter().cloned());
+    }
+    let mut problem = crate::describe::OperationDoc::default();
+    problem.schema::<crate::problem::ProblemBody>();
+    components.schemas.extend(problem.schemas);
+    let flow = Password::with_refresh_url(
+        about.token_url,
+        about.scopes.iter().copied().collect::<Scopes>(),
+        about.token_url,
+    );
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT");
+    components.add_security_scheme(
+        "oauth2",
+        SecurityScheme::OAuth2(OAuth2::new([Flow::Password(flow)])),
+    );
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+    let tags = routes.tags().iter();
+    let tags = tags.map(|(name, text)| TagBuilder::new().name(*name).description(Some(*text)).build());
+    let mut info = Info::new(about.title, about.version);
+    info.description = Some(about.description.to_owned());
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components))
+        .tags(Some(tags))
+        .build()
+}
+
+/// The document as text, made once and served often.
+#[derive(Clone, Debug)]
+pub struct Document(Arc<str>);
+
+impl Document {
+    /// The text of `document`.
+    pub fn new(document: &OpenApi) -> Result<Self> {
+        Ok(Self(document.to_pretty_json().map_err(Error::internal)?.into()))
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Serves the document at `/openapi.json` and the page that shows it at `/docs`.
+pub fn mount(document: &Document, config: &mut web::ServiceConfig) {
+    let document = document.clone();
+    let json = move || {
+        let body = document.0.to_string();
+        async { HttpResponse::Ok().content_type("application/json").body(body) }
+    };
+    let swagger = Config::new([Url::from("/openapi.json")])
+        .persist_authorization(true)
+        .display_request_duration(true)
+        .filter(true)
+        .try_it_out_enabled(true)
+        .validator_url("none");
+    let swagger = web::Data::new(swagger);
+    config.route("/openapi.json", web::get().to(json));
+    config.route("/docs", web::get().to(|| async { to("/docs/index.html") }));
+    config.service(
+        web::resource("/docs/{file:.*}")
+            .app_data(swagger)
+            .route(web::get().to(page)),
+    );
+}
+
+/// A redirection.
+pub fn to(path: &'static str) -> HttpResponse {
+    HttpResponse::Found()
+        .insert_header((header::LOCATION, path))
+        .finish()
+}
+
+async fn page(file: web::Path<String>, config: web::Data<Config<'static>>) -> HttpResponse {
+    match utoipa_swagger_ui::serve(&file, config.into_inner()) {
+        Ok(Some(file)) => HttpResponse::Ok()
+            .content_type(file.content_type)
+            .body(file.bytes.into_owned()),
+        Ok(None) => HttpResponse::NotFound().finish(),
+        Err(error) => HttpResponse::from_error(crate::Problem(Error::internal(error.to_string()))),
+    }
+}

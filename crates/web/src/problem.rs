@@ -1,0 +1,233 @@
+//! Problem details (RFC 9457): the one shape of every refusal.
+
+use std::fmt;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+    middleware::Next,
+};
+use messenger_core::{
+    Code, Error, Fault, Kind,
+    error::{Refusal, codes},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::request_id::RequestId;
+
+/// The media type of a problem.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// What a client is told (RFC 9457, section 3.1, with our members `code`, `request_id` and `errors`).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// A reference to the description of this kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/invalid")]
+    pub kind: String,
+    /// What kind of problem it is, for people.
+    #[schema(example = "The input is invalid")]
+    pub title: String,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    pub status: u16,
+    /// What is particular to this occurrence, for people.
+    #[schema(example = "the input has faults")]
+    pub detail: String,
+    /// The path that was asked for.
+    #[schema(example = "/api/v1/auth/register")]
+    pub instance: String,
+    /// A stable word for programs.
+    #[schema(example = "invalid")]
+    pub code: String,
+    /// Quote it when reporting the problem.
+    #[schema(example = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11")]
+    pub request_id: String,
+    /// Every fault in the input, where that is the problem.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Fault>,
+}
+
+/// An entry of the table of problems that a service can answer with.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct ProblemType {
+    /// The stable word.
+    #[schema(example = "not_found")]
+    pub code: &'static str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What it means.
+    #[schema(example = "Not found")]
+    pub title: &'static str,
+}
+
+impl From<Code> for ProblemType {
+    fn from(code: Code) -> Self {
+        Self {
+            code: code.name,
+            status: status(code.kind).as_u16(),
+            title: code.title,
+        }
+    }
+}
+
+/// The HTTP status of a kind of refusal.
+pub fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Malformed => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// The error of a handler: an [`Error`] on its way to becoming a response.
+#[derive(Debug)]
+pub struct Problem(pub Error);
+
+impl<E: Into<Error>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        status(self.0.code().kind)
+    }
+
+    /// Only the status: [`render`] writes the body, as it knows the request.
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+/// Middleware that gives every refusal its body, and logs each fault of our own, once.
+pub async fn render<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let id = RequestId::of(request.request());
+    let path = request.path().to_owned();
+    let response = next.call(request).await?.map_into_boxed_body();
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error())
+        || response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind == MEDIA_TYPE)
+    {
+        return Ok(response);
+    }
+    let problem = response
+        .response()
+        .error()
+        .and_then(actix_web::Error::as_error::<Problem>);
+    let refusal = match problem {
+        Some(Problem(Error::Refused(refusal))) => (**refusal).clone(),
+        Some(Problem(error)) => {
+            tracing::error!(error = %error, "a request failed");
+            without_cause(error.code())
+        }
+        None => {
+            let cause = response.response().error().map(ToString::to_string);
+            if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
+                tracing::error!(error = cause.as_deref(), %status, "a request failed");
+            }
+            match code_of(status) {
+                Some(code) if status.is_client_error() => Refusal {
+                    detail: cause.unwrap_or_default(),
+                    ..without_cause(code)
+                },
+                Some(code) => without_cause(code),
+                None => return Ok(response),
+            }
+        }
+    };
+    Ok(write(response, refusal, &path, &id))
+}
+
+fn write(
+    mut response: ServiceResponse<BoxBody>,
+    refusal: Refusal,
+    path: &str,
+    id: &RequestId,
+) -> ServiceResponse<BoxBody> {
+    let code = refusal.code;
+    let body = ProblemBody {
+        kind: format!("/problems/{}", code.name),
+        title: code.title.to_owned(),
+        status: status(code.kind).as_u16(),
+        detail: refusal.detail,
+        instance: path.to_owned(),
+        code: code.name.to_owned(),
+        request_id: id.to_string(),
+        errors: refusal.faults,
+    };
+    *response.response_mut().status_mut() = status(code.kind);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    headers.remove(header::CONTENT_LENGTH);
+    match code.kind {
+        Kind::Unauthenticated => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Kind::Unavailable => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        _ => {}
+    }
+    let json = serde_json::to_vec(&body).unwrap_or_default();
+    response.map_body(|_, _| BoxBody::new(json))
+}
+
+/// The code for a status that came from actix rather than from us.
+fn code_of(status: StatusCode) -> Option<Code> {
+    Some(match status {
+        StatusCode::BAD_REQUEST => codes::MALFORMED,
+        StatusCode::NOT_FOUND => codes::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED => codes::METHOD_NOT_ALLOWED,
+        StatusCode::PAYLOAD_TOO_LARGE => codes::TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => codes::UNSUPPORTED_MEDIA_TYPE,
+        status if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE => codes::INTERNAL,
+        _ => return None,
+    })
+}
+
+fn without_cause(code: Code) -> Refusal {
+    let detail = match code.kind {
+        Kind::Unavailable => "the database can't be reached just now; try again in a moment",
+        _ => "something went wrong here; the log knows more under the request id",
+    };
+    Refusal {
+        code,
+        detail: detail.to_owned(),
+        faults: Vec::new(),
+    }
+}
+
+/// The answer to a path that nothing is at.
+pub async fn unknown_route() -> Result<HttpResponse, Problem> {
+    Err(codes::NOT_FOUND.error("there is nothing at this path").into())
+}

@@ -1,0 +1,269 @@
+//! The one table of operations, from which come both the router and the OpenAPI document.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use actix_web::{
+    FromRequest, Handler, HttpResponse, Responder, Route, guard,
+    http::{Method, header},
+    middleware::from_fn,
+    web,
+};
+use messenger_core::{Code, error::codes};
+use utoipa::openapi::{HttpMethod, path::Operation};
+
+use crate::{
+    Problem,
+    bearer::{catch_panics, protect},
+    describe::{DescribeInput, DescribeOutput, OperationDoc},
+};
+
+/// The operations of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    prefix: String,
+    tag: &'static str,
+    tags: Vec<(&'static str, &'static str)>,
+    entries: Vec<Entry>,
+}
+
+/// One operation.
+#[derive(Clone)]
+pub struct Entry {
+    method: Method,
+    path: String,
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: Option<String>,
+    doc: OperationDoc,
+    mount: Arc<dyn Fn() -> Route + Send + Sync>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.method, self.path, self.id)
+    }
+}
+
+impl Entry {
+    /// Says more than the summary, in Markdown.
+    pub fn describe(&mut self, description: impl Into<String>) -> &mut Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Says what the handler refuses, beyond what its arguments refuse.
+    pub fn errors(&mut self, codes: &[Code]) -> &mut Self {
+        self.doc.error(codes);
+        self
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn doc(&self) -> &OperationDoc {
+        &self.doc
+    }
+
+    pub(crate) fn method(&self) -> Option<HttpMethod> {
+        Some(match self.method {
+            Method::GET => HttpMethod::Get,
+            Method::POST => HttpMethod::Post,
+            Method::PUT => HttpMethod::Put,
+            Method::PATCH => HttpMethod::Patch,
+            Method::DELETE => HttpMethod::Delete,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn operation(&self) -> Operation {
+        self.doc
+            .clone()
+            .build(self.id, self.tag, self.summary, self.description.as_deref())
+    }
+}
+
+impl Routes {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From here on paths begin with `prefix`.
+    pub fn prefix(&mut self, prefix: &str) -> &mut Self {
+        prefix.clone_into(&mut self.prefix);
+        self
+    }
+
+    /// From here on operations are under this heading.
+    pub fn tag(&mut self, name: &'static str, description: &'static str) -> &mut Self {
+        self.tag = name;
+        if !self.tags.iter().any(|(known, _)| *known == name) {
+            self.tags.push((name, description));
+        }
+        self
+    }
+
+    /// A GET. `id` is `thing_verb` and the operation's name for generated clients.
+    pub fn get<H, A>(&mut self, path: &str, id: &'static str, summary: &'static str, handler: H) -> &mut Entry
+    where
+        H: Handler<A> + Send + Sync,
+        A: FromRequest + DescribeInput + 'static,
+        H::Output: Responder + DescribeOutput + 'static,
+    {
+        self.add(Method::GET, path, id, summary, handler)
+    }
+
+    /// A POST.
+    pub fn post<H, A>(
+        &mut self,
+        path: &str,
+        id: &'static str,
+        summary: &'static str,
+        handler: H,
+    ) -> &mut Entry
+    where
+        H: Handler<A> + Send + Sync,
+        A: FromRequest + DescribeInput + 'static,
+        H::Output: Responder + DescribeOutput + 'static,
+    {
+        self.add(Method::POST, path, id, summary, handler)
+    }
+
+    /// A PUT.
+    pub fn put<H, A>(&mut self, path: &str, id: &'static str, summary: &'static str, handler: H) -> &mut Entry
+    where
+        H: Handler<A> + Send + Sync,
+        A: FromRequest + DescribeInput + 'static,
+        H::Output: Responder + DescribeOutput + 'static,
+    {
+        self.add(Method::PUT, path, id, summary, handler)
+    }
+
+    /// A PATCH.
+    pub fn patch<H, A>(
+        &mut self,
+        path: &str,
+        id: &'static str,
+        summary: &'static str,
+        handler: H,
+    ) -> &mut Entry
+    where
+        H: Handler<A> + Send + Sync,
+        A: FromRequest + DescribeInput + 'static,
+        H::Output: Responder + DescribeOutput + 'static,
+    {
+        self.add(Method::PATCH, path, id, summary, handler)
+    }
+
+    /// A DELETE.
+    pub fn delete<H, A>(
+        &mut self,
+        path: &str,
+        id: &'static str,
+        summary: &'static str,
+        handler: H,
+    ) -> &mut Entry
+    where
+        H: Handler<A> + Send + Sync,
+        A: FromRequest + DescribeInput + 'static,
+        H::Output: Responder + DescribeOutput + 'static,
+    {
+        self.add(Method::DELETE, path, id, summary, handler)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the entry was pushed on the line before")]
+    fn add<H, A>(
+        &mut self,
+        method: Method,
+        path: &str,
+        id: &'static str,
+        summary: &'static str,
+        handler: H,
+    ) -> &mut Entry
+    where
+        H: Handler<A> + Send + Sync,
+        A: FromRequest + DescribeInput + 'static,
+        H::Output: Responder + DescribeOutput + 'static,
+    {
+        let mut doc = OperationDoc::default();
+        A::describe(&mut doc);
+        H::Output::describe(&mut doc);
+        let (secured, verb) = (doc.scope.is_some(), method.clone());
+        let mount = move || {
+            let route = match verb {
+                Method::GET => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+                _ => web::method(verb.clone()),
+            };
+            let route = route.to(handler.clone());
+            let route = if secured {
+                route.wrap(from_fn(protect))
+            } else {
+                route
+            };
+            route.wrap(from_fn(catch_panics))
+        };
+        self.entries.push(Entry {
+            path: format!("{}{path}", self.prefix),
+            method,
+            id,
+            tag: self.tag,
+            summary,
+            description: None,
+            doc,
+            mount: Arc::new(mount),
+        });
+        let last = self.entries.len() - 1;
+        &mut self.entries[last]
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(crate) fn tags(&self) -> &[(&'static str, &'static str)] {
+        &self.tags
+    }
+
+    /// Every code that an operation can answer with.
+    pub fn codes(&self) -> Vec<Code> {
+        let mut all: BTreeMap<&str, Code> = codes::ALL.iter().map(|code| (code.name, *code)).collect();
+        for entry in &self.entries {
+            all.extend(entry.doc.errors.iter().map(|code| (code.name, *code)));
+        }
+        all.into_values().collect()
+    }
+
+    /// Puts the operations into an app. A path without variable parts comes before one that has some, so that
+    /// `/users/me` is not taken for the id of a user.
+    pub fn mount(&self, config: &mut web::ServiceConfig) {
+        let mut paths: Vec<(&str, Vec<&Entry>)> = Vec::new();
+        for entry in &self.entries {
+            match paths.iter_mut().find(|(path, _)| *path == entry.path) {
+                Some((_, entries)) => entries.push(entry),
+                None => paths.push((&entry.path, vec![entry])),
+            }
+        }
+        paths.sort_by_key(|(path, _)| path.contains('{'));
+        for (path, entries) in paths {
+            let allow: Vec<_> = entries.iter().map(|entry| entry.method.as_str()).collect();
+            let allow = allow.join(", ");
+            let mut resource = web::resource(path);
+            for entry in entries {
+                resource = resource.route((entry.mount)());
+            }
+            config
+                .service(resource.default_service(web::to(move || std::future::ready(wrong_method(&allow)))));
+        }
+    }
+}
+
+fn wrong_method(allow: &str) -> HttpResponse {
+    let problem = Problem(codes::METHOD_NOT_ALLOWED.error(format!("the methods here are {allow}")));
+    let mut response = HttpResponse::from_error(problem);
+    if let Ok(allow) = header::HeaderValue::from_str(allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}

@@ -1,0 +1,246 @@
+//! Checking JSON against the schema that the OpenAPI document shows, so that what is documented is what is enforced,
+//! and all faults are named at once.
+
+use std::{
+    any::TypeId,
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+};
+
+use jsonschema::{
+    ValidationError, Validator,
+    error::{TypeKind, ValidationErrorKind},
+    paths::LocationSegment,
+};
+use messenger_core::{Error, Faults, Result};
+use serde_json::{Map, Value, json};
+use utoipa::{ToSchema, openapi::Components};
+
+/// The schema of a type: a validator, and the fields at its top level with their types.
+#[derive(Debug)]
+pub struct TypeSchema {
+    validator: Validator,
+    /// The top-level fields, those of flattened parts included, each with its schema.
+    pub fields: BTreeMap<String, Value>,
+}
+
+static CACHE: LazyLock<RwLock<HashMap<TypeId, Arc<TypeSchema>>>> = LazyLock::new(RwLock::default);
+
+/// The schema of `T`, made at first use.
+pub fn schema_of<T: ToSchema + 'static>() -> Result<Arc<TypeSchema>> {
+    let id = TypeId::of::<T>();
+    if let Some(known) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+        return Ok(Arc::clone(known));
+    }
+    let made = Arc::new(TypeSchema::of::<T>()?);
+    CACHE
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(id, Arc::clone(&made));
+    Ok(made)
+}
+
+impl TypeSchema {
+    fn of<T: ToSchema>() -> Result<Self> {
+        let mut schemas = Vec::new();
+        T::schemas(&mut schemas);
+        let mut components = Components::new();
+        components.schemas.extend(schemas);
+        let mut root = serde_json::to_value(T::schema()).map_err(Error::internal)?;
+        let components = serde_json::to_value(components).map_err(Error::internal)?;
+        let mut fields = BTreeMap::new();
+        collect_fields(&root, &components, &mut fields);
+        if let Value::Object(root) = &mut root {
+            root.insert("components".to_owned(), components);
+        }
+        let validator = jsonschema::draft202012::options()
+            .should_validate_formats(true)
+            .build(&root)
+            .map_err(|error| Error::internal(error.to_string()))?;
+        Ok(Self { validator, fields })
+    }
+
+    /// Notes everything that is wrong with `value`.
+    pub fn check(&self, value: &Value, faults: &mut Faults) {
+        for error in self.validator.iter_errors(value) {
+            note(&error, faults);
+        }
+        refuse_nul(value, &mut String::new(), faults);
+    }
+
+    /// A JSON object of texts from a path or a query, with what the schema says is a number or a boolean made one.
+    pub fn typed<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+        let mut object = Map::new();
+        for (name, text) in pairs {
+            let kind = self.fields.get(name).map(|field| &field["type"]);
+            let is = |wanted: &str| match kind {
+                Some(Value::String(kind)) => kind == wanted,
+                Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == wanted),
+                _ => false,
+            };
+            let parsed = match text {
+                "true" if is("boolean") => Some(json!(true)),
+                "false" if is("boolean") => Some(json!(false)),
+                _ if is("integer") => text
+                    .parse::<i64>()
+                    .map(Value::from)
+                    .or_else(|_| text.parse::<u64>().map(Value::from))
+                    .ok(),
+                _ => None,
+            };
+            object.insert(name.to_owned(), parsed.unwrap_or_else(|| text.into()));
+        }
+        Value::Object(object)
+    }
+}
+
+fn collect_fields(schema: &Value, components: &Value, fields: &mut BTreeMap<String, Value>) {
+    let reference = schema["$ref"]
+        .as_str()
+        .and_then(|path| path.strip_prefix("#/components"));
+    if let Some(part) = reference.and_then(|path| components.pointer(path)) {
+        collect_fields(part, components, fields);
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        collect_fields(part, components, fields);
+    }
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        fields.insert(name.clone(), field.clone());
+    }
+}
+
+/// PostgreSQL can't hold NUL in a text, and nobody means it.
+fn refuse_nul(value: &Value, path: &mut String, faults: &mut Faults) {
+    let mut inside = |name: &str, value: &Value, faults: &mut Faults| {
+        let length = path.len();
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name);
+        refuse_nul(value, path, faults);
+        path.truncate(length);
+    };
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            faults.add(path.as_str(), "bad_value", "must not contain NUL");
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                inside(&index.to_string(), item, faults);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                inside(name, field, faults);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn note(error: &ValidationError<'_>, faults: &mut Faults) {
+    let path = || {
+        let segments = error.instance_path().into_iter().map(|segment| match segment {
+            LocationSegment::Property(name) => name.to_string(),
+            LocationSegment::Index(index) => index.to_string(),
+        });
+        segments.collect::<Vec<_>>()
+    };
+    let at = || path().join(".");
+    let below = |name: &str| {
+        path()
+            .into_iter()
+            .chain([name.to_owned()])
+            .collect::<Vec<_>>()
+            .join(".")
+    };
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            faults.add(
+                below(property.as_str().unwrap_or_default()),
+                "missing",
+                "is required",
+            );
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            for name in unexpected {
+                faults.add(below(name), "unknown_field", "is not known here");
+            }
+        }
+        ValidationErrorKind::Type { kind } => {
+            faults.add(at(), "wrong_type", format!("must be {}", type_names(kind)));
+        }
+        ValidationErrorKind::MinLength { limit } => {
+            faults.add(
+                at(),
+                "too_short",
+                format!("must have at least {limit} characters"),
+            );
+        }
+        ValidationErrorKind::MaxLength { limit } => {
+            faults.add(at(), "too_long", format!("must have at most {limit} characters"));
+        }
+        ValidationErrorKind::MinItems { limit } => {
+            faults.add(at(), "too_few", format!("must have at least {limit} items"));
+        }
+        ValidationErrorKind::MaxItems { limit } => {
+            faults.add(at(), "too_many", format!("must have at most {limit} items"));
+        }
+        ValidationErrorKind::Minimum { limit } => {
+            faults.add(at(), "out_of_range", format!("must be at least {limit}"));
+        }
+        ValidationErrorKind::Maximum { limit } => {
+            faults.add(at(), "out_of_range", format!("must be at most {limit}"));
+        }
+        ValidationErrorKind::Format { format } => {
+            faults.add(at(), "bad_format", format!("must be {}", format_name(format)));
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<_> = options
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            faults.add(
+                at(),
+                "unknown_value",
+                format!("must be one of {}", options.join(", ")),
+            );
+        }
+        other => faults.add(
+            at(),
+            other.keyword(),
+            "does not have the form that the documentation shows",
+        ),
+    }
+}
+
+fn type_names(kind: &TypeKind) -> String {
+    let name = |kind: String| match kind.as_str() {
+        "string" => "a text".to_owned(),
+        "integer" => "a whole number".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        "array" | "object" => format!("an {kind}"),
+        "null" => kind,
+        _ => format!("a {kind}"),
+    };
+    match kind {
+        TypeKind::Single(kind) => name(kind.to_string()),
+        TypeKind::Multiple(kinds) => kinds
+            .iter()
+            .map(|kind| name(kind.to_string()))
+            .collect::<Vec<_>>()
+            .join(" or "),
+    }
+}
+
+fn format_name(format: &str) -> &str {
+    match format {
+        "uuid" => "a UUID",
+        "email" => "an e-mail address",
+        "date-time" => "a time as in RFC 3339",
+        "uri" => "a URI",
+        other => other,
+    }
+}
