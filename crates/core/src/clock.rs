@@ -55,6 +55,17 @@ impl fmt::Debug for UuidV7 {
     }
 }
 
+/// The lowest id that can have been made at `moment`: ids below it are older. For bounding a search by id with a time;
+/// allow for the clocks of several servers being apart.
+pub fn first_id_at(moment: Timestamp) -> Uuid {
+    let (seconds, nanos) = moment.unix_parts();
+    let millis = seconds
+        .saturating_mul(1000)
+        .saturating_add(u64::from(nanos / 1_000_000));
+    // UUIDv7 begins with 48 bits of milliseconds.
+    Uuid::from_u128(u128::from(millis) << 80)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +76,13 @@ mod tests {
         let made: Vec<_> = (0..1000).map(|_| ids.next(now)).collect();
         assert!(made.is_sorted());
         assert_eq!(made[0].get_version_num(), 7);
+    }
+
+    #[test]
+    fn the_first_id_of_a_moment_is_below_those_made_then_and_above_earlier_ones() {
+        let (ids, now) = (UuidV7::default(), SystemClock.now());
+        let earlier = ids.next(now - std::time::Duration::from_millis(1));
+        let first = first_id_at(now);
+        assert!(earlier < first && first < UuidV7::default().next(now));
     }
 }

@@ -1,1 +1,17 @@
+//! The messenger itself: users, threads and messages, one folder each with its entity, its queries, its rules and its
+//! data types.
+//!
+//! A rule works inside a transaction that its caller opened ([`Tx`](messenger_core::Tx)) and says who calls with a
+//! [`Caller`](messenger_auth::Caller). What someone may not know of is not found; what they may see but not do is
+//! forbidden.
 
+pub mod codes;
+pub mod events;
+pub mod messages;
+pub mod scopes;
+pub mod threads;
+pub mod users;
+
+pub use messages::Messages;
+pub use threads::Threads;
+pub use users::Users;

@@ -1,0 +1,345 @@
+//! The rules for messages.
+
+use messenger_auth::Caller;
+use messenger_core::{
+    CursorRequest, Error, ListQuery, Page, PageRequest, Repository, Result, Tx, Uuid, Validate,
+    error::codes,
+    events::{self, NewEvent},
+};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    entity::{ActiveModel, Column, Entity},
+    mark::MarkKind,
+    receipts,
+    repository::{Direction, MessageRepository},
+    send,
+    types::{
+        Author, Changes, Message, MessageChange, MessageList, MessageRow, NewDirectMessage, NewText, Receipt,
+    },
+};
+use crate::{
+    codes::ALREADY_READ,
+    events::{MESSAGE_DELETED, MESSAGE_UPDATED},
+    scopes::MessagesAdmin,
+    threads::{ThreadRepository, Threads, participant},
+    users::{UserRepository, repository::names},
+};
+
+/// When a sender may take a message back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeletePolicy {
+    /// While nobody else has read it.
+    #[default]
+    Unread,
+    /// At any time.
+    Always,
+}
+
+/// Which messages of a thread to list.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadQuery {
+    /// Filters.
+    pub query: ListQuery<Entity>,
+    /// Which end first.
+    pub direction: Direction,
+    /// Only those with a lower `seq`.
+    pub before: Option<i64>,
+    /// Only those with a higher `seq`.
+    pub after: Option<i64>,
+}
+
+/// The rules for messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Messages {
+    delete_policy: DeletePolicy,
+    repository: MessageRepository,
+    threads: Threads,
+    users: UserRepository,
+}
+
+impl Messages {
+    /// The rules, with that policy for taking messages back.
+    pub fn new(delete_policy: DeletePolicy) -> Self {
+        Self {
+            delete_policy,
+            ..Self::default()
+        }
+    }
+
+    /// Sends a message into a thread. Errors: `invalid`, `not_found`.
+    pub async fn send(&self, tx: &Tx, caller: &Caller, thread: Uuid, new: NewText) -> Result<Message> {
+        new.check()?;
+        let sent = send::send(tx, caller.user_id, thread, new.text).await?;
+        Ok(MessageRow::new(sent).into())
+    }
+
+    /// Sends a direct message; the thread is made where it is the first. Errors: `invalid`, `user_not_found`.
+    pub async fn send_direct(&self, tx: &Tx, caller: &Caller, new: NewDirectMessage) -> Result<Message> {
+        new.check()?;
+        let receiver = match (new.receiver_id, &new.receiver_username) {
+            (Some(id), _) => self.users.active_by_id(tx, id, "receiver_id").await?,
+            (None, name) => {
+                let name = name.as_deref().unwrap_or_default();
+                self.users.active_by_name(tx, name, "receiver_username").await?
+            }
+        };
+        let (thread, _) = self.threads.direct(tx, caller, receiver.id).await?;
+        self.send(tx, caller, thread.id, NewText { text: new.text }).await
+    }
+
+    /// Some messages of a thread. Errors: `not_found`, `invalid` for a cursor of another list.
+    pub async fn list<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        caller: &Caller,
+        thread: Uuid,
+        wanted: &ThreadQuery,
+        request: &CursorRequest,
+    ) -> Result<MessageList> {
+        self.threads.require_in(conn, caller.user_id, thread).await?;
+        let mut matching = wanted.query.condition(conn.get_database_backend());
+        if let Some(before) = wanted.before {
+            matching = matching.add(Column::Seq.lt(before));
+        }
+        if let Some(after) = wanted.after {
+            matching = matching.add(Column::Seq.gt(after));
+        }
+        let page = self
+            .repository
+            .list_of_thread(conn, caller.user_id, thread, matching, wanted.direction, request)
+            .await?;
+        self.with_authors(conn, page).await
+    }
+
+    /// The direct messages that a user sent or received in the last `max_age`, newest first. Those of another than the
+    /// caller need the scope `messages:admin`. Errors: `missing_scope`, `not_found`.
+    pub async fn list_direct<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        caller: &Caller,
+        user: Option<&str>,
+        oldest: messenger_core::Timestamp,
+        request: &CursorRequest,
+    ) -> Result<MessageList> {
+        let user = match user {
+            None => caller.user_id,
+            Some(text) => {
+                let found = self.users.find_by_id_or_name(conn, text).await?;
+                let id = found.map(|user| user.id);
+                if id != Some(caller.user_id) {
+                    caller.require::<MessagesAdmin>()?;
+                }
+                id.ok_or_else(|| Error::not_found("user"))?
+            }
+        };
+        let page = self.repository.list_direct(conn, user, oldest, request).await?;
+        self.with_authors(conn, page).await
+    }
+
+    async fn with_authors<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        page: messenger_core::CursorPage<Message>,
+    ) -> Result<MessageList> {
+        let authors = names(conn, page.items.iter().map(|message| message.sender_id)).await?;
+        let authors = authors.into_iter().map(|(id, username)| Author { id, username });
+        Ok(MessageList {
+            authors: authors.collect(),
+            items: page.items,
+            next_cursor: page.next_cursor,
+            prev_cursor: page.prev_cursor,
+        })
+    }
+
+    /// A page of the direct messages that the caller received.
+    pub async fn inbox<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        caller: &Caller,
+        unread_only: Option<bool>,
+        query: &ListQuery<Entity>,
+        page: PageRequest,
+    ) -> Result<Page<Message>> {
+        self.repository
+            .inbox(conn, caller.user_id, unread_only, query, page)
+            .await
+    }
+
+    /// A page of the messages that the caller sent.
+    pub async fn outbox<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        caller: &Caller,
+        query: &ListQuery<Entity>,
+        page: PageRequest,
+    ) -> Result<Page<Message>> {
+        self.repository.outbox(conn, caller.user_id, query, page).await
+    }
+
+    /// A message that the caller can see. Errors: `not_found`.
+    pub async fn get<C: ConnectionTrait>(&self, conn: &C, caller: &Caller, id: Uuid) -> Result<Message> {
+        let found = self.repository.get_seen(conn, caller.user_id, id).await?;
+        found.ok_or_else(|| Error::not_found("message"))
+    }
+
+    /// Puts another text in place of the caller's own. Errors: `invalid`, `not_found`, `forbidden`.
+    pub async fn edit(&self, tx: &Tx, caller: &Caller, id: Uuid, new: NewText) -> Result<Message> {
+        new.check()?;
+        let version = self.lock_thread_of(tx, id).await?;
+        let message = self.get(tx, caller, id).await?;
+        if message.sender_id != caller.user_id {
+            return Err(codes::FORBIDDEN.error("only its sender may edit a message"));
+        }
+        let row = ActiveModel {
+            id: Set(id),
+            text: Set(new.text),
+            version: Set(version),
+            edited_at: Set(Some(tx.now())),
+            ..ActiveModel::default()
+        };
+        self.repository.write(tx, row).await?;
+        self.note(tx, caller, MESSAGE_UPDATED, &message, version).await?;
+        self.get(tx, caller, id).await
+    }
+
+    /// Takes a message back; a tombstone without its text stays. Its sender may while nobody else has read it, or
+    /// always where the policy says so; the owners and admins of the thread and the scope `messages:admin` may always.
+    /// Errors: `not_found`, `forbidden`, `already_read`.
+    pub async fn delete(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
+        let version = self.lock_thread_of(tx, id).await?;
+        let message = if caller.has::<MessagesAdmin>() {
+            self.repository
+                .get_any(tx, id)
+                .await?
+                .ok_or_else(|| Error::not_found("message"))?
+        } else {
+            let message = self.get(tx, caller, id).await?;
+            let mine = ThreadRepository
+                .participant(tx, message.thread_id, caller.user_id)
+                .await?;
+            self.require_deletable(caller, &message, &mine)?;
+            message
+        };
+        let row = ActiveModel {
+            id: Set(id),
+            text: Set(String::new()),
+            version: Set(version),
+            deleted_at: Set(Some(tx.now())),
+            ..ActiveModel::default()
+        };
+        self.repository.write(tx, row).await?;
+        self.note(tx, caller, MESSAGE_DELETED, &message, version).await
+    }
+
+    fn require_deletable(self, caller: &Caller, message: &Message, mine: &participant::Model) -> Result<()> {
+        if mine.role.is_admin() {
+            return Ok(());
+        }
+        if message.sender_id != caller.user_id {
+            return Err(
+                codes::FORBIDDEN.error("only its sender, or an admin of the thread, may delete a message")
+            );
+        }
+        if message.is_read && self.delete_policy != DeletePolicy::Always {
+            return Err(ALREADY_READ.error("a message that somebody has read can't be taken back"));
+        }
+        Ok(())
+    }
+
+    /// Moves the caller's watermark to a message of somebody else. A repeat changes nothing. Errors: `not_found`, also
+    /// for a message of their own.
+    pub async fn mark(&self, tx: &Tx, caller: &Caller, id: Uuid, kind: MarkKind) -> Result<Message> {
+        let message = self.get(tx, caller, id).await?;
+        if message.sender_id == caller.user_id {
+            return Err(Error::not_found("message"));
+        }
+        receipts::mark(tx, caller.user_id, message.thread_id, kind, Some(message.seq)).await?;
+        self.get(tx, caller, id).await
+    }
+
+    /// Moves how far the caller has read a thread, to its end where no `seq` is given. Errors: `not_found`, `invalid`.
+    pub async fn read_thread(&self, tx: &Tx, caller: &Caller, thread: Uuid, seq: Option<i64>) -> Result<()> {
+        receipts::mark(tx, caller.user_id, thread, MarkKind::Read, seq).await
+    }
+
+    /// A page of those whom a message reached. Errors: `not_found`.
+    pub async fn receipts<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        caller: &Caller,
+        id: Uuid,
+        page: PageRequest,
+    ) -> Result<Page<Receipt>> {
+        let message = self.get(conn, caller, id).await?;
+        self.repository.receipts(conn, &message, page).await
+    }
+
+    /// What became of the messages of a thread after `version`, at most `limit` of them. Errors: `not_found`.
+    pub async fn changes<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        caller: &Caller,
+        thread: Uuid,
+        version: i64,
+        limit: u64,
+    ) -> Result<Changes> {
+        self.threads.require_in(conn, caller.user_id, thread).await?;
+        let mut found = self
+            .repository
+            .changed_since(conn, caller.user_id, thread, version, limit + 1)
+            .await?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let items: Vec<_> = found
+            .into_iter()
+            .map(|(deleted_at, message)| MessageChange {
+                id: message.id,
+                seq: message.seq,
+                version: message.version,
+                deleted_at,
+                message: deleted_at.is_none().then_some(message),
+            })
+            .collect();
+        let version = items.last().map_or(version, |change| change.version);
+        Ok(Changes {
+            items,
+            version,
+            has_more,
+        })
+    }
+
+    /// Takes the lock of the message's thread, and its next version. Whether the caller may is looked at afterwards,
+    /// when nothing can change any more; where they may not, the transaction is not committed.
+    async fn lock_thread_of(&self, tx: &Tx, message: Uuid) -> Result<i64> {
+        let found = self
+            .repository
+            .get(tx, message)
+            .await?
+            .ok_or_else(|| Error::not_found("message"))?;
+        let locked = ThreadRepository.lock(tx, found.thread_id).await;
+        Ok(locked.map_err(|_| Error::not_found("message"))?.version)
+    }
+
+    async fn note(
+        &self,
+        tx: &Tx,
+        caller: &Caller,
+        kind: &'static str,
+        message: &Message,
+        version: i64,
+    ) -> Result<()> {
+        let event = NewEvent::new(kind)
+            .of_thread(message.thread_id, version)
+            .by(caller.user_id);
+        events::append(
+            tx,
+            event.with(json!({"message_id": message.id, "seq": message.seq})),
+        )
+        .await
+    }
+}

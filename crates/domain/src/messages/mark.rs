@@ -1,0 +1,46 @@
+//! The table `marks`: one row each time a participant's watermark moves, and none per message.
+
+use messenger_core::{Timestamp, Uuid};
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Which watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(
+    rs_type = "String",
+    db_type = "String(StringLen::N(16))",
+    rename_all = "snake_case"
+)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkKind {
+    /// The messages up to here have reached the user.
+    Delivered,
+    /// The user has read up to here.
+    Read,
+}
+
+/// A move of a watermark.
+///
+/// Invariant: `at` is not before the `created_at` of any message up to `seq`. So who first read a message is found by
+/// looking from its `created_at` on.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "marks")]
+pub struct Model {
+    /// The thread.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub thread_id: Uuid,
+    /// Whose watermark.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Uuid,
+    /// Which of the two.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub kind: MarkKind,
+    /// Where it moved to.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,225 @@
+//! What comes in and goes out about messages.
+
+use messenger_core::{Faults, Timestamp, Uuid, Validate};
+use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::entity;
+
+/// The most characters of a message.
+pub const TEXT_MAX: usize = 4096;
+
+/// A text to send, or to put in place of another.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewText {
+    /// 1 to 4096 characters, not blank; kept exactly.
+    #[schema(example = "Hello, Charles!", min_length = 1, max_length = 4096)]
+    pub text: String,
+}
+
+impl Validate for NewText {
+    fn validate(&self, faults: &mut Faults) {
+        check_text(&self.text, faults);
+    }
+}
+
+/// A direct message, to a user named by id or by username.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"receiver_username": "charles", "text": "Hello, Charles!"}))]
+pub struct NewDirectMessage {
+    /// 1 to 4096 characters, not blank; kept exactly.
+    #[schema(min_length = 1, max_length = 4096)]
+    pub text: String,
+    /// Who is to get it; either this or `receiver_username`.
+    #[serde(default)]
+    pub receiver_id: Option<Uuid>,
+    /// Who is to get it, by name.
+    #[serde(default)]
+    #[schema(max_length = 50)]
+    pub receiver_username: Option<String>,
+}
+
+impl Validate for NewDirectMessage {
+    fn validate(&self, faults: &mut Faults) {
+        check_text(&self.text, faults);
+        match (&self.receiver_id, &self.receiver_username) {
+            (None, None) => faults.add("receiver_id", "missing", "is required, or receiver_username"),
+            (Some(_), Some(_)) => {
+                faults.add(
+                    "receiver_username",
+                    "not_allowed",
+                    "can't be given beside receiver_id",
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn check_text(text: &str, faults: &mut Faults) {
+    faults.check(!text.trim().is_empty(), "text", "blank", "must not be blank");
+    faults.length("text", text, 0, TEXT_MAX);
+    faults.check(!text.contains('\0'), "text", "bad_value", "must not contain NUL");
+}
+
+/// How far one has read.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWatermark {
+    /// The `seq` of the last message read; the end of the thread where it isn't given.
+    #[serde(default)]
+    #[schema(example = 7, minimum = 0)]
+    pub seq: Option<i64>,
+}
+
+impl Validate for NewWatermark {
+    fn validate(&self, _: &mut Faults) {}
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Message {
+    /// The id.
+    pub id: Uuid,
+    /// The thread.
+    pub thread_id: Uuid,
+    /// Its place in the thread, from 1, without gaps.
+    #[schema(example = 7)]
+    pub seq: i64,
+    /// The version of the thread at its last change.
+    #[schema(example = 9)]
+    pub version: i64,
+    /// Who sent it.
+    pub sender_id: Uuid,
+    /// Who it was sent to, in a direct thread.
+    pub receiver_id: Option<Uuid>,
+    /// What it says.
+    #[schema(example = "Hello, Charles!")]
+    pub text: String,
+    /// Whether somebody besides the sender has read it.
+    pub is_read: bool,
+    /// When it first reached somebody besides the sender.
+    pub delivered_at: Option<Timestamp>,
+    /// When somebody besides the sender first read it.
+    pub read_at: Option<Timestamp>,
+    /// When it was last edited.
+    pub edited_at: Option<Timestamp>,
+    /// When it was sent.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A row of `messages` with its first marks.
+#[derive(Debug, FromQueryResult)]
+pub(super) struct MessageRow {
+    #[sea_orm(nested)]
+    pub message: entity::Model,
+    pub delivered_at: Option<Timestamp>,
+    pub read_at: Option<Timestamp>,
+}
+
+impl MessageRow {
+    /// A message that was sent just now, and that nobody has seen.
+    pub fn new(message: entity::Model) -> Self {
+        Self {
+            message,
+            delivered_at: None,
+            read_at: None,
+        }
+    }
+}
+
+impl From<MessageRow> for Message {
+    fn from(row: MessageRow) -> Self {
+        let MessageRow {
+            message,
+            delivered_at,
+            read_at,
+        } = row;
+        Self {
+            id: message.id,
+            thread_id: message.thread_id,
+            seq: message.seq,
+            version: message.version,
+            sender_id: message.sender_id,
+            receiver_id: message.receiver_id,
+            text: message.text,
+            is_read: read_at.is_some(),
+            delivered_at,
+            read_at,
+            edited_at: message.edited_at,
+            created_at: message.created_at,
+            updated_at: message.updated_at,
+        }
+    }
+}
+
+/// Somebody who wrote one of the messages beside which this stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Author {
+    /// The user.
+    pub id: Uuid,
+    /// Their name.
+    #[schema(example = "ada")]
+    pub username: String,
+}
+
+/// Some messages of a thread, with those who wrote them.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MessageList {
+    /// The messages.
+    pub items: Vec<Message>,
+    /// Who wrote them.
+    pub authors: Vec<Author>,
+    /// Ask with it for what follows; null at the end.
+    pub next_cursor: Option<String>,
+    /// Ask with it for what comes before; null at the beginning.
+    pub prev_cursor: Option<String>,
+}
+
+/// What became of a message since a version.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MessageChange {
+    /// The id of the message.
+    pub id: Uuid,
+    /// Its place in the thread.
+    #[schema(example = 7)]
+    pub seq: i64,
+    /// The version that its last change gave the thread.
+    #[schema(example = 9)]
+    pub version: i64,
+    /// When it was deleted, or null.
+    pub deleted_at: Option<Timestamp>,
+    /// The message as it is now; null once it is deleted.
+    pub message: Option<Message>,
+}
+
+/// The messages of a thread that were sent, edited or deleted since a version, in the order of their last change.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Changes {
+    /// The changes.
+    pub items: Vec<MessageChange>,
+    /// Ask again with this as `since`.
+    #[schema(example = 9)]
+    pub version: i64,
+    /// Whether there are more now.
+    pub has_more: bool,
+}
+
+/// What a participant has seen of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Receipt {
+    /// The participant.
+    pub user_id: Uuid,
+    /// Their name.
+    #[schema(example = "charles")]
+    pub username: String,
+    /// When the message reached them.
+    pub delivered_at: Timestamp,
+    /// When they read it, or null.
+    pub read_at: Option<Timestamp>,
+}

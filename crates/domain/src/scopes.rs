@@ -1,0 +1,81 @@
+//! The scopes of the messenger, and the permission groups that grant them.
+
+use messenger_auth::{Group, Groups, Scope};
+
+macro_rules! scopes {
+    ($($name:ident = $text:literal, $description:literal;)*) => {
+        $(
+            #[doc = concat!("`", $text, "`: ", $description)]
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+
+            impl Scope for $name {
+                const NAME: &'static str = $text;
+                const DESCRIPTION: &'static str = $description;
+            }
+        )*
+
+        /// All of them, with what they allow.
+        pub const ALL: &[(&str, &str)] = &[$(($text, $description)),*];
+    };
+}
+
+scopes! {
+    Profile = "profile", "Read and change the own profile, and look up other users";
+    ThreadsRead = "threads:read", "Read the own threads";
+    ThreadsWrite = "threads:write", "Start, change and leave threads";
+    MessagesRead = "messages:read", "Read messages";
+    MessagesWrite = "messages:write", "Send, edit, take back and mark messages";
+    MessagesAdmin = "messages:admin", "Read anybody's direct messages and delete any message";
+    UsersRead = "users:read", "List all users";
+    UsersAdmin = "users:admin", "Change, delete and restore users";
+    UsersSuperuser = "users:superuser", "Put users into permission groups";
+}
+
+/// What everybody may do.
+const REGULAR: &[&str] = &[
+    Profile::NAME,
+    ThreadsRead::NAME,
+    ThreadsWrite::NAME,
+    MessagesRead::NAME,
+    MessagesWrite::NAME,
+];
+
+const ADMIN: &[&str] = &[
+    Profile::NAME,
+    ThreadsRead::NAME,
+    ThreadsWrite::NAME,
+    MessagesRead::NAME,
+    MessagesWrite::NAME,
+    MessagesAdmin::NAME,
+    UsersRead::NAME,
+    UsersAdmin::NAME,
+];
+
+const SUPERUSER: &[&str] = &[
+    Profile::NAME,
+    ThreadsRead::NAME,
+    ThreadsWrite::NAME,
+    MessagesRead::NAME,
+    MessagesWrite::NAME,
+    MessagesAdmin::NAME,
+    UsersRead::NAME,
+    UsersAdmin::NAME,
+    UsersSuperuser::NAME,
+];
+
+/// The permission groups `regular`, `admin` and `superuser`.
+pub const GROUPS: Groups = Groups(&[
+    Group {
+        name: "regular",
+        scopes: REGULAR,
+    },
+    Group {
+        name: "admin",
+        scopes: ADMIN,
+    },
+    Group {
+        name: "superuser",
+        scopes: SUPERUSER,
+    },
+]);

@@ -1,0 +1,77 @@
+//! The table `users`.
+
+use messenger_core::{CommonBase, Listable, Timestamp, Uuid};
+use sea_orm::entity::prelude::*;
+
+/// A user. `username` and `email` are stored in lower case and unique, also among deactivated and deleted users, who
+/// keep theirs.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "users")]
+pub struct Model {
+    /// The id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it was deleted, or null.
+    pub deleted_at: Option<Timestamp>,
+    /// The name, in lower case.
+    pub username: String,
+    /// The e-mail address, in lower case.
+    pub email: Option<String>,
+    /// Whether the address was shown to be theirs.
+    pub email_confirmed: bool,
+    /// The bcrypt hash of the password.
+    pub password_hash: String,
+    /// First name.
+    pub first_name: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
+    /// What they say of themselves.
+    pub bio: Option<String>,
+    /// Whether they may sign in.
+    pub is_active: bool,
+    /// Whether a second factor is asked for.
+    pub mfa_enabled: bool,
+    /// The permission group, by name.
+    pub group: String,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl CommonBase for Entity {
+    const ID: Column = Column::Id;
+    const CREATED_AT: Column = Column::CreatedAt;
+    const UPDATED_AT: Column = Column::UpdatedAt;
+    const DELETED_AT: Column = Column::DeletedAt;
+
+    fn id_of(model: &Model) -> Uuid {
+        model.id
+    }
+}
+
+impl Listable for Entity {
+    const FIELDS: &'static [Column] = &[
+        Column::Id,
+        Column::Username,
+        Column::Email,
+        Column::EmailConfirmed,
+        Column::FirstName,
+        Column::LastName,
+        Column::IsActive,
+        Column::MfaEnabled,
+        Column::Group,
+        Column::CreatedAt,
+        Column::UpdatedAt,
+        Column::DeletedAt,
+    ];
+    const SEARCH: &'static [Column] = &[
+        Column::Username,
+        Column::Email,
+        Column::FirstName,
+        Column::LastName,
+    ];
+}

@@ -1,0 +1,364 @@
+//! What comes in and goes out about users.
+
+use messenger_auth::{Groups, password};
+use messenger_core::{Faults, Patch, Timestamp, Uuid, Validate};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::entity::Model;
+
+/// The fewest characters of a username.
+pub const USERNAME_MIN: usize = 3;
+/// The most characters of a username.
+pub const USERNAME_MAX: usize = 50;
+/// The most characters of a first or last name.
+pub const NAME_MAX: usize = 100;
+/// The most characters of an e-mail address (RFC 5321, section 4.5.3.1.3).
+pub const EMAIL_MAX: usize = 254;
+/// The most characters of a bio.
+pub const BIO_MAX: usize = 500;
+
+/// A new account.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// 3 to 50 of letters, digits, `_`, `.` and `-`; compared without case.
+    #[schema(example = "ada", min_length = 3, max_length = 50)]
+    pub username: String,
+    /// At least 8 characters with a digit and an upper-case letter, at most 72 bytes.
+    #[schema(example = "Correct-Horse-1", format = "password", min_length = 8)]
+    pub password: String,
+    /// One can sign in with it as well.
+    #[serde(default)]
+    #[schema(example = "ada@example.org", format = "email", max_length = 254)]
+    pub email: Option<String>,
+    /// First name.
+    #[serde(default)]
+    #[schema(example = "Ada", max_length = 100)]
+    pub first_name: Option<String>,
+    /// Last name.
+    #[serde(default)]
+    #[schema(example = "Lovelace", max_length = 100)]
+    pub last_name: Option<String>,
+}
+
+impl Validate for NewUser {
+    fn validate(&self, faults: &mut Faults) {
+        check_username(&self.username, faults);
+        password::check_new("password", &self.password, faults);
+        check_email(self.email.as_deref(), faults);
+        check_text("first_name", self.first_name.as_deref(), NAME_MAX, faults);
+        check_text("last_name", self.last_name.as_deref(), NAME_MAX, faults);
+    }
+}
+
+/// A change of the own profile. A field that isn't mentioned stays as it is; null clears it.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserPatch {
+    /// A new name.
+    #[serde(default)]
+    #[schema(value_type = String, example = "ada.l", min_length = 3, max_length = 50)]
+    pub username: Option<String>,
+    /// A new address; it is not confirmed.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "ada@example.org", format = "email", max_length = 254)]
+    pub email: Patch<String>,
+    /// First name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Ada", max_length = 100)]
+    pub first_name: Patch<String>,
+    /// Last name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Lovelace", max_length = 100)]
+    pub last_name: Patch<String>,
+    /// What one says of oneself.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Counting on engines.", max_length = 500)]
+    pub bio: Patch<String>,
+}
+
+/// A change of a user by an administrator. A field that isn't mentioned stays as it is; null clears it.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserAdminPatch {
+    /// A new name.
+    #[serde(default)]
+    #[schema(value_type = String, example = "ada.l", min_length = 3, max_length = 50)]
+    pub username: Option<String>,
+    /// A new address; it is not confirmed unless `email_confirmed` says so.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "ada@example.org", format = "email", max_length = 254)]
+    pub email: Patch<String>,
+    /// Whether the address is known to be theirs.
+    #[serde(default)]
+    #[schema(value_type = bool)]
+    pub email_confirmed: Option<bool>,
+    /// First name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Ada", max_length = 100)]
+    pub first_name: Patch<String>,
+    /// Last name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Lovelace", max_length = 100)]
+    pub last_name: Patch<String>,
+    /// What they say of themselves.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Counting on engines.", max_length = 500)]
+    pub bio: Patch<String>,
+    /// False signs them out everywhere and keeps them from signing in.
+    #[serde(default)]
+    #[schema(value_type = bool)]
+    pub is_active: Option<bool>,
+}
+
+impl From<UserPatch> for UserAdminPatch {
+    fn from(patch: UserPatch) -> Self {
+        let UserPatch {
+            username,
+            email,
+            first_name,
+            last_name,
+            bio,
+        } = patch;
+        Self {
+            username,
+            email,
+            email_confirmed: None,
+            first_name,
+            last_name,
+            bio,
+            is_active: None,
+        }
+    }
+}
+
+impl Validate for UserPatch {
+    fn validate(&self, faults: &mut Faults) {
+        UserAdminPatch::from(self.clone()).validate(faults);
+    }
+}
+
+impl Validate for UserAdminPatch {
+    fn validate(&self, faults: &mut Faults) {
+        let Self {
+            username,
+            email,
+            email_confirmed,
+            first_name,
+            last_name,
+            bio,
+            is_active,
+        } = self;
+        let empty = username.is_none()
+            && email.is_absent()
+            && email_confirmed.is_none()
+            && first_name.is_absent()
+            && last_name.is_absent()
+            && bio.is_absent()
+            && is_active.is_none();
+        faults.check(!empty, "", "empty", "must name at least one field");
+        if let Some(username) = username {
+            check_username(username, faults);
+        }
+        check_email(email.value().map(String::as_str), faults);
+        check_text(
+            "first_name",
+            first_name.value().map(String::as_str),
+            NAME_MAX,
+            faults,
+        );
+        check_text(
+            "last_name",
+            last_name.value().map(String::as_str),
+            NAME_MAX,
+            faults,
+        );
+        check_text("bio", bio.value().map(String::as_str), BIO_MAX, faults);
+    }
+}
+
+fn check_username(username: &str, faults: &mut Faults) {
+    faults.length("username", username, USERNAME_MIN, USERNAME_MAX);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    faults.check(
+        username.chars().all(allowed),
+        "username",
+        "bad_characters",
+        "may have letters from a to z, digits, '_', '.' and '-' only",
+    );
+    // A query may name a user by either.
+    let like_id = username.parse::<Uuid>().is_ok();
+    faults.check(!like_id, "username", "looks_like_id", "must not look like an id");
+}
+
+fn check_email(email: Option<&str>, faults: &mut Faults) {
+    let Some(email) = email else { return };
+    let shaped = email.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && !host.is_empty() && !host.contains('@') && !email.contains(char::is_whitespace)
+    });
+    faults.check(shaped, "email", "bad_format", "must be an e-mail address");
+    faults.length("email", email, 0, EMAIL_MAX);
+}
+
+fn check_text(field: &str, text: Option<&str>, max: usize, faults: &mut Faults) {
+    let Some(text) = text else { return };
+    faults.length(field, text, 0, max);
+    faults.check(
+        !text.trim().is_empty(),
+        field,
+        "blank",
+        "must not be blank; null clears it",
+    );
+}
+
+/// A permission group to be put into.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewGroup {
+    /// The group.
+    pub group: PermissionGroup,
+}
+
+impl Validate for NewGroup {
+    fn validate(&self, _: &mut Faults) {}
+}
+
+/// A permission group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PermissionGroup {
+    /// May use the messenger.
+    Regular,
+    /// May also list, change, delete and restore users, and delete any message.
+    Admin,
+    /// May also put users into groups.
+    Superuser,
+}
+
+impl PermissionGroup {
+    /// Its name, as it is stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regular => "regular",
+            Self::Admin => "admin",
+            Self::Superuser => "superuser",
+        }
+    }
+}
+
+/// What a user sees of themselves.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Profile {
+    /// The id.
+    pub id: Uuid,
+    /// The name, in lower case.
+    #[schema(example = "ada")]
+    pub username: String,
+    /// The e-mail address, in lower case.
+    #[schema(example = "ada@example.org")]
+    pub email: Option<String>,
+    /// Whether the address was shown to be theirs.
+    pub email_confirmed: bool,
+    /// First name.
+    #[schema(example = "Ada")]
+    pub first_name: Option<String>,
+    /// Last name.
+    #[schema(example = "Lovelace")]
+    pub last_name: Option<String>,
+    /// What they say of themselves.
+    #[schema(example = "Counting on engines.")]
+    pub bio: Option<String>,
+    /// Whether they may sign in.
+    pub is_active: bool,
+    /// Whether a second factor is asked for.
+    pub mfa_enabled: bool,
+    /// The permission group.
+    #[schema(example = "regular")]
+    pub group: String,
+    /// What that group may do.
+    #[schema(example = json!(["messages:read", "messages:write"]))]
+    pub scopes: Vec<String>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Profile {
+    /// The profile of `user`.
+    pub fn new(user: Model, groups: Groups) -> Self {
+        Self {
+            scopes: groups.scopes(&user.group).names(),
+            id: user.id,
+            username: user.username,
+            email: user.email,
+            email_confirmed: user.email_confirmed,
+            first_name: user.first_name,
+            last_name: user.last_name,
+            bio: user.bio,
+            is_active: user.is_active,
+            mfa_enabled: user.mfa_enabled,
+            group: user.group,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+/// What an administrator sees of a user.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UserRecord {
+    /// The own profile.
+    #[serde(flatten)]
+    pub profile: Profile,
+    /// When the user was deleted, or null.
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl UserRecord {
+    /// The record of `user`.
+    pub fn new(user: Model, groups: Groups) -> Self {
+        Self {
+            deleted_at: user.deleted_at,
+            profile: Profile::new(user, groups),
+        }
+    }
+}
+
+/// What everybody sees of a user.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PublicUser {
+    /// The id.
+    pub id: Uuid,
+    /// The name, in lower case.
+    #[schema(example = "ada")]
+    pub username: String,
+    /// First name.
+    #[schema(example = "Ada")]
+    pub first_name: Option<String>,
+    /// Last name.
+    #[schema(example = "Lovelace")]
+    pub last_name: Option<String>,
+    /// What they say of themselves.
+    #[schema(example = "Counting on engines.")]
+    pub bio: Option<String>,
+    /// Whether they may sign in.
+    pub is_active: bool,
+    /// When the account was made.
+    pub created_at: Timestamp,
+}
+
+impl From<Model> for PublicUser {
+    fn from(user: Model) -> Self {
+        Self {
+            id: user.id,
+            username: user.username,
+            first_name: user.first_name,
+            last_name: user.last_name,
+            bio: user.bio,
+            is_active: user.is_active,
+            created_at: user.created_at,
+        }
+    }
+}
