@@ -1,0 +1,302 @@
+//! Users, threads, participants, messages and marks.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in [users(), threads(), participants(), messages(), marks()] {
+            manager.create_table(table).await?;
+        }
+        for index in indexes() {
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in ["marks", "messages", "users_and_threads", "threads", "users"] {
+            manager
+                .drop_table(Table::drop().table(Alias::new(table)).take())
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(DeriveIden)]
+enum Base {
+    Id,
+    CreatedAt,
+    UpdatedAt,
+    DeletedAt,
+}
+
+#[derive(DeriveIden)]
+enum Users {
+    Table,
+    Id,
+    Username,
+    Email,
+    EmailConfirmed,
+    PasswordHash,
+    FirstName,
+    LastName,
+    Bio,
+    IsActive,
+    MfaEnabled,
+    Group,
+}
+
+#[derive(DeriveIden)]
+enum Threads {
+    Table,
+    Id,
+    Type,
+    Name,
+    CreatorId,
+    DirectKey,
+    History,
+    LastSeq,
+    Version,
+    LastActivityAt,
+    ParticipantCount,
+}
+
+#[derive(DeriveIden)]
+enum UsersAndThreads {
+    Table,
+    ThreadId,
+    UserId,
+    Role,
+    JoinedAt,
+    JoinedSeq,
+    LeftAt,
+    LastDeliveredSeq,
+    LastReadSeq,
+}
+
+#[derive(DeriveIden)]
+enum Messages {
+    Table,
+    Id,
+    ThreadId,
+    Seq,
+    Version,
+    SenderId,
+    ReceiverId,
+    Text,
+    EditedAt,
+}
+
+#[derive(DeriveIden)]
+enum Marks {
+    Table,
+    ThreadId,
+    UserId,
+    Kind,
+    Seq,
+    At,
+}
+
+/// A table with the columns that every entity has.
+fn with_base(table: impl IntoTableRef) -> TableCreateStatement {
+    Table::create()
+        .table(table)
+        .col(ColumnDef::new(Base::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(Base::CreatedAt).date_time().not_null())
+        .col(ColumnDef::new(Base::UpdatedAt).date_time().not_null())
+        .col(ColumnDef::new(Base::DeletedAt).date_time())
+        .take()
+}
+
+fn users() -> TableCreateStatement {
+    with_base(Users::Table)
+        .col(
+            ColumnDef::new(Users::Username)
+                .string_len(50)
+                .not_null()
+                .unique_key(),
+        )
+        .col(ColumnDef::new(Users::Email).string_len(254).unique_key())
+        .col(ColumnDef::new(Users::EmailConfirmed).boolean().not_null())
+        .col(ColumnDef::new(Users::PasswordHash).string_len(60).not_null())
+        .col(ColumnDef::new(Users::FirstName).string_len(100))
+        .col(ColumnDef::new(Users::LastName).string_len(100))
+        .col(ColumnDef::new(Users::Bio).string_len(500))
+        .col(ColumnDef::new(Users::IsActive).boolean().not_null())
+        .col(ColumnDef::new(Users::MfaEnabled).boolean().not_null())
+        .col(ColumnDef::new(Users::Group).string_len(50).not_null())
+        .take()
+}
+
+fn threads() -> TableCreateStatement {
+    with_base(Threads::Table)
+        .col(ColumnDef::new(Threads::Type).string_len(16).not_null())
+        .col(ColumnDef::new(Threads::Name).string_len(100))
+        .col(ColumnDef::new(Threads::CreatorId).uuid().not_null())
+        .col(ColumnDef::new(Threads::DirectKey).string_len(73).unique_key())
+        .col(ColumnDef::new(Threads::History).string_len(16).not_null())
+        .col(ColumnDef::new(Threads::LastSeq).big_integer().not_null())
+        .col(ColumnDef::new(Threads::Version).big_integer().not_null())
+        .col(ColumnDef::new(Threads::LastActivityAt).date_time().not_null())
+        .col(ColumnDef::new(Threads::ParticipantCount).integer().not_null())
+        .foreign_key(&mut to_users(
+            "fk_threads_creator",
+            Threads::Table,
+            Threads::CreatorId,
+        ))
+        .take()
+}
+
+fn participants() -> TableCreateStatement {
+    Table::create()
+        .table(UsersAndThreads::Table)
+        .col(ColumnDef::new(UsersAndThreads::ThreadId).uuid().not_null())
+        .col(ColumnDef::new(UsersAndThreads::UserId).uuid().not_null())
+        .col(ColumnDef::new(UsersAndThreads::Role).string_len(16).not_null())
+        .col(ColumnDef::new(UsersAndThreads::JoinedAt).date_time().not_null())
+        .col(
+            ColumnDef::new(UsersAndThreads::JoinedSeq)
+                .big_integer()
+                .not_null(),
+        )
+        .col(ColumnDef::new(UsersAndThreads::LeftAt).date_time())
+        .col(
+            ColumnDef::new(UsersAndThreads::LastDeliveredSeq)
+                .big_integer()
+                .not_null(),
+        )
+        .col(
+            ColumnDef::new(UsersAndThreads::LastReadSeq)
+                .big_integer()
+                .not_null(),
+        )
+        .primary_key(
+            Index::create()
+                .col(UsersAndThreads::ThreadId)
+                .col(UsersAndThreads::UserId),
+        )
+        .foreign_key(&mut to_threads(
+            "fk_users_and_threads_thread",
+            UsersAndThreads::Table,
+            UsersAndThreads::ThreadId,
+        ))
+        .foreign_key(&mut to_users(
+            "fk_users_and_threads_user",
+            UsersAndThreads::Table,
+            UsersAndThreads::UserId,
+        ))
+        .take()
+}
+
+fn messages() -> TableCreateStatement {
+    with_base(Messages::Table)
+        .col(ColumnDef::new(Messages::ThreadId).uuid().not_null())
+        .col(ColumnDef::new(Messages::Seq).big_integer().not_null())
+        .col(ColumnDef::new(Messages::Version).big_integer().not_null())
+        .col(ColumnDef::new(Messages::SenderId).uuid().not_null())
+        .col(ColumnDef::new(Messages::ReceiverId).uuid())
+        .col(ColumnDef::new(Messages::Text).text().not_null())
+        .col(ColumnDef::new(Messages::EditedAt).date_time())
+        .foreign_key(&mut to_threads(
+            "fk_messages_thread",
+            Messages::Table,
+            Messages::ThreadId,
+        ))
+        .foreign_key(&mut to_users(
+            "fk_messages_sender",
+            Messages::Table,
+            Messages::SenderId,
+        ))
+        .foreign_key(&mut to_users(
+            "fk_messages_receiver",
+            Messages::Table,
+            Messages::ReceiverId,
+        ))
+        .take()
+}
+
+fn marks() -> TableCreateStatement {
+    Table::create()
+        .table(Marks::Table)
+        .col(ColumnDef::new(Marks::ThreadId).uuid().not_null())
+        .col(ColumnDef::new(Marks::UserId).uuid().not_null())
+        .col(ColumnDef::new(Marks::Kind).string_len(16).not_null())
+        .col(ColumnDef::new(Marks::Seq).big_integer().not_null())
+        .col(ColumnDef::new(Marks::At).date_time().not_null())
+        .primary_key(
+            Index::create()
+                .col(Marks::ThreadId)
+                .col(Marks::UserId)
+                .col(Marks::Kind)
+                .col(Marks::Seq),
+        )
+        .foreign_key(&mut to_threads("fk_marks_thread", Marks::Table, Marks::ThreadId))
+        .foreign_key(&mut to_users("fk_marks_user", Marks::Table, Marks::UserId))
+        .take()
+}
+
+fn to_users(name: &str, table: impl IntoTableRef, column: impl IntoIden) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .name(name)
+        .from(table, column)
+        .to(Users::Table, Users::Id)
+        .take()
+}
+
+fn to_threads(name: &str, table: impl IntoTableRef, column: impl IntoIden) -> ForeignKeyCreateStatement {
+    ForeignKey::create()
+        .name(name)
+        .from(table, column)
+        .to(Threads::Table, Threads::Id)
+        .take()
+}
+
+fn indexes() -> Vec<IndexCreateStatement> {
+    let mut seq = index("ux_messages_thread_seq");
+    seq.table(Messages::Table)
+        .col(Messages::ThreadId)
+        .col(Messages::Seq)
+        .unique();
+    vec![
+        seq,
+        // What changed since a version.
+        index("ix_messages_thread_version")
+            .table(Messages::Table)
+            .col(Messages::ThreadId)
+            .col(Messages::Version)
+            .take(),
+        // Outbox and inbox.
+        index("ix_messages_sender")
+            .table(Messages::Table)
+            .col(Messages::SenderId)
+            .col(Messages::Id)
+            .take(),
+        index("ix_messages_receiver")
+            .table(Messages::Table)
+            .col(Messages::ReceiverId)
+            .col(Messages::Id)
+            .take(),
+        // The threads of a user.
+        index("ix_users_and_threads_user")
+            .table(UsersAndThreads::Table)
+            .col(UsersAndThreads::UserId)
+            .col(UsersAndThreads::ThreadId)
+            .take(),
+        // Who first read a message.
+        index("ix_marks_thread_kind_at")
+            .table(Marks::Table)
+            .col(Marks::ThreadId)
+            .col(Marks::Kind)
+            .col(Marks::At)
+            .take(),
+    ]
+}
+
+fn index(name: &str) -> IndexCreateStatement {
+    Index::create().name(name).take()
+}
