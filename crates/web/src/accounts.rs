@@ -34,8 +34,11 @@ impl<A: Accounts> Service<A> {
     }
 }
 
-/// Accounts over HTTP: signing up takes JSON, and a user is shown to themselves as a [`Profile`](Self::Profile).
-pub trait HttpAccounts: Accounts<SignUp: DeserializeOwned + ToSchema> {
+/// A service's accounts over HTTP: signing up takes JSON, and a user is shown to themselves as a
+/// [`Profile`](Self::Profile).
+pub trait HttpAccounts: 'static {
+    /// The users.
+    type Accounts: Accounts<SignUp: DeserializeOwned + ToSchema>;
     /// The own profile.
     type Profile: Serialize + ToSchema + 'static;
 
@@ -43,8 +46,12 @@ pub trait HttpAccounts: Accounts<SignUp: DeserializeOwned + ToSchema> {
     const SIGN_UP_ERRORS: &'static [Code];
 
     /// What a user sees of themselves.
-    fn profile(auth: &Auth<Self>, account: &Self::Account) -> Self::Profile;
+    fn profile(auth: &Auth<Self::Accounts>, account: &AccountOf<Self>) -> Self::Profile;
 }
+
+/// The user type of a service's accounts.
+pub type AccountOf<H> = <<H as HttpAccounts>::Accounts as Accounts>::Account;
+type SignUpOf<H> = <<H as HttpAccounts>::Accounts as Accounts>::SignUp;
 
 /// A name and a password.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -132,53 +139,53 @@ impl Validate for TokenRequest {
 /// Adds `/auth/register`, `/auth/login`, `/auth/token`, `/auth/refresh` and `/auth/logout`.
 ///
 /// None of them takes an `Idempotency-Key`: their answers hold tokens, and those are never stored.
-pub fn routes<A: HttpAccounts>(routes: &mut Routes) {
+pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
     routes.tag("auth", "Signing up, in and out");
     routes
-        .post("/auth/register", "auth_register", "Sign up", register::<A>)
+        .post("/auth/register", "auth_register", "Sign up", register::<H>)
         .describe("Makes an account and signs it in.")
-        .errors(A::SIGN_UP_ERRORS);
+        .errors(H::SIGN_UP_ERRORS);
     routes
-        .post("/auth/login", "auth_login", "Sign in", login::<A>)
+        .post("/auth/login", "auth_login", "Sign in", login::<H>)
         .describe("The answer is the same, and takes as long, for an unknown name and for a wrong password.")
         .errors(&[codes::BAD_CREDENTIALS]);
     routes
-        .post("/auth/token", "auth_token", "Get tokens as OAuth 2.0 has it", token::<A>)
+        .post("/auth/token", "auth_token", "Get tokens as OAuth 2.0 has it", token::<H>)
         .describe("The `password` and `refresh_token` grants of RFC 6749. The Authorize button of this page uses it.")
         .errors(&[codes::BAD_CREDENTIALS, codes::UNAUTHENTICATED]);
     routes
-        .post("/auth/refresh", "auth_refresh", "Get a new pair of tokens", refresh::<A>)
+        .post("/auth/refresh", "auth_refresh", "Get a new pair of tokens", refresh::<H>)
         .describe(
             "The refresh token is spent by it. Showing a spent one ends the whole session: somebody has a copy.",
         )
         .errors(&[codes::UNAUTHENTICATED]);
     routes
-        .post("/auth/logout", "auth_logout", "End this session", logout::<A>)
+        .post("/auth/logout", "auth_logout", "End this session", logout::<H>)
         .describe("Its access token and its refresh token stop working at once.");
 }
 
-async fn register<A: HttpAccounts>(
-    service: Data<Service<A>>,
-    body: Body<A::SignUp>,
-) -> Result<Created<SignedInAs<A::Profile>>, Problem> {
+async fn register<H: HttpAccounts>(
+    service: Data<Service<H::Accounts>>,
+    body: Body<SignUpOf<H>>,
+) -> Result<Created<SignedInAs<H::Profile>>, Problem> {
     let grant = service.auth.sign_up(&service.db, body.0).await?;
-    Ok(Created(signed_in(&service.auth, grant)))
+    Ok(Created(signed_in::<H>(&service.auth, grant)))
 }
 
-async fn login<A: HttpAccounts>(
-    service: Data<Service<A>>,
+async fn login<H: HttpAccounts>(
+    service: Data<Service<H::Accounts>>,
     body: Body<Login>,
-) -> Result<Json<SignedInAs<A::Profile>>, Problem> {
+) -> Result<Json<SignedInAs<H::Profile>>, Problem> {
     let Login { username, password } = body.0;
     let grant = service
         .auth
         .sign_in(&service.db, &username, &password, None)
         .await?;
-    Ok(Json(signed_in(&service.auth, grant)))
+    Ok(Json(signed_in::<H>(&service.auth, grant)))
 }
 
-async fn token<A: HttpAccounts>(
-    service: Data<Service<A>>,
+async fn token<H: HttpAccounts>(
+    service: Data<Service<H::Accounts>>,
     form: Form<TokenRequest>,
 ) -> Result<Json<Tokens>, Problem> {
     let request = form.0;
@@ -199,8 +206,8 @@ async fn token<A: HttpAccounts>(
     Ok(Json(tokens))
 }
 
-async fn refresh<A: HttpAccounts>(
-    service: Data<Service<A>>,
+async fn refresh<H: HttpAccounts>(
+    service: Data<Service<H::Accounts>>,
     body: Body<Refresh>,
 ) -> Result<Json<Tokens>, Problem> {
     Ok(Json(
@@ -208,17 +215,20 @@ async fn refresh<A: HttpAccounts>(
     ))
 }
 
-async fn logout<A: HttpAccounts>(
+async fn logout<H: HttpAccounts>(
     caller: Scoped<SignedIn>,
-    service: Data<Service<A>>,
+    service: Data<Service<H::Accounts>>,
 ) -> Result<NoContent, Problem> {
     service.auth.sign_out(&service.db, &caller).await?;
     Ok(NoContent)
 }
 
-fn signed_in<A: HttpAccounts>(auth: &Auth<A>, grant: Grant<A::Account>) -> SignedInAs<A::Profile> {
+fn signed_in<H: HttpAccounts>(
+    auth: &Auth<H::Accounts>,
+    grant: Grant<AccountOf<H>>,
+) -> SignedInAs<H::Profile> {
     SignedInAs {
-        user: A::profile(auth, &grant.account),
+        user: H::profile(auth, &grant.account),
         tokens: grant.tokens,
     }
 }

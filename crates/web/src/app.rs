@@ -54,12 +54,7 @@ impl Shell {
         authenticator: Authenticator,
         probe: Probe,
     ) -> Result<Self> {
-        routes.prefix("");
-        crate::health::routes(&mut routes);
-        routes.get("/problems", "problems_list", "Every kind of problem", problems);
-        routes
-            .get("/problems/{code}", "problems_get", "One kind of problem", problem)
-            .errors(&[messenger_core::error::codes::NOT_FOUND]);
+        system_routes(&mut routes);
         let document = Document::new(&openapi::document(&options.about, &routes))?;
         let problems = routes.codes().into_iter().map(ProblemType::from).collect();
         Ok(Self {
@@ -133,6 +128,17 @@ impl Shell {
             .iter()
             .fold(cors, |cors, origin| cors.allowed_origin(origin))
     }
+}
+
+/// Adds the operations that every service has: health, and the table of problems.
+pub fn system_routes(routes: &mut Routes) {
+    routes.prefix("");
+    crate::health::routes(routes);
+    routes.get("/problems", "problems_list", "Every kind of problem", problems);
+    routes
+        .get("/problems/{code}", "problems_get", "One kind of problem", problem)
+        .describe("What the `type` of a problem refers to.")
+        .errors(&[messenger_core::error::codes::NOT_FOUND]);
 }
 
 /// The code in the path of a problem's description.

@@ -99,7 +99,7 @@ impl DescribeOutput for Checked {
 
 /// Adds `/health`, `/health/live` and `/health/ready`.
 pub fn routes(routes: &mut Routes) {
-    routes.tag("system", "Health");
+    routes.tag("system", "Health, and the table of problems");
     routes.get(
         "/health",
         "health_get",

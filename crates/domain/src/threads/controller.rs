@@ -246,7 +246,8 @@ impl Threads {
         self.repository.participant(conn, id, user).await
     }
 
-    /// Adds users to a group and removes others, in one step: all or none. An owner is removed by an owner only.
+    /// Adds users to a group and removes others, in one step: all or none. An owner is removed by an owner only. Gives
+    /// the first page of those who take part now.
     /// Errors: `invalid`, `not_found`, `forbidden`, `direct_thread`, `user_not_found`, `already_participant`,
     /// `not_a_participant`, `last_owner`, `thread_full`.
     pub async fn change_participants(
@@ -255,7 +256,7 @@ impl Threads {
         caller: &Caller,
         id: Uuid,
         patch: ParticipantsPatch,
-    ) -> Result<()> {
+    ) -> Result<Page<Participant>> {
         patch.check()?;
         let only_leaving = patch.add.is_empty() && patch.remove == [caller.user_id];
         let thread = self
@@ -279,7 +280,10 @@ impl Threads {
         let events = events
             .into_iter()
             .map(|event| event.of_thread(id, thread.version).by(caller.user_id));
-        events::append_all(tx, events).await
+        events::append_all(tx, events).await?;
+        self.repository
+            .list_participants(tx, id, PageRequest::default())
+            .await
     }
 
     async fn remove(&self, tx: &Tx, mine: &participant::Model, users: &[Uuid]) -> Result<Vec<NewEvent>> {
@@ -382,7 +386,14 @@ impl Threads {
     }
 
     /// Gives a participant another role. Errors: `not_found`, `forbidden`, `direct_thread`, `last_owner`.
-    pub async fn set_role(&self, tx: &Tx, caller: &Caller, id: Uuid, user: Uuid, role: Role) -> Result<()> {
+    pub async fn set_role(
+        &self,
+        tx: &Tx,
+        caller: &Caller,
+        id: Uuid,
+        user: Uuid,
+        role: Role,
+    ) -> Result<Participant> {
         let thread = self
             .lock_group(tx, caller, id, |mine| mine == Role::Owner)
             .await?;
@@ -403,7 +414,8 @@ impl Threads {
         let event = NewEvent::new(PARTICIPANT_UPDATED)
             .of_user(user)
             .with(json!({"role": role}));
-        self.note(tx, caller, id, thread.version, event).await
+        self.note(tx, caller, id, thread.version, event).await?;
+        self.repository.shown_participant(tx, id, user).await
     }
 
     /// Locks a group in which the caller has a role that `may`. Errors: `not_found` for one who isn't in it,

@@ -244,6 +244,22 @@ impl ThreadRepository {
         Ok(Page::new(items.collect::<Result<_>>()?, total, page))
     }
 
+    /// One participant of a thread, as they are shown. Errors: `not_found`.
+    pub async fn shown_participant<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        thread: Uuid,
+        user: Uuid,
+    ) -> Result<Participant> {
+        let mut select = participants_of(thread);
+        select.and_where(participant::Column::UserId.eq(user));
+        let row = conn
+            .query_one(&select)
+            .await?
+            .ok_or_else(|| Error::not_found("participant"))?;
+        Ok(ParticipantRow::from_query_result(&row, "")?.into())
+    }
+
     /// How many owners a thread has, besides `except`.
     pub async fn other_owners<C: ConnectionTrait>(
         self,

@@ -143,6 +143,22 @@ impl UserRepository {
         page_of(conn, self.active().filter(matching), &ListQuery::default(), page).await
     }
 
+    /// A page of all users, deleted ones among them where `include_deleted` says so.
+    pub async fn list_all<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        query: &ListQuery<Entity>,
+        page: PageRequest,
+        include_deleted: bool,
+    ) -> Result<Page<Model>> {
+        let users = if include_deleted {
+            self.with_deleted()
+        } else {
+            self.alive()
+        };
+        page_of(conn, users, query, page).await
+    }
+
     /// How many superusers may sign in, besides `except`. They are locked, so that two of them can't go at once.
     pub async fn other_superusers(self, tx: &Tx, except: Uuid) -> Result<usize> {
         let others = self.active().filter(Column::Group.eq("superuser"));

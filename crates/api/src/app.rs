@@ -1,0 +1,142 @@
+//! Putting the messenger together.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    App, Error,
+    body::BoxBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    web::Data,
+};
+use messenger_auth::{AccessTokens, Auth, Passwords};
+use messenger_core::{Db, Result};
+use messenger_domain::{Messages, Threads, Users, scopes};
+use messenger_web::{
+    Service, Shell, ShellOptions,
+    extract::BodyLimit,
+    health::Probe,
+    openapi::{About, Document},
+};
+
+use crate::{
+    routes,
+    settings::{Secret, Settings},
+};
+
+/// The version of the service.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the handlers work with: made once, and shared by all workers.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The database.
+    pub db: Db,
+    /// Signing up, in and out.
+    pub auth: Auth<Users>,
+    /// The rules for users.
+    pub users: Users,
+    /// The rules for threads.
+    pub threads: Threads,
+    /// The rules for messages.
+    pub messages: Messages,
+}
+
+/// The messenger, ready to be served.
+#[derive(Clone, Debug)]
+pub struct Messenger {
+    state: Data<State>,
+    service: Data<Service<Users>>,
+    shell: Shell,
+}
+
+impl Messenger {
+    /// Puts the messenger together over an open database whose schema is up to date.
+    pub fn new(settings: &Settings, db: Db, jwt_secret: &Secret) -> Result<Self> {
+        let access = AccessTokens::new(
+            jwt_secret.expose().as_bytes(),
+            &settings.auth.jwt_issuer,
+            &settings.auth.jwt_audience,
+            Duration::from_mins(settings.auth.access_token_minutes),
+        )?;
+        let passwords = Passwords::new(settings.auth.bcrypt_cost)?;
+        let session = Duration::from_hours(24 * settings.auth.session_days);
+        let auth = Auth::new(Users::default(), passwords, access, scopes::GROUPS, session);
+        let service = Arc::new(Service {
+            db: db.clone(),
+            auth: auth.clone(),
+        });
+        let probe = Probe::new(db.clone(), VERSION);
+        let options = ShellOptions {
+            about: about(),
+            body_limit: BodyLimit(settings.server.body_limit_bytes),
+            cors_origins: settings.server.cors_origins.clone(),
+        };
+        let shell = Shell::new(options, routes::all(), service.authenticator(), probe)?;
+        let state = State {
+            db,
+            auth,
+            users: Users::default(),
+            threads: Threads::default(),
+            messages: Messages::new(settings.messenger.message_delete_policy),
+        };
+        Ok(Self {
+            state: Data::new(state),
+            service: Data::from(service),
+            shell,
+        })
+    }
+
+    /// What the handlers work with.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What health is judged by.
+    pub fn probe(&self) -> &Probe {
+        self.shell.probe()
+    }
+}
+
+/// An actix app of the messenger.
+pub fn create_app(
+    messenger: &Messenger,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    messenger
+        .shell
+        .app()
+        .app_data(messenger.state.clone())
+        .app_data(messenger.service.clone())
+}
+
+/// The OpenAPI document, which needs no database.
+pub fn openapi() -> Result<Document> {
+    let mut routes = routes::all();
+    messenger_web::app::system_routes(&mut routes);
+    Document::new(&messenger_web::openapi::document(&about(), &routes))
+}
+
+fn about() -> About {
+    About {
+        title: "Actix Messenger",
+        version: VERSION,
+        description: "Accounts, threads and messages.\n\n\
+            Press **Authorize** and sign in with a username and a password to try the operations here; \
+            `POST /api/v1/auth/register` makes an account.\n\n\
+            - Every refusal is `application/problem+json` (RFC 9457). `code` is a stable word for programs, and `errors` \
+            names every fault of the input. `GET /problems` lists the codes.\n\
+            - Page lists take `page` and `size`; cursor lists take `limit` and `cursor`, and cursors are opaque.\n\
+            - Filters are `field=value`, or `field__neq`, `__gt`, `__gte`, `__lt`, `__lte`, `__in`, `__ilike` (contains, \
+            without case) and `__isnull`; `order_by=-created_at,username`.\n\
+            - A POST by a signed-in caller may carry an `Idempotency-Key`, which makes it safe to send again.",
+        scopes: scopes::ALL.to_vec(),
+        token_url: "/api/v1/auth/token",
+    }
+}

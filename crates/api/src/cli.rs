@@ -1,0 +1,203 @@
+//! The command line.
+
+use std::{
+    error::Error,
+    io::{self, BufRead, IsTerminal},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use messenger_auth::Passwords;
+use messenger_core::Controller;
+use messenger_domain::{
+    Users,
+    users::{NewAccount, NewUser, PermissionGroup},
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    app, migrate, seed, serve,
+    settings::{self, LogFormat, Settings},
+};
+
+/// Actix Messenger. Settings come from the environment; see docs/settings.md.
+#[derive(Debug, Parser)]
+#[command(name = "api", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server (the default)
+    Serve,
+    /// Change the database's schema
+    #[command(subcommand)]
+    Migrate(Migrate),
+    /// Make a user in the group `superuser`; the password is asked for, or read from standard input
+    CreateSuperuser {
+        /// 3 to 50 of letters, digits, '_', '.' and '-'
+        username: String,
+        /// An e-mail address to sign in with as well
+        #[arg(long)]
+        email: Option<String>,
+    },
+    /// Add a small demo of users, threads and messages (not in production)
+    Seed,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Print the reference of all settings, in Markdown
+    Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Migrate {
+    /// Apply every migration that is missing
+    Up,
+    /// Take back the last migrations, WITH THE DATA in what they made
+    Down {
+        /// How many
+        #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        steps: u32,
+    },
+    /// List the migrations, and which are applied
+    Status,
+}
+
+/// Runs the command line of this process.
+#[expect(clippy::print_stderr, reason = "for the person who started it")]
+pub async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Openapi => println!("{}", app::openapi()?.as_str()),
+        Command::Settings => print!("{}", settings::reference()),
+        command => {
+            let settings = Settings::from_env()?;
+            log(&settings)?;
+            match command {
+                Command::Migrate(what) => migrate(&settings, &what).await?,
+                Command::CreateSuperuser { username, email } => {
+                    create_superuser(&settings, username, email).await?;
+                }
+                Command::Seed => seed(&settings).await?,
+                _ => serve::serve(&settings).await?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn log(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_new(&settings.app.log).map_err(|error| format!("LOG: {error}"))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    let in_json = settings.is_production();
+    match settings.app.log_format {
+        Some(LogFormat::Json) => log.json().init(),
+        None if in_json => log.json().init(),
+        _ => log.with_target(false).init(),
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+async fn migrate(settings: &Settings, what: &Migrate) -> Result<(), Box<dyn Error>> {
+    let db = serve::open(settings).await?;
+    match what {
+        Migrate::Up => println!("{} applied", migrate::up(&db).await?),
+        Migrate::Down { steps } => println!("{} taken back", migrate::down(&db, *steps).await?),
+        Migrate::Status => {
+            for (name, applied) in migrate::status(&db).await? {
+                println!("{name}  {}", if applied { "applied" } else { "pending" });
+            }
+        }
+    }
+    Ok(db.close().await?)
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+async fn create_superuser(
+    settings: &Settings,
+    username: String,
+    email: Option<String>,
+) -> Result<(), Box<dyn Error>> {
+    let password = read_password()?;
+    let user = NewUser {
+        username,
+        password,
+        email,
+        first_name: None,
+        last_name: None,
+    };
+    messenger_core::Validate::check(&user).map_err(explain)?;
+    let db = serve::open(settings).await?;
+    migrate::up(&db).await?;
+    let password_hash = Passwords::new(settings.auth.bcrypt_cost)?
+        .hash(&user.password)
+        .await?;
+    let tx = db.begin().await?;
+    let account = NewAccount {
+        user,
+        password_hash,
+        group: PermissionGroup::Superuser,
+    };
+    let made = Controller::create(&Users::default(), &tx, account)
+        .await
+        .map_err(explain)?;
+    tx.commit().await?;
+    println!("{} is a superuser now (id {})", made.username, made.id);
+    Ok(db.close().await?)
+}
+
+fn read_password() -> Result<String, Box<dyn Error>> {
+    if io::stdin().is_terminal() {
+        let password = rpassword::prompt_password("Password: ")?;
+        if rpassword::prompt_password("Once more: ")? != password {
+            return Err("the passwords are not the same".into());
+        }
+        return Ok(password);
+    }
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+async fn seed(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    if settings.is_production() {
+        return Err("seed makes users with a known password, and so is not for production".into());
+    }
+    let db = serve::open(settings).await?;
+    migrate::up(&db).await?;
+    println!(
+        "{}",
+        seed::seed(&db, settings.auth.bcrypt_cost)
+            .await
+            .map_err(explain)?
+    );
+    Ok(db.close().await?)
+}
+
+/// A refusal with its faults, for a terminal.
+fn explain(error: messenger_core::Error) -> Box<dyn Error> {
+    let messenger_core::Error::Refused(refusal) = &error else {
+        return error.into();
+    };
+    let faults = refusal
+        .faults
+        .iter()
+        .map(|fault| format!("\n  {}: {}", fault.field, fault.message));
+    format!("{}{}", refusal.detail, faults.collect::<String>()).into()
+}

@@ -1,0 +1,60 @@
+//! Bringing the schema up to date, and back.
+
+use messenger_core::{Db, Result};
+use migration::Migrator;
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use sea_orm_migration::{MigratorTrait, migrator::MigrationStatus};
+
+/// A number of ours for PostgreSQL's advisory locks: the bytes of "messeng".
+const LOCK: i64 = 0x006d_6573_7365_6e67;
+
+/// Applies the migrations that are missing, all or none. Where several servers start at once, one does it and the
+/// others wait. Gives how many were applied.
+pub async fn up(db: &Db) -> Result<usize> {
+    let tx = locked(db).await?;
+    let pending = Migrator::get_pending_migrations(&tx).await?.len();
+    Migrator::up(&tx, None).await?;
+    tx.commit().await?;
+    Ok(pending)
+}
+
+/// Takes back the last `steps` migrations, with the data in what they made. Gives how many were taken back.
+pub async fn down(db: &Db, steps: u32) -> Result<usize> {
+    let tx = locked(db).await?;
+    let before = Migrator::get_applied_migrations(&tx).await?.len();
+    Migrator::down(&tx, Some(steps)).await?;
+    let after = Migrator::get_applied_migrations(&tx).await?.len();
+    tx.commit().await?;
+    Ok(before - after)
+}
+
+/// Every migration by name, and whether it is applied.
+pub async fn status(db: &Db) -> Result<Vec<(String, bool)>> {
+    let tx = locked(db).await?;
+    let all = Migrator::get_migration_with_status(&tx).await?;
+    tx.commit().await?;
+    let line = |migration: &sea_orm_migration::Migration| {
+        (
+            migration.name().to_owned(),
+            migration.status() == MigrationStatus::Applied,
+        )
+    };
+    Ok(all.iter().map(line).collect())
+}
+
+async fn locked(db: &Db) -> Result<DatabaseTransaction> {
+    if db.backend() == DbBackend::Postgres {
+        let tx = db.schema().begin().await?;
+        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})"))
+            .await?;
+        return Ok(tx);
+    }
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    Ok(db.schema().begin_with_options(options).await?)
+}

@@ -1,0 +1,244 @@
+//! `/messages`: direct messages, inbox and outbox, and single messages.
+
+use std::time::Duration;
+
+use actix_web::web::Data;
+use messenger_core::{CursorRequest, Page, PageRequest, error::codes};
+use messenger_domain::{
+    codes::{ALREADY_READ, USER_NOT_FOUND},
+    messages::{MarkKind, Message, MessageList, NewDirectMessage, NewText, Receipt, entity::Entity},
+    scopes::{MessagesRead, MessagesWrite},
+};
+use messenger_web::{
+    Body, Created, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::app::State;
+
+/// Adds the operations.
+pub fn routes(routes: &mut Routes) {
+    routes.tag("messages", "Direct messages, inbox and outbox, receipts");
+    routes
+        .post("/messages", "messages_send", "Send a direct message", send)
+        .describe("To a user named by id or by username. The thread is made where it is the first message.")
+        .errors(&[USER_NOT_FOUND]);
+    routes
+        .get("/messages", "messages_list", "List the direct messages that one sent or received", list)
+        .describe(
+            "Newest first, no older than `max_age_days`. `user` names another user, by id or username, for which the \
+             scope `messages:admin` is needed.",
+        )
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .get(
+            "/messages/inbox",
+            "messages_inbox",
+            "List the direct messages that one received",
+            inbox,
+        )
+        .describe("Newest first unless `order_by` says otherwise.");
+    routes
+        .get(
+            "/messages/outbox",
+            "messages_outbox",
+            "List the messages that one sent",
+            outbox,
+        )
+        .describe("Newest first unless `order_by` says otherwise, those in groups included.");
+    routes
+        .get("/messages/{id}", "messages_get", "One message", get)
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .patch("/messages/{id}", "messages_edit", "Edit a message", edit)
+        .describe("For its sender.")
+        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN]);
+    routes
+        .delete("/messages/{id}", "messages_delete", "Take a message back", delete)
+        .describe(
+            "For its sender while nobody else has read it, unless the server's policy is `always`. The owners and \
+             admins of the thread, and the scope `messages:admin`, may at any time. Its text is gone for good.",
+        )
+        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, ALREADY_READ]);
+    routes
+        .post("/messages/{id}/read", "messages_read", "Mark a message as read", read)
+        .describe(
+            "Reading is a watermark: all messages of the thread before it are read as well. A repeat changes nothing. \
+             One's own message is not found.",
+        )
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .post(
+            "/messages/{id}/delivered",
+            "messages_delivered",
+            "Mark a message as delivered",
+            delivered,
+        )
+        .describe("A watermark, as reading is.")
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .get(
+            "/messages/{id}/receipts",
+            "messages_receipts",
+            "Who got a message and read it, and when",
+            receipts,
+        )
+        .errors(&[codes::NOT_FOUND]);
+}
+
+/// Whose messages, and how old.
+#[derive(Debug, Deserialize, ToSchema)]
+struct Mine {
+    /// Another user, by id or username; needs the scope `messages:admin`.
+    #[serde(default)]
+    #[schema(value_type = String, example = "ada", max_length = 50)]
+    user: Option<String>,
+    /// The oldest to list, in days, from 1 to 36500.
+    #[serde(default = "thirty")]
+    #[schema(default = 30, minimum = 1, maximum = 36500)]
+    max_age_days: u64,
+    #[serde(flatten)]
+    cursor: CursorRequest,
+}
+
+fn thirty() -> u64 {
+    30
+}
+
+/// Which page of the inbox.
+#[derive(Debug, Deserialize, ToSchema)]
+struct Inbox {
+    /// True for unread messages only, false for read ones only.
+    #[serde(default)]
+    #[schema(value_type = bool)]
+    unread_only: Option<bool>,
+    #[serde(flatten)]
+    page: PageRequest,
+}
+
+async fn send(
+    caller: Scoped<MessagesWrite>,
+    app: Data<State>,
+    once: Once,
+    body: Body<NewDirectMessage>,
+) -> Result<Reply<Created<Message>>, Problem> {
+    let send = async |tx: &_| Ok(Created(app.messages.send_direct(tx, &caller, body.0).await?));
+    once.run(&app.db, send).await
+}
+
+async fn list(
+    caller: Scoped<MessagesRead>,
+    app: Data<State>,
+    query: Query<Mine>,
+) -> Result<Json<MessageList>, Problem> {
+    let Mine {
+        user,
+        max_age_days,
+        cursor,
+    } = query.0;
+    let oldest = app.db.now() - Duration::from_hours(24 * max_age_days);
+    let listed = app
+        .messages
+        .list_direct(app.db.reader(), &caller, user.as_deref(), oldest, &cursor);
+    Ok(Json(listed.await?))
+}
+
+async fn inbox(
+    caller: Scoped<MessagesRead>,
+    app: Data<State>,
+    list: List<Entity, Inbox>,
+) -> Result<Json<Page<Message>>, Problem> {
+    let Inbox { unread_only, page } = list.request;
+    Ok(Json(
+        app.messages
+            .inbox(app.db.reader(), &caller, unread_only, &list.query, page)
+            .await?,
+    ))
+}
+
+async fn outbox(
+    caller: Scoped<MessagesRead>,
+    app: Data<State>,
+    list: List<Entity>,
+) -> Result<Json<Page<Message>>, Problem> {
+    Ok(Json(
+        app.messages
+            .outbox(app.db.reader(), &caller, &list.query, list.request)
+            .await?,
+    ))
+}
+
+async fn get(
+    caller: Scoped<MessagesRead>,
+    app: Data<State>,
+    path: Path<IdPath>,
+) -> Result<Json<Message>, Problem> {
+    Ok(Json(app.messages.get(app.db.reader(), &caller, path.0.id).await?))
+}
+
+async fn edit(
+    caller: Scoped<MessagesWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    body: Body<NewText>,
+) -> Result<Json<Message>, Problem> {
+    let tx = app.db.begin().await?;
+    let message = app.messages.edit(&tx, &caller, path.0.id, body.0).await?;
+    tx.commit().await?;
+    Ok(Json(message))
+}
+
+async fn delete(
+    caller: Scoped<MessagesWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+) -> Result<NoContent, Problem> {
+    let tx = app.db.begin().await?;
+    app.messages.delete(&tx, &caller, path.0.id).await?;
+    tx.commit().await?;
+    Ok(NoContent)
+}
+
+async fn read(
+    caller: Scoped<MessagesWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    once: Once,
+) -> Result<Reply<Json<Message>>, Problem> {
+    let mark = async |tx: &_| {
+        Ok(Json(
+            app.messages.mark(tx, &caller, path.0.id, MarkKind::Read).await?,
+        ))
+    };
+    once.run(&app.db, mark).await
+}
+
+async fn delivered(
+    caller: Scoped<MessagesWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    once: Once,
+) -> Result<Reply<Json<Message>>, Problem> {
+    let mark = async |tx: &_| {
+        Ok(Json(
+            app.messages
+                .mark(tx, &caller, path.0.id, MarkKind::Delivered)
+                .await?,
+        ))
+    };
+    once.run(&app.db, mark).await
+}
+
+async fn receipts(
+    caller: Scoped<MessagesRead>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    page: Query<PageRequest>,
+) -> Result<Json<Page<Receipt>>, Problem> {
+    Ok(Json(
+        app.messages
+            .receipts(app.db.reader(), &caller, path.0.id, page.0)
+            .await?,
+    ))
+}

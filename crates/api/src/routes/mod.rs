@@ -1,0 +1,39 @@
+//! The messenger's table of operations.
+
+use messenger_auth::Auth;
+use messenger_core::Code;
+use messenger_domain::{
+    Users, codes, scopes,
+    users::{Profile, entity::Model},
+};
+use messenger_web::{Routes, accounts, accounts::HttpAccounts};
+
+pub mod messages;
+pub mod threads;
+pub mod users;
+
+/// All operations of the messenger.
+pub fn all() -> Routes {
+    let mut routes = Routes::new();
+    routes.prefix("/api/v1");
+    accounts::routes::<MessengerAccounts>(&mut routes);
+    users::routes(&mut routes);
+    threads::routes(&mut routes);
+    messages::routes(&mut routes);
+    routes
+}
+
+/// The messenger's accounts over HTTP.
+#[derive(Debug)]
+pub struct MessengerAccounts;
+
+impl HttpAccounts for MessengerAccounts {
+    type Accounts = Users;
+    type Profile = Profile;
+
+    const SIGN_UP_ERRORS: &'static [Code] = &[codes::NAME_TAKEN];
+
+    fn profile(_: &Auth<Users>, user: &Model) -> Profile {
+        Profile::new(user.clone(), scopes::GROUPS)
+    }
+}

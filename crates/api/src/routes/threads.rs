@@ -1,0 +1,357 @@
+//! `/threads`: threads, who takes part in them, and the messages in them.
+
+use actix_web::web::Data;
+use messenger_core::{CursorPage, CursorRequest, Page, PageRequest, Uuid, error::codes};
+use messenger_domain::{
+    codes::{ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL, USER_NOT_FOUND},
+    messages::{
+        Changes, Direction, Message, MessageList, NewText, NewWatermark, ThreadQuery, entity as message,
+    },
+    scopes::{MessagesRead, MessagesWrite, ThreadsRead, ThreadsWrite},
+    threads::{NewRole, NewThread, Participant, ParticipantsPatch, Thread, ThreadPatch, entity::Entity},
+};
+use messenger_web::{
+    Body, Created, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
+    respond::CreatedOrFound,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::app::State;
+
+/// Adds the operations.
+pub fn routes(routes: &mut Routes) {
+    routes.tag("threads", "Threads, and who takes part in them");
+    routes
+        .post(
+            "/threads",
+            "threads_create",
+            "Start a direct or a group thread",
+            create,
+        )
+        .describe(
+            "There is one direct thread for each pair of users: asked for again, it is found. \
+             Who starts a group owns it.",
+        )
+        .errors(&[USER_NOT_FOUND]);
+    routes
+        .get(
+            "/threads",
+            "threads_list",
+            "List the own threads, the latest activity first",
+            list,
+        )
+        .describe("`order_by` is not regarded here: the order is that of the latest activity.");
+    routes
+        .get("/threads/{id}", "threads_get", "One of the own threads", get)
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .patch("/threads/{id}", "threads_update", "Rename a group", update)
+        .describe("For its owners and admins.")
+        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, DIRECT_THREAD]);
+    routes
+        .delete("/threads/{id}", "threads_delete", "Delete a group", delete)
+        .describe("For its owners. It is gone for all of its participants.")
+        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, DIRECT_THREAD]);
+    routes
+        .get(
+            "/threads/{id}/participants",
+            "participants_list",
+            "List the participants",
+            participants,
+        )
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .patch(
+            "/threads/{id}/participants",
+            "participants_update",
+            "Add and remove participants, or leave",
+            update_participants,
+        )
+        .describe(
+            "All or none. For the group's owners and admins; anybody may remove themselves alone, which is leaving. \
+             Who is added sees what is said from then on, unless the group's `history` is `full`.",
+        )
+        .errors(&[
+            codes::NOT_FOUND,
+            codes::FORBIDDEN,
+            DIRECT_THREAD,
+            USER_NOT_FOUND,
+            ALREADY_PARTICIPANT,
+            NOT_A_PARTICIPANT,
+            LAST_OWNER,
+            THREAD_FULL,
+        ]);
+    routes
+        .patch(
+            "/threads/{id}/participants/{user_id}",
+            "participants_set_role",
+            "Give a participant another role",
+            set_role,
+        )
+        .describe("For the group's owners.")
+        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, DIRECT_THREAD, LAST_OWNER]);
+    routes
+        .get(
+            "/threads/{id}/messages",
+            "threads_messages",
+            "List the messages of a thread",
+            messages,
+        )
+        .describe("Newest first, or oldest first with `order=asc`. `order_by` is not regarded here.")
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .post(
+            "/threads/{id}/messages",
+            "threads_send",
+            "Send a message into a thread",
+            send,
+        )
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .post(
+            "/threads/{id}/read",
+            "threads_read",
+            "Mark a thread as read, up to a message or all of it",
+            read,
+        )
+        .describe("A watermark that moves forwards only; moving it back does nothing.")
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .get("/threads/{id}/changes", "threads_changes", "What changed in a thread since a version", changes)
+        .describe(
+            "The messages that were sent, edited or deleted after that version, in the order of their last change. \
+             Of a deleted one its id, `seq` and `version` are left.",
+        )
+        .errors(&[codes::NOT_FOUND]);
+}
+
+/// A participant of a thread, by their ids.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+struct ParticipantPath {
+    /// The thread.
+    id: Uuid,
+    /// The user.
+    user_id: Uuid,
+}
+
+/// Which end of a thread comes first.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum MessageOrder {
+    /// The newest first.
+    #[default]
+    Desc,
+    /// The oldest first.
+    Asc,
+}
+
+/// Which messages of a thread.
+#[derive(Debug, Deserialize, ToSchema)]
+struct ThreadMessages {
+    /// `desc` for the newest first, `asc` for the oldest first.
+    #[serde(default)]
+    #[schema(inline, default = "desc")]
+    order: MessageOrder,
+    /// Only messages with a lower `seq`.
+    #[serde(default)]
+    #[schema(value_type = i64, minimum = 0)]
+    before: Option<i64>,
+    /// Only messages with a higher `seq`.
+    #[serde(default)]
+    #[schema(value_type = i64, minimum = 0)]
+    after: Option<i64>,
+    #[serde(flatten)]
+    cursor: CursorRequest,
+}
+
+/// Since when, and how many.
+#[derive(Debug, Deserialize, ToSchema)]
+struct Since {
+    /// The version up to which the caller knows the thread; 0 for all.
+    #[serde(default)]
+    #[schema(default = 0, minimum = 0)]
+    since: i64,
+    /// Changes, from 1 to 100.
+    #[serde(default = "default_limit")]
+    #[schema(default = 50, minimum = 1, maximum = 100)]
+    limit: u64,
+}
+
+fn default_limit() -> u64 {
+    50
+}
+
+async fn create(
+    caller: Scoped<ThreadsWrite>,
+    app: Data<State>,
+    once: Once,
+    body: Body<NewThread>,
+) -> Result<Reply<CreatedOrFound<Thread>>, Problem> {
+    let start = async |tx: &_| {
+        let (id, created) = app.threads.start(tx, &caller, body.0).await?;
+        Ok(CreatedOrFound {
+            created,
+            body: app.threads.get(tx, &caller, id).await?,
+        })
+    };
+    once.run(&app.db, start).await
+}
+
+async fn list(
+    caller: Scoped<ThreadsRead>,
+    app: Data<State>,
+    list: List<Entity, CursorRequest>,
+) -> Result<Json<CursorPage<Thread>>, Problem> {
+    Ok(Json(
+        app.threads
+            .list(app.db.reader(), &caller, &list.query, &list.request)
+            .await?,
+    ))
+}
+
+async fn get(
+    caller: Scoped<ThreadsRead>,
+    app: Data<State>,
+    path: Path<IdPath>,
+) -> Result<Json<Thread>, Problem> {
+    Ok(Json(app.threads.get(app.db.reader(), &caller, path.0.id).await?))
+}
+
+async fn update(
+    caller: Scoped<ThreadsWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    body: Body<ThreadPatch>,
+) -> Result<Json<Thread>, Problem> {
+    let tx = app.db.begin().await?;
+    app.threads.update(&tx, &caller, path.0.id, body.0).await?;
+    let thread = app.threads.get(&tx, &caller, path.0.id).await?;
+    tx.commit().await?;
+    Ok(Json(thread))
+}
+
+async fn delete(
+    caller: Scoped<ThreadsWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+) -> Result<NoContent, Problem> {
+    let tx = app.db.begin().await?;
+    app.threads.delete(&tx, &caller, path.0.id).await?;
+    tx.commit().await?;
+    Ok(NoContent)
+}
+
+async fn participants(
+    caller: Scoped<ThreadsRead>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    page: Query<PageRequest>,
+) -> Result<Json<Page<Participant>>, Problem> {
+    Ok(Json(
+        app.threads
+            .participants(app.db.reader(), &caller, path.0.id, page.0)
+            .await?,
+    ))
+}
+
+async fn update_participants(
+    caller: Scoped<ThreadsWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    body: Body<ParticipantsPatch>,
+) -> Result<Json<Page<Participant>>, Problem> {
+    let tx = app.db.begin().await?;
+    let participants = app
+        .threads
+        .change_participants(&tx, &caller, path.0.id, body.0)
+        .await?;
+    tx.commit().await?;
+    Ok(Json(participants))
+}
+
+async fn set_role(
+    caller: Scoped<ThreadsWrite>,
+    app: Data<State>,
+    path: Path<ParticipantPath>,
+    body: Body<NewRole>,
+) -> Result<Json<Participant>, Problem> {
+    let ParticipantPath { id, user_id } = path.0;
+    let tx = app.db.begin().await?;
+    let participant = app
+        .threads
+        .set_role(&tx, &caller, id, user_id, body.0.role)
+        .await?;
+    tx.commit().await?;
+    Ok(Json(participant))
+}
+
+async fn messages(
+    caller: Scoped<MessagesRead>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    list: List<message::Entity, ThreadMessages>,
+) -> Result<Json<MessageList>, Problem> {
+    let ThreadMessages {
+        order,
+        before,
+        after,
+        cursor,
+    } = list.request;
+    let direction = match order {
+        MessageOrder::Desc => Direction::Descending,
+        MessageOrder::Asc => Direction::Ascending,
+    };
+    let wanted = ThreadQuery {
+        query: list.query,
+        direction,
+        before,
+        after,
+    };
+    Ok(Json(
+        app.messages
+            .list(app.db.reader(), &caller, path.0.id, &wanted, &cursor)
+            .await?,
+    ))
+}
+
+async fn send(
+    caller: Scoped<MessagesWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    once: Once,
+    body: Body<NewText>,
+) -> Result<Reply<Created<Message>>, Problem> {
+    let send = async |tx: &_| Ok(Created(app.messages.send(tx, &caller, path.0.id, body.0).await?));
+    once.run(&app.db, send).await
+}
+
+async fn read(
+    caller: Scoped<MessagesWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    once: Once,
+    body: Body<NewWatermark>,
+) -> Result<Reply<Json<Thread>>, Problem> {
+    let read = async |tx: &_| {
+        app.messages
+            .read_thread(tx, &caller, path.0.id, body.0.seq)
+            .await?;
+        Ok(Json(app.threads.get(tx, &caller, path.0.id).await?))
+    };
+    once.run(&app.db, read).await
+}
+
+async fn changes(
+    caller: Scoped<MessagesRead>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    query: Query<Since>,
+) -> Result<Json<Changes>, Problem> {
+    let Since { since, limit } = query.0;
+    Ok(Json(
+        app.messages
+            .changes(app.db.reader(), &caller, path.0.id, since, limit)
+            .await?,
+    ))
+}

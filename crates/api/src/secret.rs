@@ -1,0 +1,49 @@
+//! The JWT secret that the server makes and keeps by itself where none is set.
+
+use std::{fs, io, io::Write, path::Path};
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+
+use crate::settings::Secret;
+
+const FILE: &str = "jwt-secret";
+
+/// The secret kept in `folder`, which is made at the first time, readable by this user alone. Two servers that start
+/// at once get the same one.
+pub fn keep(folder: &Path) -> io::Result<Secret> {
+    let path = folder.join(FILE);
+    if !path.exists() {
+        make(folder, &path)?;
+    }
+    let text = fs::read_to_string(&path)?;
+    let text = text.trim();
+    if text.len() < messenger_auth::token::MIN_SECRET_BYTES {
+        let message = format!(
+            "{} holds no secret; delete it to have a new one made",
+            path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(Secret::new(text))
+}
+
+/// Writes a new secret beside its place and then links it there, which fails where there is one: so it is never seen
+/// half written, nor replaced.
+fn make(folder: &Path, path: &Path) -> io::Result<()> {
+    let mut random = [0; 48];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    let beside = folder.join(format!("{FILE}.{}", std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&beside)?;
+    file.write_all(STANDARD_NO_PAD.encode(random).as_bytes())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&beside, path);
+    fs::remove_file(&beside)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
