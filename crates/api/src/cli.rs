@@ -102,7 +102,8 @@ fn log(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_new(&settings.app.log).map_err(|error| format!("LOG: {error}"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let in_json = settings.is_production();
     match settings.app.log_format {
         Some(LogFormat::Json) => log.json().init(),

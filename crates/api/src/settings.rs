@@ -402,15 +402,12 @@ fn fields<T: ToSchema>() -> Vec<Field> {
         .flatten();
     let field = |(name, schema): (&String, &serde_json::Value)| Field {
         name: name.to_uppercase(),
-        default: match &schema["default"] {
-            serde_json::Value::Null => "unset".to_owned(),
-            serde_json::Value::String(text) => format!("`{text}`"),
-            other => format!("`{other}`"),
+        default: match schema.get("default") {
+            None => "unset".to_owned(),
+            Some(serde_json::Value::String(text)) => format!("`{text}`"),
+            Some(other) => format!("`{other}`"),
         },
-        description: schema["description"]
-            .as_str()
-            .unwrap_or_default()
-            .replace('\n', " "),
+        description: description(schema),
     };
     properties.map(field).collect()
 }

@@ -91,6 +91,10 @@ pub fn routes(routes: &mut Routes) {
         )
         .describe("For the group's owners.")
         .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, DIRECT_THREAD, LAST_OWNER]);
+    message_routes(routes);
+}
+
+fn message_routes(routes: &mut Routes) {
     routes
         .get(
             "/threads/{id}/messages",
