@@ -98,7 +98,9 @@ impl Shell {
             .configure(move |config| {
                 routes.mount(config);
                 openapi::mount(&document, config);
-                config.route("/", web::get().to(|| async { openapi::to("/docs/index.html") }));
+                for path in ["/", "/api"] {
+                    config.route(path, web::get().to(|| async { openapi::to("/docs/index.html") }));
+                }
             })
             .default_service(web::to(problem::unknown_route))
             .wrap(NormalizePath::new(TrailingSlash::Trim))

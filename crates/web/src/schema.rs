@@ -95,18 +95,28 @@ impl TypeSchema {
 }
 
 fn collect_fields(schema: &Value, components: &Value, fields: &mut BTreeMap<String, Value>) {
-    let reference = schema["$ref"]
-        .as_str()
-        .and_then(|path| path.strip_prefix("#/components"));
-    if let Some(part) = reference.and_then(|path| components.pointer(path)) {
+    if let Some(part) = target_of(schema, components) {
         collect_fields(part, components, fields);
     }
     for part in schema["allOf"].as_array().into_iter().flatten() {
         collect_fields(part, components, fields);
     }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        fields.insert(name.clone(), field.clone());
+        fields.insert(name.clone(), resolved(field, components));
     }
+}
+
+/// A field's schema with what it refers to written out, so that it can stand alone as a parameter.
+fn resolved(field: &Value, components: &Value) -> Value {
+    let Some(target) = target_of(field, components) else { return field.clone() };
+    let mut whole = target.as_object().cloned().unwrap_or_default();
+    let own = field.as_object().into_iter().flatten().filter(|(key, _)| *key != "$ref");
+    whole.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+    Value::Object(whole)
+}
+
+fn target_of<'a>(schema: &Value, components: &'a Value) -> Option<&'a Value> {
+    components.pointer(schema["$ref"].as_str()?.strip_prefix("#/components")?)
 }
 
 /// PostgreSQL can't hold NUL in a text, and nobody means it.

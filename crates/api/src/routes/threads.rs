@@ -153,9 +153,8 @@ enum MessageOrder {
 /// Which messages of a thread.
 #[derive(Debug, Deserialize, ToSchema)]
 struct ThreadMessages {
-    /// `desc` for the newest first, `asc` for the oldest first.
+    /// `desc`, the newest first, unless `asc` is given.
     #[serde(default)]
-    #[schema(inline, default = "desc")]
     order: MessageOrder,
     /// Only messages with a lower `seq`.
     #[serde(default)]

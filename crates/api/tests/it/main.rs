@@ -1,0 +1,5 @@
+//! What the messenger promises to those who call it, on both databases.
+#![expect(missing_docs, reason = "tests say what they promise in their names")]
+
+mod conversation;
+mod support;

@@ -1,0 +1,146 @@
+//! The messenger under test.
+
+use api::{
+    app::{Messenger, create_app},
+    settings::{Secret, Settings},
+};
+use messenger_core::Uuid;
+use messenger_domain::{messages::Message, users};
+use messenger_testkit::{Answer, Backend, Client, Fixture, TestDb, TestServer};
+use migration::Migrator;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, prelude::Expr};
+use serde_json::{Value, json};
+
+pub const SECRET: &str = "a secret for tests, long enough to sign with";
+
+/// A running messenger with a database of its own.
+pub struct App {
+    pub db: TestDb<Migrator>,
+    pub messenger: Messenger,
+    server: TestServer,
+}
+
+impl Fixture for App {
+    async fn set_up(backend: Backend) -> Self {
+        Self::with_settings(backend, &[]).await
+    }
+
+    async fn tear_down(self) {
+        self.server.stop().await;
+        self.db.tear_down().await;
+    }
+}
+
+impl App {
+    pub async fn with_settings(backend: Backend, settings: &[(&str, &str)]) -> Self {
+        let db = TestDb::new(backend).await;
+        let messenger = messenger(&db, settings);
+        let app = {
+            let messenger = messenger.clone();
+            move || create_app(&messenger)
+        };
+        Self {
+            db,
+            messenger,
+            server: TestServer::start(app),
+        }
+    }
+
+    /// Another server over the same database.
+    pub fn another_server(&self, settings: &[(&str, &str)]) -> TestServer {
+        let messenger = messenger(&self.db, settings);
+        TestServer::start(move || create_app(&messenger))
+    }
+
+    /// A client that isn't signed in.
+    pub fn client(&self) -> Client {
+        self.server.client()
+    }
+
+    /// A new user, signed in.
+    pub async fn user(&self, username: &str) -> Client {
+        self.client().register(username).await
+    }
+
+    /// A new user in a permission group, signed in.
+    pub async fn user_in(&self, group: &str, username: &str) -> Client {
+        let user = self.user(username).await;
+        let tx = self.db.db.begin().await.unwrap();
+        users::entity::Entity::update_many()
+            .col_expr(users::entity::Column::Group, Expr::value(group))
+            .filter(users::entity::Column::Id.eq(user.id().parse::<Uuid>().unwrap()))
+            .exec(&tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        user.login(username).await
+    }
+}
+
+fn messenger(db: &TestDb<Migrator>, settings: &[(&str, &str)]) -> Messenger {
+    let given = settings
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let cost = ("BCRYPT_COST".to_owned(), "4".to_owned());
+    let settings = Settings::from_pairs(given.chain([cost])).unwrap();
+    Messenger::new(&settings, db.db.clone(), &Secret::new(SECRET)).unwrap()
+}
+
+/// What users do, in a word each.
+pub trait Talks {
+    /// Sends a direct message.
+    async fn writes_to(&self, other: &Client, text: &str) -> Message;
+    /// Starts a group with these others, and gives its id.
+    async fn starts_group(&self, name: &str, others: &[&Client]) -> String;
+    /// Sends a message into a thread.
+    async fn says(&self, thread: &str, text: &str) -> Message;
+    /// Adds a user to a group.
+    async fn adds(&self, thread: &str, other: &Client) -> Answer;
+    /// Removes a user from a group, or leaves it.
+    async fn removes(&self, thread: &str, other: &Client) -> Answer;
+    /// One of the own threads.
+    async fn thread(&self, id: &str) -> Value;
+}
+
+impl Talks for Client {
+    async fn writes_to(&self, other: &Client, text: &str) -> Message {
+        let body = json!({"receiver_id": other.id(), "text": text});
+        self.post("/api/v1/messages", &body).await.read(201)
+    }
+
+    async fn starts_group(&self, name: &str, others: &[&Client]) -> String {
+        let ids: Vec<_> = others.iter().map(|other| other.id()).collect();
+        let body = json!({"type": "group", "name": name, "participant_ids": ids});
+        let thread = self.post("/api/v1/threads", &body).await.expect(201);
+        thread["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn says(&self, thread: &str, text: &str) -> Message {
+        self.post(
+            &format!("/api/v1/threads/{thread}/messages"),
+            &json!({"text": text}),
+        )
+        .await
+        .read(201)
+    }
+
+    async fn adds(&self, thread: &str, other: &Client) -> Answer {
+        self.patch(
+            &format!("/api/v1/threads/{thread}/participants"),
+            &json!({"add": [other.id()]}),
+        )
+        .await
+    }
+
+    async fn removes(&self, thread: &str, other: &Client) -> Answer {
+        self.patch(
+            &format!("/api/v1/threads/{thread}/participants"),
+            &json!({"remove": [other.id()]}),
+        )
+        .await
+    }
+
+    async fn thread(&self, id: &str) -> Value {
+        self.get(&format!("/api/v1/threads/{id}")).await.expect(200)
+    }
+}

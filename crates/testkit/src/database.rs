@@ -1,0 +1,167 @@
+//! A database of its own for each test, copied from a template that was migrated once.
+
+use std::{
+    any::type_name,
+    collections::HashMap,
+    io::Write,
+    marker::PhantomData,
+    path::PathBuf,
+    sync::{
+        Arc, LazyLock, Once,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use messenger_core::{Db, DbOptions};
+use sea_orm_migration::MigratorTrait;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use crate::{Fixture, TestClock, postgres};
+
+/// One of the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// Embedded.
+    Sqlite,
+    /// A private server of the test binary.
+    Postgres,
+}
+
+/// A database of its own, with the schema of `M`.
+#[derive(Debug)]
+pub struct TestDb<M> {
+    /// The database.
+    pub db: Db,
+    /// Its URL.
+    pub url: String,
+    /// The clock that its rows are made with.
+    pub clock: TestClock,
+    folder: Option<TempDir>,
+    migrator: PhantomData<M>,
+}
+
+/// Whether tests run on that database here. Says so, once.
+///
+/// # Panics
+/// Where `REQUIRE_POSTGRES=1` and there is no PostgreSQL.
+pub fn is_available(backend: Backend) -> bool {
+    static SAID: Once = Once::new();
+    let server = postgres::server();
+    SAID.call_once(|| {
+        let line = match server {
+            Some(server) => format!("databases: SQLite and {}\n", server.version()),
+            None => "databases: SQLite only, as no PostgreSQL server is installed\n".to_owned(),
+        };
+        // Not `eprintln!`, which is held back for a test that passes.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    });
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch for the tests, and no setting of a service"
+    )]
+    let required = std::env::var("REQUIRE_POSTGRES").is_ok_and(|value| value == "1");
+    assert!(
+        server.is_some() || !required,
+        "REQUIRE_POSTGRES=1, and no PostgreSQL server is installed"
+    );
+    backend == Backend::Sqlite || server.is_some()
+}
+
+/// By database and name of the migrator.
+type Templates = HashMap<(Backend, &'static str), Arc<Template>>;
+
+static TEMPLATES: LazyLock<Mutex<Templates>> = LazyLock::new(Mutex::default);
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+enum Template {
+    Sqlite { file: PathBuf, _folder: TempDir },
+    Postgres { name: String },
+}
+
+impl<M: MigratorTrait + 'static> TestDb<M> {
+    /// A new database.
+    pub async fn new(backend: Backend) -> Self {
+        let template = template::<M>(backend).await;
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let (url, folder) = match &*template {
+            Template::Sqlite { file, .. } => {
+                let folder = TempDir::with_prefix("messenger-test-").expect("a folder for the database");
+                let copy = folder.path().join("test.db");
+                std::fs::copy(file, &copy).expect("copying the template");
+                (format!("sqlite://{}", copy.display()), Some(folder))
+            }
+            Template::Postgres { name } => {
+                let server = postgres::server().expect("checked by is_available");
+                (
+                    server
+                        .create_database(&format!("test_{number}"), Some(name))
+                        .await,
+                    None,
+                )
+            }
+        };
+        let clock = TestClock::default();
+        let db = open(&url).await.with_clock(Arc::new(clock.clone()));
+        Self {
+            db,
+            url,
+            clock,
+            folder,
+            migrator: PhantomData,
+        }
+    }
+}
+
+impl<M: MigratorTrait + 'static> Fixture for TestDb<M> {
+    async fn set_up(backend: Backend) -> Self {
+        Self::new(backend).await
+    }
+
+    async fn tear_down(self) {
+        self.db.close().await.expect("closing the database");
+        drop(self.folder);
+    }
+}
+
+async fn open(url: &str) -> Db {
+    let options = DbOptions {
+        max_connections: 5,
+        ..DbOptions::new(url)
+    };
+    Db::open(&options).await.expect("opening the database")
+}
+
+async fn template<M: MigratorTrait + 'static>(backend: Backend) -> Arc<Template> {
+    let mut templates = TEMPLATES.lock().await;
+    let key = (backend, type_name::<M>());
+    if let Some(known) = templates.get(&key) {
+        return Arc::clone(known);
+    }
+    let (template, url) = match backend {
+        Backend::Sqlite => {
+            let folder = TempDir::with_prefix("messenger-test-").expect("a folder for the template");
+            let file = folder.path().join("template.db");
+            let url = format!("sqlite://{}", file.display());
+            (
+                Template::Sqlite {
+                    file,
+                    _folder: folder,
+                },
+                url,
+            )
+        }
+        Backend::Postgres => {
+            let name = format!("template_{}", templates.len());
+            let server = postgres::server().expect("checked by is_available");
+            let url = server.create_database(&name, None).await;
+            (Template::Postgres { name }, url)
+        }
+    };
+    let db = open(&url).await;
+    M::up(db.schema(), None).await.expect("migrating the template");
+    db.close().await.expect("closing the template");
+    let template = Arc::new(template);
+    templates.insert(key, Arc::clone(&template));
+    template
+}

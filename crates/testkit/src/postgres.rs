@@ -1,0 +1,127 @@
+//! The private PostgreSQL server of a test binary.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+use pgtemp::{PgTempDB, PgTempDBBuilder};
+use sea_orm::{ConnectionTrait, Database};
+
+/// A running server.
+pub(crate) struct Server {
+    temp: PgTempDB,
+    version: String,
+}
+
+/// The server of this process, started at first use; `None` where PostgreSQL isn't installed.
+pub(crate) fn server() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER
+        .get_or_init(|| binaries().map(|folder| Server::start(&folder)))
+        .as_ref()
+}
+
+/// The folder of the newest server binaries: on the path, or where Debian puts them.
+fn binaries() -> Option<PathBuf> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "looking for a program, not for a setting"
+    )]
+    let path = std::env::var("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).find(|folder| folder.join("initdb").exists());
+    let version = |folder: &PathBuf| -> u32 {
+        let name = folder
+            .parent()
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str());
+        name.and_then(|name| name.parse().ok()).unwrap_or(0)
+    };
+    let debian = || {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+        let folders = versions.flatten().map(|entry| entry.path().join("bin"));
+        folders
+            .filter(|folder| folder.join("initdb").exists())
+            .max_by_key(version)
+    };
+    on_path.or_else(debian)
+}
+
+impl Server {
+    fn start(binaries: &Path) -> Self {
+        let temp = PgTempDBBuilder::new()
+            .with_bin_path(binaries)
+            .with_dbname("postgres")
+            .with_initdb_arg("--encoding", "UTF8")
+            .with_initdb_arg("--locale", "C.UTF-8")
+            .with_config_param("max_connections", "300")
+            // What it would say goes into a pipe that nobody reads, and a full pipe would stop it.
+            .with_config_param("log_min_messages", "panic")
+            .start();
+        end_with_this_process(&temp.data_dir());
+        let version = Command::new(binaries.join("postgres")).arg("--version").output();
+        let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        Self {
+            temp,
+            version: version
+                .unwrap_or_default()
+                .replace("postgres (PostgreSQL)", "PostgreSQL"),
+        }
+    }
+
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Makes a database, as a copy of `template` where there is one, and gives its URL.
+    pub(crate) async fn create_database(&self, name: &str, template: Option<&str>) -> String {
+        let root = self.temp.connection_uri();
+        let server = connect(&root).await;
+        let template = template
+            .map(|template| format!(" TEMPLATE {template}"))
+            .unwrap_or_default();
+        server
+            .execute_unprepared(&format!("CREATE DATABASE {name}{template}"))
+            .await
+            .expect("CREATE DATABASE");
+        server.close().await.expect("closing");
+        let base = root
+            .strip_suffix("/postgres")
+            .expect("the URL ends with the database");
+        format!("{base}/{name}")
+    }
+}
+
+/// Connects, again and again while the server is starting.
+async fn connect(url: &str) -> sea_orm::DatabaseConnection {
+    let mut tries = 0;
+    loop {
+        match Database::connect(url).await {
+            Ok(connection) => return connection,
+            Err(error) if tries >= 100 => panic!("the PostgreSQL server does not answer: {error}"),
+            Err(_) => tries += 1,
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+/// Nothing is dropped when a test binary ends, however it ends. But then its end of this pipe is closed, and whoever
+/// reads it knows.
+fn end_with_this_process(data: &Path) {
+    const SCRIPT: &str = r#"
+        cat >/dev/null
+        pid=$(head -n 1 "$0/postmaster.pid") && kill -INT "$pid"
+        while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+        rm -rf "$(dirname "$0")""#;
+    let watcher = Command::new("sh")
+        .args(["-c", SCRIPT])
+        .arg(data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starting sh");
+    // Kept open until the process ends.
+    std::mem::forget(watcher);
+}
