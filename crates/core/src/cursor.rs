@@ -3,7 +3,13 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Ref, RefOr, Schema,
+        schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type},
+    },
+};
 
 use crate::{Error, Result};
 
@@ -88,7 +94,7 @@ impl<K: Serialize> Cursor<K> {
 }
 
 /// One page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CursorPage<T> {
     /// The items of this page.
     pub items: Vec<T>,
@@ -144,6 +150,41 @@ impl<T> CursorPage<T> {
             next_cursor: self.next_cursor,
             prev_cursor: self.prev_cursor,
         }
+    }
+}
+
+/// Written by hand as that of [`Page`](crate::Page) is.
+impl<T: ToSchema> PartialSchema for CursorPage<T> {
+    fn schema() -> RefOr<Schema> {
+        let cursor = |description: &str| {
+            let types = SchemaType::from_iter([Type::String, Type::Null]);
+            ObjectBuilder::new()
+                .schema_type(types)
+                .description(Some(description))
+        };
+        ObjectBuilder::new()
+            .description(Some("Some items of a list, and the way to the others."))
+            .property(
+                "items",
+                ArrayBuilder::new().items(Ref::from_schema_name(T::name())),
+            )
+            .property(
+                "next_cursor",
+                cursor("Ask with it for what follows; null at the end."),
+            )
+            .property(
+                "prev_cursor",
+                cursor("Ask with it for what comes before; null at the beginning."),
+            )
+            .required("items")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for CursorPage<T> {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
     }
 }
 

@@ -315,10 +315,10 @@ pub fn contains<C: ColumnTrait>(column: C, text: &str, backend: DbBackend) -> Ex
         pattern.push(character);
     }
     pattern.push('%');
-    let like = LikeExpr::new(pattern).escape('\\');
     let column = Expr::col(column.as_column_ref());
     match backend {
-        DbBackend::Postgres => column.ilike(like),
-        _ => column.like(like),
+        // The backslash escapes there unless something else is said.
+        DbBackend::Postgres => column.ilike(LikeExpr::new(pattern)),
+        _ => column.like(LikeExpr::new(pattern).escape('\\')),
     }
 }

@@ -1,7 +1,13 @@
 //! Lists by page number: `{items, total, page, size, pages}`.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Ref, RefOr, Schema,
+        schema::{ArrayBuilder, ObjectBuilder, Type},
+    },
+};
 
 use crate::Faults;
 
@@ -70,21 +76,17 @@ fn default_size() -> u64 {
 }
 
 /// One page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// The items of this page.
     pub items: Vec<T>,
     /// How many items there are in all.
-    #[schema(example = 1)]
     pub total: u64,
     /// Which page this is, from 1.
-    #[schema(example = 1)]
     pub page: u64,
     /// How many items a page holds.
-    #[schema(example = 20)]
     pub size: u64,
     /// How many pages there are.
-    #[schema(example = 1)]
     pub pages: u64,
 }
 
@@ -109,5 +111,38 @@ impl<T> Page<T> {
             size: self.size,
             pages: self.pages,
         }
+    }
+}
+
+/// The schemas of a generic type are written by hand: a derived one would not name that of its items.
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let number = |description: &str, example: u64| {
+            let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+            number
+                .description(Some(description))
+                .examples([serde_json::json!(example)])
+        };
+        let page = ObjectBuilder::new()
+            .description(Some("One page of a list."))
+            .property(
+                "items",
+                ArrayBuilder::new().items(Ref::from_schema_name(T::name())),
+            )
+            .property("total", number("How many items there are in all.", 1))
+            .property("page", number("Which page this is, from 1.", 1))
+            .property("size", number("How many items a page holds.", 20))
+            .property("pages", number("How many pages there are.", 1));
+        ["items", "total", "page", "size", "pages"]
+            .into_iter()
+            .fold(page, ObjectBuilder::required)
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
     }
 }

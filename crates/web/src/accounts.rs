@@ -6,7 +6,13 @@ use actix_web::web::Data;
 use messenger_auth::{Accounts, Auth, Grant, Tokens};
 use messenger_core::{Code, Db, Error, Faults, Validate, error::codes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Ref, RefOr, Schema,
+        schema::{AllOfBuilder, ObjectBuilder},
+    },
+};
 
 use crate::{
     Body, Created, Json, NoContent, Problem, Routes, Scoped,
@@ -98,13 +104,35 @@ pub struct Refresh {
 }
 
 /// Tokens, and the user who got them.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct SignedInAs<P> {
     /// The tokens.
     #[serde(flatten)]
     pub tokens: Tokens,
     /// The own profile.
     pub user: P,
+}
+
+/// Written by hand, as a derived schema would not name that of the profile.
+impl<P: ToSchema> PartialSchema for SignedInAs<P> {
+    fn schema() -> RefOr<Schema> {
+        let user = ObjectBuilder::new()
+            .property("user", Ref::from_schema_name(P::name()))
+            .required("user");
+        AllOfBuilder::new()
+            .description(Some("Tokens, and the user who got them."))
+            .item(Ref::from_schema_name(Tokens::name()))
+            .item(user)
+            .into()
+    }
+}
+
+impl<P: ToSchema> ToSchema for SignedInAs<P> {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Tokens::name().into_owned(), Tokens::schema()));
+        schemas.push((P::name().into_owned(), P::schema()));
+        P::schemas(schemas);
+    }
 }
 
 impl Validate for Login {

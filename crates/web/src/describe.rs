@@ -124,7 +124,10 @@ fn schema_name<T: ToSchema>() -> String {
         return T::name().into_owned();
     }
     let names = path.split(['<', '>', ',', ' ']).filter(|part| !part.is_empty());
-    names.filter_map(|part| part.rsplit("::").next()).collect::<Vec<_>>().join("_")
+    names
+        .filter_map(|part| part.rsplit("::").next())
+        .collect::<Vec<_>>()
+        .join("_")
 }
 
 fn example(code: Code) -> utoipa::openapi::example::Example {

@@ -108,9 +108,15 @@ fn collect_fields(schema: &Value, components: &Value, fields: &mut BTreeMap<Stri
 
 /// A field's schema with what it refers to written out, so that it can stand alone as a parameter.
 fn resolved(field: &Value, components: &Value) -> Value {
-    let Some(target) = target_of(field, components) else { return field.clone() };
+    let Some(target) = target_of(field, components) else {
+        return field.clone();
+    };
     let mut whole = target.as_object().cloned().unwrap_or_default();
-    let own = field.as_object().into_iter().flatten().filter(|(key, _)| *key != "$ref");
+    let own = field
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| *key != "$ref");
     whole.extend(own.map(|(key, value)| (key.clone(), value.clone())));
     Value::Object(whole)
 }

@@ -1,0 +1,226 @@
+//! Who may do what, over the whole OpenAPI document. An operation without a case here fails the test.
+
+use std::collections::BTreeSet;
+
+use messenger_testkit::{Answer, Client, client::send, on_both};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{App, Talks};
+
+/// What an operation asks of its caller.
+#[derive(Clone, Copy, PartialEq)]
+enum Rule {
+    /// Nothing.
+    Public,
+    /// The scope that the document names. It is about the caller's own, or about everything.
+    Scope,
+    /// The scope, and a row that is theirs. A participant without the right gets the first status (200 and the like
+    /// where they have it), a stranger the second.
+    Row(u16, u16),
+}
+
+use Rule::{Public, Row, Scope};
+
+/// Every operation, with what it asks.
+const RULES: &[(&str, Rule)] = &[
+    ("auth_login", Public),
+    ("auth_logout", Scope),
+    ("auth_refresh", Public),
+    ("auth_register", Public),
+    ("auth_token", Public),
+    ("health_get", Public),
+    ("health_live", Public),
+    ("health_ready", Public),
+    ("messages_delete", Row(403, 404)),
+    ("messages_delivered", Row(404, 404)),
+    ("messages_edit", Row(403, 404)),
+    ("messages_get", Row(200, 404)),
+    ("messages_inbox", Scope),
+    ("messages_list", Row(403, 403)),
+    ("messages_outbox", Scope),
+    ("messages_read", Row(404, 404)),
+    ("messages_receipts", Row(200, 404)),
+    ("messages_send", Scope),
+    ("participants_list", Row(200, 404)),
+    ("participants_set_role", Row(403, 404)),
+    ("participants_update", Row(403, 404)),
+    ("problems_get", Public),
+    ("problems_list", Public),
+    ("threads_changes", Row(200, 404)),
+    ("threads_create", Scope),
+    ("threads_delete", Row(403, 404)),
+    ("threads_get", Row(200, 404)),
+    ("threads_list", Scope),
+    ("threads_messages", Row(200, 404)),
+    ("threads_read", Row(200, 404)),
+    ("threads_send", Row(201, 404)),
+    ("threads_update", Row(403, 404)),
+    ("users_deactivate_me", Scope),
+    ("users_delete", Scope),
+    ("users_get", Scope),
+    ("users_list", Scope),
+    ("users_me", Scope),
+    ("users_restore", Scope),
+    ("users_search", Scope),
+    ("users_set_group", Scope),
+    ("users_update", Scope),
+    ("users_update_me", Scope),
+];
+
+/// Some people, and what they said to each other.
+struct World {
+    owner: Client,
+    member: Client,
+    stranger: Client,
+    superuser: Client,
+    deleted: String,
+    group: String,
+    by_owner: String,
+    by_member: String,
+}
+
+impl World {
+    async fn new(app: &App, index: usize) -> Self {
+        let owner = app.user(&format!("owner-{index}")).await;
+        let member = app.user(&format!("member-{index}")).await;
+        let stranger = app.user(&format!("stranger-{index}")).await;
+        let superuser = app.user_in("superuser", &format!("superuser-{index}")).await;
+        let deleted = app.user(&format!("deleted-{index}")).await.id();
+        superuser
+            .delete(&format!("/api/v1/users/{deleted}"))
+            .await
+            .expect(204);
+        let group = owner.starts_group("Engines", &[&member]).await;
+        let by_owner = owner.says(&group, "from the owner").await.id.to_string();
+        let by_member = member.says(&group, "from the member").await.id.to_string();
+        Self {
+            owner,
+            member,
+            stranger,
+            superuser,
+            deleted,
+            group,
+            by_owner,
+            by_member,
+        }
+    }
+
+    /// A request that the right one may make: its variable parts filled in, and a body where it takes one.
+    fn request(&self, id: &str, path: &str) -> (String, Value) {
+        let (stranger, owner) = (self.stranger.id(), self.owner.id());
+        let of = |id: &str| path.replace("{id}", id);
+        let text = json!({"text": "hello"});
+        match id {
+            "auth_logout" | "threads_list" | "messages_inbox" | "messages_outbox" | "users_me"
+            | "users_list" => (path.to_owned(), Value::Null),
+            "messages_list" => (format!("{path}?user={owner}"), Value::Null),
+            "messages_send" => (path.to_owned(), json!({"receiver_id": stranger, "text": "hello"})),
+            "messages_read" | "messages_delivered" => (of(&self.by_member), Value::Null),
+            "messages_edit" => (of(&self.by_owner), text),
+            "messages_get" | "messages_delete" | "messages_receipts" => (of(&self.by_owner), Value::Null),
+            "threads_create" => (
+                path.to_owned(),
+                json!({"type": "direct", "participant_ids": [stranger]}),
+            ),
+            "threads_update" => (of(&self.group), json!({"name": "Others"})),
+            "threads_send" => (of(&self.group), text),
+            "threads_read" => (of(&self.group), json!({})),
+            "threads_get" | "threads_delete" | "threads_messages" | "threads_changes"
+            | "participants_list" => (of(&self.group), Value::Null),
+            "participants_update" => (of(&self.group), json!({"add": [stranger]})),
+            "participants_set_role" => (
+                of(&self.group).replace("{user_id}", &self.member.id()),
+                json!({"role": "admin"}),
+            ),
+            "users_update_me" => (path.to_owned(), json!({"bio": "new"})),
+            "users_deactivate_me" => (path.to_owned(), Value::Null),
+            "users_search" => (format!("{path}?q=owner"), Value::Null),
+            "users_update" => (of(&stranger), json!({"bio": "new"})),
+            "users_get" | "users_delete" => (of(&stranger), Value::Null),
+            "users_restore" => (of(&self.deleted), Value::Null),
+            "users_set_group" => (of(&stranger), json!({"group": "admin"})),
+            other => panic!("{other} has no request in World::request"),
+        }
+    }
+}
+
+async fn call(client: &Client, method: &Method, path: &str, body: &Value) -> Answer {
+    let request = client.request(method.clone(), path);
+    send(if body.is_null() {
+        request
+    } else {
+        request.json(body)
+    })
+    .await
+}
+
+/// Every operation of the document: method, path, id, and the scope that it names.
+fn operations(document: &Value) -> Vec<(Method, String, String, Option<String>)> {
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            let scopes = operation["security"][0]["oauth2"].as_array();
+            let scope = scopes.map(|scopes| {
+                scopes
+                    .first()
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            });
+            all.push((method, path.clone(), id, scope));
+        }
+    }
+    all
+}
+
+on_both! {
+    /// Every operation asks its caller for what its rule says, and gives it to the right one.
+    async fn every_operation_asks_what_its_rule_says(app: &App) {
+        let document = app.client().get("/openapi.json").await.expect(200);
+        let operations = operations(&document);
+        let documented: BTreeSet<&str> = operations.iter().map(|(_, _, id, _)| id.as_str()).collect();
+        let ruled: BTreeSet<&str> = RULES.iter().map(|(id, _)| *id).collect();
+        assert_eq!(documented, ruled, "each operation needs a rule here, and no other");
+
+        let all_scopes = document["components"]["securitySchemes"]["oauth2"]["flows"]["password"]["scopes"].clone();
+        for (index, (method, path, id, scope)) in operations.iter().enumerate() {
+            let (_, rule) = RULES.iter().find(|(known, _)| known == id).unwrap();
+            assert_eq!(scope.is_none(), *rule == Public, "{id}: the document and the rule disagree");
+            let Some(scope) = scope else { continue };
+            let world = World::new(app, index).await;
+            let (path, body) = world.request(id, path);
+
+            let anonymous = call(&world.owner.anonymous(), method, &path, &body).await;
+            anonymous.refused(401, "unauthenticated");
+            let bad = call(&world.owner.with_token("no.such.token"), method, &path, &body).await;
+            bad.refused(401, "unauthenticated");
+
+            if !scope.is_empty() {
+                let others: Vec<_> =
+                    all_scopes.as_object().unwrap().keys().filter(|name| *name != scope).cloned().collect();
+                let form = [
+                    ("grant_type", "password"),
+                    ("username", &format!("superuser-{index}")),
+                    ("password", messenger_testkit::client::PASSWORD),
+                    ("scope", &others.join(" ")),
+                ];
+                let tokens = send(app.client().request(Method::POST, "/api/v1/auth/token").form(&form)).await;
+                let without = world.superuser.signed_in(&tokens.expect(200));
+                call(&without, method, &path, &body).await.refused(403, "missing_scope");
+            }
+            if let Row(as_member, as_stranger) = rule {
+                let stranger = call(&world.stranger, method, &path, &body).await;
+                assert_eq!(stranger.status, *as_stranger, "{id} by a stranger: {:#}", stranger.body);
+                let member = call(&world.member, method, &path, &body).await;
+                assert_eq!(member.status, *as_member, "{id} by a participant: {:#}", member.body);
+            }
+            let by_admin = id.starts_with("users_") && !id.ends_with("_me");
+            let right = if by_admin { &world.superuser } else { &world.owner };
+            let done = call(right, method, &path, &body).await;
+            assert!((200..300).contains(&done.status), "{id} by the right one: {} {:#}", done.status, done.body);
+        }
+    }
+}
