@@ -99,6 +99,7 @@ enum Marks {
     UserId,
     Kind,
     Seq,
+    FromSeq,
     At,
 }
 
@@ -227,6 +228,7 @@ fn marks() -> TableCreateStatement {
         .col(ColumnDef::new(Marks::UserId).uuid().not_null())
         .col(ColumnDef::new(Marks::Kind).string_len(16).not_null())
         .col(ColumnDef::new(Marks::Seq).big_integer().not_null())
+        .col(ColumnDef::new(Marks::FromSeq).big_integer().not_null())
         .col(ColumnDef::new(Marks::At).date_time().not_null())
         .primary_key(
             Index::create()

@@ -15,9 +15,10 @@
 //! test binary, and ends with it. With `REQUIRE_POSTGRES=1` a missing one fails the tests. A line at the start says
 //! which ran.
 #![expect(
-    clippy::panic,
     clippy::expect_used,
-    reason = "a broken test environment ends the test"
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "what isn't as promised ends the test, and so does a broken environment"
 )]
 
 pub mod client;

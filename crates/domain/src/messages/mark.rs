@@ -19,7 +19,8 @@ pub enum MarkKind {
     Read,
 }
 
-/// A move of a watermark.
+/// A move of a watermark: the messages after `from_seq` up to `seq` were reached by it, and no others. (Somebody who
+/// left and came back has not read what was said meanwhile, though their watermark is beyond it.)
 ///
 /// Invariant: `at` is not before the `created_at` of any message up to `seq`. So who first read a message is found by
 /// looking from its `created_at` on.
@@ -39,6 +40,8 @@ pub struct Model {
     /// Where it moved to.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
+    /// Where it moved from.
+    pub from_seq: i64,
     /// When.
     pub at: Timestamp,
 }

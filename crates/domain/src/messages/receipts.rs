@@ -47,12 +47,12 @@ pub(super) async fn mark(
         mine.last_read_seq
     };
     let delivered = seq.max(mine.last_delivered_seq);
-    let moved: Vec<MarkKind> = [
-        (MarkKind::Delivered, delivered > mine.last_delivered_seq),
-        (MarkKind::Read, read > mine.last_read_seq),
+    let moved: Vec<(MarkKind, i64)> = [
+        (MarkKind::Delivered, mine.last_delivered_seq, delivered),
+        (MarkKind::Read, mine.last_read_seq, read),
     ]
     .into_iter()
-    .filter_map(|(kind, moved)| moved.then_some(kind))
+    .filter_map(|(kind, from, to)| (from < to).then_some((kind, from)))
     .collect();
     if moved.is_empty() {
         return Ok(());
@@ -64,11 +64,12 @@ pub(super) async fn mark(
         .filter(participant::Column::UserId.eq(user))
         .exec(tx)
         .await?;
-    let rows = moved.into_iter().map(|kind| mark::ActiveModel {
+    let rows = moved.into_iter().map(|(kind, from)| mark::ActiveModel {
         thread_id: Set(thread_id),
         user_id: Set(user),
         kind: Set(kind),
         seq: Set(seq),
+        from_seq: Set(from),
         // See the invariant of `mark::Model`: no message of the thread is younger than its last activity.
         at: Set(tx.now().max(thread.last_activity_at)),
     });

@@ -275,6 +275,7 @@ impl MessageRepository {
                 .and_where(Expr::col((mark::Entity, mark::Column::UserId)).equals((Participants, P::UserId)))
                 .and_where(mark::Column::Kind.eq(kind))
                 .and_where(mark::Column::Seq.gte(message.seq))
+                .and_where(mark::Column::FromSeq.lt(message.seq))
                 .order_by((mark::Entity, mark::Column::Seq), Order::Asc)
                 .limit(1)
                 .take()
@@ -284,7 +285,6 @@ impl MessageRepository {
             .filter(P::LeftAt.is_null())
             .filter(P::UserId.ne(message.sender_id))
             .filter(P::LastDeliveredSeq.gte(message.seq))
-            .filter(P::JoinedSeq.lt(message.seq))
             .filter(Expr::exists(first(MarkKind::Delivered)));
         let total = reached.clone().count(conn).await?;
         let mut select = reached
@@ -332,6 +332,7 @@ fn with_marks(select: Select<Entity>) -> Select<Entity> {
             .and_where(Expr::col((Marks, K::Kind)).eq(kind))
             .and_where(Expr::col((Marks, K::At)).gte(Expr::col((Entity, Column::CreatedAt))))
             .and_where(Expr::col((Marks, K::Seq)).gte(Expr::col((Entity, Column::Seq))))
+            .and_where(Expr::col((Marks, K::FromSeq)).lt(Expr::col((Entity, Column::Seq))))
             .and_where(Expr::col((Marks, K::UserId)).ne(Expr::col((Entity, Column::SenderId))))
             .order_by((Marks, K::At), Order::Asc)
             .limit(1)

@@ -1,0 +1,36 @@
+//! Users for the tests of this crate.
+
+use messenger_auth::{Caller, Scopes};
+use messenger_core::{Controller, Uuid};
+use messenger_domain::{
+    Users,
+    users::{NewAccount, NewUser, PermissionGroup},
+};
+use messenger_testkit::TestDb;
+use migration::Migrator;
+
+pub type Store = TestDb<Migrator>;
+
+/// A new user, as the one who calls.
+pub async fn person(store: &Store, username: &str) -> Caller {
+    let user = NewUser {
+        username: username.to_owned(),
+        password: "Correct-Horse-1".to_owned(),
+        email: None,
+        first_name: None,
+        last_name: None,
+    };
+    let account = NewAccount {
+        user,
+        password_hash: "not a hash".to_owned(),
+        group: PermissionGroup::Regular,
+    };
+    let tx = store.db.begin().await.unwrap();
+    let made = Controller::create(&Users::default(), &tx, account).await.unwrap();
+    tx.commit().await.unwrap();
+    Caller {
+        user_id: made.id,
+        session_id: Uuid::nil(),
+        scopes: Scopes::default(),
+    }
+}
