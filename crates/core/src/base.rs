@@ -3,6 +3,8 @@
 use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait};
 use uuid::Uuid;
 
+use crate::Timestamp;
+
 /// An entity with the four common columns: `id` (UUIDv7, made by the service), `created_at`, `updated_at`, and
 /// `deleted_at`, which is null while the row is alive (the soft delete).
 ///
@@ -33,4 +35,9 @@ pub trait CommonBase:
 
     /// The id of a row.
     fn id_of(model: &Self::Model) -> Uuid;
+
+    /// When a row was last changed. No two states of a row have the same.
+    fn updated_at(model: &Self::Model) -> Timestamp {
+        ModelTrait::get(model, Self::UPDATED_AT).unwrap()
+    }
 }

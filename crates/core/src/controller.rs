@@ -1,12 +1,16 @@
 //! The rules over one entity: validation, not-found and conflict errors, and hooks around each change.
 
-use std::future::{Future, ready};
+use std::{
+    future::{Future, ready},
+    time::Duration,
+};
 
-use sea_orm::{ConnectionTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, IntoActiveModel};
 use uuid::Uuid;
 
 use crate::{
-    Code, CursorPage, CursorRequest, Error, ListQuery, Page, PageRequest, Repository, Result, Tx, Validate,
+    Code, CommonBase, CursorPage, CursorRequest, Error, ListQuery, Page, PageRequest, Repository, Result, Tx,
+    Validate,
     db::conflict_as,
     error::codes,
     repository::{ActiveModel, Model},
@@ -16,6 +20,8 @@ use crate::{
 pub type Row<C> = Model<<C as Controller>::Repository>;
 /// The rows to write of a controller's entity.
 pub type NewRow<C> = ActiveModel<<C as Controller>::Repository>;
+
+type EntityOf<C> = <<C as Controller>::Repository as Repository>::Entity;
 
 /// Create, read, update and delete with rules. A plain entity gives its types, how input becomes a row, and
 /// nothing more; a rule of its own goes into a hook.
@@ -112,6 +118,16 @@ pub trait Controller: Sync {
         }
     }
 
+    /// As [`get`](Self::get), and nobody else changes it until the transaction ends. Errors: `not_found`.
+    fn lock(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Row<Self>>> + Send {
+        async move {
+            self.repository()
+                .lock(tx, id)
+                .await?
+                .ok_or_else(|| Error::not_found(Self::NAME))
+        }
+    }
+
     /// A page of them.
     fn list<C: ConnectionTrait>(
         &self,
@@ -141,9 +157,12 @@ pub trait Controller: Sync {
     ) -> impl Future<Output = Result<Row<Self>>> + Send {
         async move {
             patch.check()?;
-            let old = self.get(tx, id).await?;
+            let old = self.lock(tx, id).await?;
             let mut new = old.clone().into_active_model();
             self.apply(patch, &mut new);
+            // Two changes within a microsecond, or by servers whose clocks disagree, are two states all the same.
+            let later = EntityOf::<Self>::updated_at(&old) + Duration::from_micros(1);
+            new.set(EntityOf::<Self>::UPDATED_AT, later.max(tx.now()).into());
             self.before_update(tx, &old, &mut new).await?;
             let changed = self
                 .repository()
@@ -159,7 +178,7 @@ pub trait Controller: Sync {
     /// Soft-deletes one. Errors: `not_found`, and what the hooks refuse.
     fn delete(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<()>> + Send {
         async move {
-            let row = self.get(tx, id).await?;
+            let row = self.lock(tx, id).await?;
             self.before_delete(tx, &row).await?;
             if !self.repository().soft_delete(tx, id).await? {
                 return Err(Error::not_found(Self::NAME));

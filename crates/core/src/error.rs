@@ -22,6 +22,10 @@ pub enum Kind {
     MethodNotAllowed,
     /// At odds with the present state.
     Conflict,
+    /// Changed since the caller last saw it.
+    PreconditionFailed,
+    /// Only done for a caller who says which state they have seen.
+    PreconditionRequired,
     /// Larger than is taken.
     TooLarge,
     /// In a format that isn't taken.
@@ -89,6 +93,18 @@ pub mod codes {
     );
     /// A unique value is in use.
     pub const CONFLICT: Code = Code::new("conflict", Kind::Conflict, "At odds with the present state");
+    /// The row was changed since the caller last saw it.
+    pub const PRECONDITION_FAILED: Code = Code::new(
+        "precondition_failed",
+        Kind::PreconditionFailed,
+        "Changed meanwhile",
+    );
+    /// The caller has to say which state of the row they have seen.
+    pub const PRECONDITION_REQUIRED: Code = Code::new(
+        "precondition_required",
+        Kind::PreconditionRequired,
+        "If-Match is needed",
+    );
     /// The body is over the limit.
     pub const TOO_LARGE: Code = Code::new("too_large", Kind::TooLarge, "The body is too large");
     /// The body's media type isn't taken here.
@@ -120,6 +136,8 @@ pub mod codes {
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
         CONFLICT,
+        PRECONDITION_FAILED,
+        PRECONDITION_REQUIRED,
         TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID,

@@ -3,6 +3,8 @@
 //! The log is the record from which everything that looks at changes is fed. An event refers to what it tells of by
 //! id and holds no text of it, so that what is deleted is gone from the log as well.
 
+use std::borrow::Cow;
+
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::NotSet,
@@ -44,7 +46,7 @@ impl ActiveModelBehavior for ActiveModel {}
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     /// What happened, as `thing.verb`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// See [`Model::thread_id`].
     pub thread_id: Option<Uuid>,
     /// See [`Model::user_id`].
@@ -59,9 +61,9 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// An event of that kind, with nothing else said yet.
-    pub fn new(kind: &'static str) -> Self {
+    pub fn new(kind: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            kind,
+            kind: kind.into(),
             thread_id: None,
             user_id: None,
             version: None,
@@ -105,7 +107,7 @@ impl NewEvent {
             thread_id: Set(self.thread_id),
             user_id: Set(self.user_id),
             version: Set(self.version),
-            kind: Set(self.kind.to_owned()),
+            kind: Set(self.kind.into_owned()),
             actor_id: Set(self.actor_id),
             payload: Set(self.payload),
             created_at: Set(now),

@@ -1,5 +1,6 @@
 //! A field of a patch: absent, null and a value are three different things.
 
+use sea_orm::{ActiveValue, IntoActiveValue, Value, sea_query::Nullable};
 use serde::{Deserialize, Deserializer};
 
 /// A field that a patch may leave alone, clear or set. Put `#[serde(default)]` and
@@ -36,6 +37,23 @@ impl<T> Patch<T> {
             Self::Null => Some(None),
             Self::Value(value) => Some(Some(value)),
         }
+    }
+}
+
+/// For a column that can't be null; a null was refused before (the schema has no null there).
+impl<T: Into<Value>> IntoActiveValue<T> for Patch<T> {
+    fn into_active_value(self) -> ActiveValue<T> {
+        match self {
+            Self::Value(value) => ActiveValue::Set(value),
+            Self::Absent | Self::Null => ActiveValue::NotSet,
+        }
+    }
+}
+
+/// For a nullable column.
+impl<T: Into<Value> + Nullable> IntoActiveValue<Option<T>> for Patch<T> {
+    fn into_active_value(self) -> ActiveValue<Option<T>> {
+        self.into_change().map_or(ActiveValue::NotSet, ActiveValue::Set)
     }
 }
 

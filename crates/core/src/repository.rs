@@ -52,6 +52,18 @@ pub trait Repository: Sync {
         async move { Ok(self.alive().filter(Self::Entity::ID.eq(id)).one(conn).await?) }
     }
 
+    /// As [`get`](Self::get), and nobody else changes the row until the transaction ends.
+    fn lock(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Option<Model<Self>>>> + Send {
+        async move {
+            Ok(self
+                .alive()
+                .filter(Self::Entity::ID.eq(id))
+                .lock_exclusive()
+                .one(tx)
+                .await?)
+        }
+    }
+
     /// The first row that matches, by id.
     fn find_one<C: ConnectionTrait>(
         &self,
@@ -139,7 +151,7 @@ pub trait Repository: Sync {
         }
     }
 
-    /// Writes the set fields of `row`, whose id is set, and its `updated_at`. `None` where the row is deleted,
+    /// Writes the set fields of `row`, whose id is set, and its `updated_at` unless that is set as well. `None` where the row is deleted,
     /// foreign or not there.
     fn update(
         &self,
@@ -147,7 +159,9 @@ pub trait Repository: Sync {
         mut row: ActiveModel<Self>,
     ) -> impl Future<Output = Result<Option<Model<Self>>>> + Send {
         async move {
-            row.set(Self::Entity::UPDATED_AT, tx.now().into());
+            if !matches!(row.get(Self::Entity::UPDATED_AT), ActiveValue::Set(_)) {
+                row.set(Self::Entity::UPDATED_AT, tx.now().into());
+            }
             let update = Self::Entity::update(row)
                 .validate()?
                 .filter(self.row_rule().add(Self::Entity::DELETED_AT.is_null()));

@@ -69,6 +69,15 @@ impl Faults {
         );
     }
 
+    /// Takes over what `other` found in something that lies at `path` (`items.3`).
+    pub fn nest(&mut self, path: &str, other: Self) {
+        for mut fault in other.0 {
+            let dot = if fault.field.is_empty() { "" } else { "." };
+            fault.field = format!("{path}{dot}{}", fault.field);
+            self.0.push(fault);
+        }
+    }
+
     /// Takes over what `other` found; a field that already has a fault with that code is not named twice.
     pub fn merge(&mut self, other: Self) {
         for fault in other.0 {

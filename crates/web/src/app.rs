@@ -94,6 +94,7 @@ impl Shell {
             .app_data(self.options.body_limit)
             .app_data(self.authenticator.clone())
             .app_data(web::Data::new(self.probe.clone()))
+            .app_data(web::Data::new(self.probe.db().clone()))
             .app_data(self.problems.clone())
             .configure(move |config| {
                 routes.mount(config);

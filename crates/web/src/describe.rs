@@ -8,6 +8,7 @@ use utoipa::{
     ToSchema,
     openapi::{
         Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
+        extensions::ExtensionsBuilder,
         path::{Operation, OperationBuilder, Parameter},
         request_body::RequestBody,
         security::SecurityRequirement,
@@ -32,6 +33,8 @@ pub struct OperationDoc {
     pub answers: BTreeMap<u16, Response>,
     /// The refusals.
     pub errors: Vec<Code>,
+    /// Members of its own, by name (`x-…`).
+    pub extensions: Vec<(String, serde_json::Value)>,
     /// The schemas that it refers to.
     pub schemas: Vec<(String, RefOr<Schema>)>,
 }
@@ -79,6 +82,15 @@ impl OperationDoc {
             .summary(Some(summary))
             .description(description)
             .request_body(self.body);
+        if !self.extensions.is_empty() {
+            let extensions = self
+                .extensions
+                .into_iter()
+                .fold(ExtensionsBuilder::new(), |all, (name, value)| {
+                    all.add(name, value)
+                });
+            operation = operation.extensions(Some(extensions.build()));
+        }
         for parameter in self.parameters {
             operation = operation.parameter(parameter);
         }

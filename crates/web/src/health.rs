@@ -52,6 +52,11 @@ impl Probe {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
     async fn look(&self) -> Checked {
         let db = self.db.ping().await;
         if let Err(error) = &db {

@@ -10,7 +10,9 @@
 pub mod accounts;
 pub mod app;
 pub mod bearer;
+pub mod crud;
 pub mod describe;
+pub mod etag;
 pub mod extract;
 pub mod health;
 pub mod idempotency;
@@ -26,6 +28,8 @@ pub mod server;
 pub use accounts::Service;
 pub use app::{Shell, ShellOptions};
 pub use bearer::Scoped;
+pub use crud::{Crud, Resource, Rows};
+pub use etag::{ETagged, IfMatch};
 pub use extract::{Body, IdPath, Path, Query};
 pub use idempotency::{Once, Reply};
 pub use list::List;

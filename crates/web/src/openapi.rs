@@ -56,7 +56,12 @@ pub fn document(about: &About, routes: &Routes) -> OpenApi {
     );
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
     let tags = routes.tags().iter();
-    let tags = tags.map(|(name, text)| TagBuilder::new().name(*name).description(Some(*text)).build());
+    let tags = tags.map(|(name, text)| {
+        TagBuilder::new()
+            .name(name.as_ref())
+            .description(Some(text.as_ref()))
+            .build()
+    });
     let mut info = Info::new(about.title, about.version);
     info.description = Some(about.description.to_owned());
     OpenApiBuilder::new()

@@ -1,6 +1,6 @@
 //! The one table of operations, from which come both the router and the OpenAPI document.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use actix_web::{
     FromRequest, Handler, HttpResponse, Responder, Route, guard,
@@ -17,12 +17,15 @@ use crate::{
     describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
+/// A text of the document.
+pub type Text = Cow<'static, str>;
+
 /// The operations of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     prefix: String,
-    tag: &'static str,
-    tags: Vec<(&'static str, &'static str)>,
+    tag: Text,
+    tags: Vec<(Text, Text)>,
     entries: Vec<Entry>,
 }
 
@@ -31,9 +34,9 @@ pub struct Routes {
 pub struct Entry {
     method: Method,
     path: String,
-    id: &'static str,
-    tag: &'static str,
-    summary: &'static str,
+    id: Text,
+    tag: Text,
+    summary: Text,
     description: Option<String>,
     doc: OperationDoc,
     mount: Arc<dyn Fn() -> Route + Send + Sync>,
@@ -55,6 +58,12 @@ impl Entry {
     /// Says what the handler refuses, beyond what its arguments refuse.
     pub fn errors(&mut self, codes: &[Code]) -> &mut Self {
         self.doc.error(codes);
+        self
+    }
+
+    /// Marks the operation for those who read the document: `x-` and a name, and a value.
+    pub fn extension(&mut self, name: &str, value: serde_json::Value) -> &mut Self {
+        self.doc.extensions.push((name.to_owned(), value));
         self
     }
 
@@ -80,7 +89,7 @@ impl Entry {
     pub(crate) fn operation(&self) -> Operation {
         self.doc
             .clone()
-            .build(self.id, self.tag, self.summary, self.description.as_deref())
+            .build(&self.id, &self.tag, &self.summary, self.description.as_deref())
     }
 }
 
@@ -97,16 +106,22 @@ impl Routes {
     }
 
     /// From here on operations are under this heading.
-    pub fn tag(&mut self, name: &'static str, description: &'static str) -> &mut Self {
-        self.tag = name;
-        if !self.tags.iter().any(|(known, _)| *known == name) {
-            self.tags.push((name, description));
+    pub fn tag(&mut self, name: impl Into<Text>, description: impl Into<Text>) -> &mut Self {
+        self.tag = name.into();
+        if !self.tags.iter().any(|(known, _)| *known == self.tag) {
+            self.tags.push((self.tag.clone(), description.into()));
         }
         self
     }
 
     /// A GET. `id` is `thing_verb` and the operation's name for generated clients.
-    pub fn get<H, A>(&mut self, path: &str, id: &'static str, summary: &'static str, handler: H) -> &mut Entry
+    pub fn get<H, A>(
+        &mut self,
+        path: &str,
+        id: impl Into<Text>,
+        summary: impl Into<Text>,
+        handler: H,
+    ) -> &mut Entry
     where
         H: Handler<A> + Send + Sync,
         A: FromRequest + DescribeInput + 'static,
@@ -119,8 +134,8 @@ impl Routes {
     pub fn post<H, A>(
         &mut self,
         path: &str,
-        id: &'static str,
-        summary: &'static str,
+        id: impl Into<Text>,
+        summary: impl Into<Text>,
         handler: H,
     ) -> &mut Entry
     where
@@ -132,7 +147,13 @@ impl Routes {
     }
 
     /// A PUT.
-    pub fn put<H, A>(&mut self, path: &str, id: &'static str, summary: &'static str, handler: H) -> &mut Entry
+    pub fn put<H, A>(
+        &mut self,
+        path: &str,
+        id: impl Into<Text>,
+        summary: impl Into<Text>,
+        handler: H,
+    ) -> &mut Entry
     where
         H: Handler<A> + Send + Sync,
         A: FromRequest + DescribeInput + 'static,
@@ -145,8 +166,8 @@ impl Routes {
     pub fn patch<H, A>(
         &mut self,
         path: &str,
-        id: &'static str,
-        summary: &'static str,
+        id: impl Into<Text>,
+        summary: impl Into<Text>,
         handler: H,
     ) -> &mut Entry
     where
@@ -161,8 +182,8 @@ impl Routes {
     pub fn delete<H, A>(
         &mut self,
         path: &str,
-        id: &'static str,
-        summary: &'static str,
+        id: impl Into<Text>,
+        summary: impl Into<Text>,
         handler: H,
     ) -> &mut Entry
     where
@@ -178,8 +199,8 @@ impl Routes {
         &mut self,
         method: Method,
         path: &str,
-        id: &'static str,
-        summary: &'static str,
+        id: impl Into<Text>,
+        summary: impl Into<Text>,
         handler: H,
     ) -> &mut Entry
     where
@@ -207,9 +228,9 @@ impl Routes {
         self.entries.push(Entry {
             path: format!("{}{path}", self.prefix),
             method,
-            id,
-            tag: self.tag,
-            summary,
+            id: id.into(),
+            tag: self.tag.clone(),
+            summary: summary.into(),
             description: None,
             doc,
             mount: Arc::new(mount),
@@ -222,7 +243,7 @@ impl Routes {
         &self.entries
     }
 
-    pub(crate) fn tags(&self) -> &[(&'static str, &'static str)] {
+    pub(crate) fn tags(&self) -> &[(Text, Text)] {
         &self.tags
     }
 

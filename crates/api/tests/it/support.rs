@@ -16,7 +16,6 @@ pub const SECRET: &str = "a secret for tests, long enough to sign with";
 /// A running messenger with a database of its own.
 pub struct App {
     pub db: TestDb<Migrator>,
-    pub messenger: Messenger,
     server: TestServer,
 }
 
@@ -35,14 +34,9 @@ impl App {
     pub async fn with_settings(backend: Backend, settings: &[(&str, &str)]) -> Self {
         let db = TestDb::new(backend).await;
         let messenger = messenger(&db, settings);
-        let app = {
-            let messenger = messenger.clone();
-            move || create_app(&messenger)
-        };
         Self {
             db,
-            messenger,
-            server: TestServer::start(app),
+            server: TestServer::start(move || create_app(&messenger)),
         }
     }
 

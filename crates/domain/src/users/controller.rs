@@ -283,7 +283,7 @@ impl Accounts for Users {
     }
 
     async fn lock(&self, tx: &Tx, id: Uuid) -> Result<Option<Model>> {
-        self.repository.lock(tx, id).await
+        Repository::lock(&self.repository, tx, id).await
     }
 
     async fn create(&self, tx: &Tx, user: NewUser, password_hash: String) -> Result<Model> {

@@ -48,16 +48,6 @@ impl UserRepository {
         }
     }
 
-    /// The user with that id, locked against change until the transaction ends.
-    pub async fn lock(self, tx: &Tx, id: Uuid) -> Result<Option<Model>> {
-        Ok(self
-            .alive()
-            .filter(Column::Id.eq(id))
-            .lock_exclusive()
-            .one(tx)
-            .await?)
-    }
-
     /// Which of the names are in use by another than `except`, deleted users included.
     pub async fn taken<C: ConnectionTrait>(
         self,
