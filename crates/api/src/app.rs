@@ -1,6 +1,6 @@
 //! Putting the messenger together.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_web::{
     App, Error,
@@ -8,18 +8,18 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     web::Data,
 };
-use messenger_auth::{AccessTokens, Auth, Passwords};
+use messenger_auth::Auth;
 use messenger_core::{Db, Result};
 use messenger_domain::{Messages, Threads, Users, scopes};
 use messenger_web::{
-    Service, Shell, ShellOptions,
-    extract::BodyLimit,
+    Service, Shell,
     health::Probe,
     openapi::{About, Document},
 };
 
 use crate::{
     routes,
+    serve::startup,
     settings::{Secret, Settings},
 };
 
@@ -52,26 +52,19 @@ pub struct Messenger {
 impl Messenger {
     /// Puts the messenger together over an open database whose schema is up to date.
     pub fn new(settings: &Settings, db: Db, jwt_secret: &Secret) -> Result<Self> {
-        let access = AccessTokens::new(
-            jwt_secret.expose().as_bytes(),
-            &settings.auth.jwt_issuer,
-            &settings.auth.jwt_audience,
-            Duration::from_mins(settings.auth.access_token_minutes),
-        )?;
-        let passwords = Passwords::new(settings.auth.bcrypt_cost)?;
-        let session = Duration::from_hours(24 * settings.auth.session_days);
-        let auth = Auth::new(Users::default(), passwords, access, scopes::GROUPS, session);
+        let startup = startup(settings);
+        let auth = startup.auth(Users::default(), scopes::GROUPS, jwt_secret)?;
         let service = Arc::new(Service {
             db: db.clone(),
             auth: auth.clone(),
         });
         let probe = Probe::new(db.clone(), VERSION);
-        let options = ShellOptions {
-            about: about(),
-            body_limit: BodyLimit(settings.server.body_limit_bytes),
-            cors_origins: settings.server.cors_origins.clone(),
-        };
-        let shell = Shell::new(options, routes::all(), service.authenticator(), probe)?;
+        let shell = Shell::new(
+            startup.shell_options(about()),
+            routes::all(),
+            service.authenticator(),
+            probe,
+        )?;
         let state = State {
             db,
             auth,

@@ -13,11 +13,12 @@ use messenger_domain::{
     Users,
     users::{NewAccount, NewUser, PermissionGroup},
 };
-use tracing_subscriber::EnvFilter;
+use messenger_web::migrate;
+use migration::Migrator;
 
 use crate::{
-    app, migrate, seed, serve,
-    settings::{self, LogFormat, Settings},
+    app, seed, serve,
+    settings::{self, Settings},
 };
 
 /// Actix Messenger. Settings come from the environment; see docs/settings.md.
@@ -84,7 +85,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Settings => print!("{}", settings::reference()),
         command => {
             let settings = Settings::from_env()?;
-            log(&settings)?;
+            serve::startup(&settings).log()?;
             match command {
                 Command::Migrate(what) => migrate(&settings, &what).await?,
                 Command::CreateSuperuser { username, email } => {
@@ -98,29 +99,14 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn log(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_new(&settings.app.log).map_err(|error| format!("LOG: {error}"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
-    let in_json = settings.is_production();
-    match settings.app.log_format {
-        Some(LogFormat::Json) => log.json().init(),
-        None if in_json => log.json().init(),
-        _ => log.with_target(false).init(),
-    }
-    Ok(())
-}
-
 #[expect(clippy::print_stdout, reason = "what was asked for")]
 async fn migrate(settings: &Settings, what: &Migrate) -> Result<(), Box<dyn Error>> {
-    let db = serve::open(settings).await?;
+    let db = serve::startup(settings).open().await?;
     match what {
-        Migrate::Up => println!("{} applied", migrate::up(&db).await?),
-        Migrate::Down { steps } => println!("{} taken back", migrate::down(&db, *steps).await?),
+        Migrate::Up => println!("{} applied", migrate::up::<Migrator>(&db).await?),
+        Migrate::Down { steps } => println!("{} taken back", migrate::down::<Migrator>(&db, *steps).await?),
         Migrate::Status => {
-            for (name, applied) in migrate::status(&db).await? {
+            for (name, applied) in migrate::status::<Migrator>(&db).await? {
                 println!("{name}  {}", if applied { "applied" } else { "pending" });
             }
         }
@@ -143,8 +129,8 @@ async fn create_superuser(
         last_name: None,
     };
     messenger_core::Validate::check(&user).map_err(explain)?;
-    let db = serve::open(settings).await?;
-    migrate::up(&db).await?;
+    let db = serve::startup(settings).open().await?;
+    migrate::up::<Migrator>(&db).await?;
     let password_hash = Passwords::new(settings.auth.bcrypt_cost)?
         .hash(&user.password)
         .await?;
@@ -180,8 +166,8 @@ async fn seed(settings: &Settings) -> Result<(), Box<dyn Error>> {
     if settings.is_production() {
         return Err("seed makes users with a known password, and so is not for production".into());
     }
-    let db = serve::open(settings).await?;
-    migrate::up(&db).await?;
+    let db = serve::startup(settings).open().await?;
+    migrate::up::<Migrator>(&db).await?;
     println!(
         "{}",
         seed::seed(&db, settings.auth.bcrypt_cost)

@@ -3,10 +3,9 @@
 
 pub mod app;
 pub mod cli;
-pub mod housekeeping;
-pub mod migrate;
 pub mod routes;
-pub mod secret;
 pub mod seed;
 pub mod serve;
 pub mod settings;
+
+pub use messenger_web::{housekeeping, secret};

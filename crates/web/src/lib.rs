@@ -15,15 +15,20 @@ pub mod describe;
 pub mod etag;
 pub mod extract;
 pub mod health;
+pub mod housekeeping;
 pub mod idempotency;
 pub mod list;
+pub mod migrate;
 pub mod openapi;
 pub mod problem;
 pub mod request_id;
 pub mod respond;
 pub mod routes;
 pub mod schema;
+pub mod secret;
 pub mod server;
+pub mod settings;
+pub mod startup;
 
 pub use accounts::Service;
 pub use app::{Shell, ShellOptions};
@@ -36,5 +41,7 @@ pub use list::List;
 pub use problem::Problem;
 pub use respond::{Created, Json, NoContent};
 pub use routes::Routes;
+pub use settings::ServiceSettings;
+pub use startup::Startup;
 
 pub use actix_web;

@@ -1,6 +1,5 @@
 //! What the messenger promises to those who call it, on both databases.
 #![expect(
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,

@@ -1,7 +1,6 @@
 //! Bringing the schema up to date, and back.
 
 use messenger_core::{Db, Result};
-use migration::Migrator;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
@@ -13,28 +12,28 @@ const LOCK: i64 = 0x006d_6573_7365_6e67;
 
 /// Applies the migrations that are missing, all or none. Where several servers start at once, one does it and the
 /// others wait. Gives how many were applied.
-pub async fn up(db: &Db) -> Result<usize> {
+pub async fn up<M: MigratorTrait>(db: &Db) -> Result<usize> {
     let tx = locked(db).await?;
-    let pending = Migrator::get_pending_migrations(&tx).await?.len();
-    Migrator::up(&tx, None).await?;
+    let pending = M::get_pending_migrations(&tx).await?.len();
+    M::up(&tx, None).await?;
     tx.commit().await?;
     Ok(pending)
 }
 
 /// Takes back the last `steps` migrations, with the data in what they made. Gives how many were taken back.
-pub async fn down(db: &Db, steps: u32) -> Result<usize> {
+pub async fn down<M: MigratorTrait>(db: &Db, steps: u32) -> Result<usize> {
     let tx = locked(db).await?;
-    let before = Migrator::get_applied_migrations(&tx).await?.len();
-    Migrator::down(&tx, Some(steps)).await?;
-    let after = Migrator::get_applied_migrations(&tx).await?.len();
+    let before = M::get_applied_migrations(&tx).await?.len();
+    M::down(&tx, Some(steps)).await?;
+    let after = M::get_applied_migrations(&tx).await?.len();
     tx.commit().await?;
     Ok(before - after)
 }
 
 /// Every migration by name, and whether it is applied.
-pub async fn status(db: &Db) -> Result<Vec<(String, bool)>> {
+pub async fn status<M: MigratorTrait>(db: &Db) -> Result<Vec<(String, bool)>> {
     let tx = locked(db).await?;
-    let all = Migrator::get_migration_with_status(&tx).await?;
+    let all = M::get_migration_with_status(&tx).await?;
     tx.commit().await?;
     let line = |migration: &sea_orm_migration::Migration| {
         (

@@ -25,7 +25,7 @@ pub async fn run(db: Db) {
 pub async fn sweep(db: &Db) -> Result<()> {
     let now = db.now();
     let sessions = messenger_auth::session::sweep(db, now - KEEP_SESSIONS).await?;
-    let keys = messenger_web::idempotency::sweep(db, now).await?;
+    let keys = crate::idempotency::sweep(db, now).await?;
     tracing::debug!(sessions, keys, "cleared away");
     Ok(())
 }

@@ -1,0 +1,200 @@
+//! Starting a service, and stopping it.
+
+use std::{
+    error::Error,
+    fs,
+    io::{self, IsTerminal},
+    net::TcpListener,
+    path::Path,
+    time::Duration,
+};
+
+use actix_web::{
+    App,
+    body::BoxBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+};
+use messenger_auth::{AccessTokens, Accounts, Auth, Groups, Passwords};
+use messenger_core::{Db, DbOptions};
+use sea_orm_migration::MigratorTrait;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    ShellOptions,
+    extract::BodyLimit,
+    health::Probe,
+    housekeeping, migrate,
+    openapi::About,
+    secret,
+    server::{self, ServerOptions},
+    settings::{LogFormat, Secret, ServiceSettings},
+};
+
+/// A service by its name, which its embedded database and its tokens carry.
+#[derive(Clone, Copy, Debug)]
+pub struct Startup<'a> {
+    /// The name, in `kebab-case`.
+    pub name: &'a str,
+    /// What it is called, for people.
+    pub title: &'a str,
+    /// Its settings.
+    pub settings: &'a ServiceSettings,
+}
+
+/// What kept a service from starting: a sentence for the person who starts it, naming the setting where one is to blame.
+pub type StartError = Box<dyn Error>;
+
+impl Startup<'_> {
+    /// Begins to log, to standard error, as the settings say. Once in a process.
+    pub fn log(&self) -> Result<(), StartError> {
+        let app = &self.settings.app;
+        let filter = EnvFilter::try_new(&app.log).map_err(|error| format!("LOG: {error}"))?;
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr);
+        let log = log.with_ansi(io::stderr().is_terminal());
+        match app.log_format {
+            Some(LogFormat::Json) => log.json().init(),
+            None if self.settings.is_production() => log.json().init(),
+            _ => log.with_target(false).init(),
+        }
+        Ok(())
+    }
+
+    /// Opens the database, making the data folder where it isn't there.
+    pub async fn open(&self) -> Result<Db, StartError> {
+        let database = &self.settings.database;
+        if self.settings.is_embedded() {
+            make_folder(&self.settings.app.data_dir)?;
+        }
+        let options = DbOptions {
+            max_connections: database.database_max_connections,
+            acquire_timeout: Duration::from_secs(database.database_acquire_timeout_seconds),
+            statement_timeout: Duration::from_secs(database.database_statement_timeout_seconds),
+            ..DbOptions::new(self.settings.database_url(self.name))
+        };
+        // The cause, but not the URL: it may hold a password.
+        Db::open(&options)
+            .await
+            .map_err(|error| format!("DATABASE_URL can't be opened: {error}").into())
+    }
+
+    /// Brings the schema up to date, or makes sure that it is, as the settings say.
+    pub async fn prepare<M: MigratorTrait>(&self, db: &Db) -> Result<(), StartError> {
+        if self.settings.database.migrate_on_start {
+            let applied = migrate::up::<M>(db).await?;
+            tracing::info!(applied, "the schema is up to date");
+        } else if migrate::status::<M>(db)
+            .await?
+            .iter()
+            .any(|(_, applied)| !applied)
+        {
+            return Err(
+                "the schema is not up to date; run `migrate up`, or set MIGRATE_ON_START=true".into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The secret that signs access tokens: the one that is set, or the one that is kept in the data folder.
+    pub fn jwt_secret(&self) -> Result<Secret, StartError> {
+        if let Some(secret) = &self.settings.auth.jwt_secret {
+            return Ok(secret.clone());
+        }
+        make_folder(&self.settings.app.data_dir)?;
+        Ok(secret::keep(&self.settings.app.data_dir)?)
+    }
+
+    /// Signing up, in and out as the settings say, over the service's users.
+    pub fn auth<A: Accounts>(
+        &self,
+        accounts: A,
+        groups: Groups,
+        secret: &Secret,
+    ) -> messenger_core::Result<Auth<A>> {
+        let settings = &self.settings.auth;
+        let access = AccessTokens::new(
+            secret.expose().as_bytes(),
+            settings.jwt_issuer.as_deref().unwrap_or(self.name),
+            settings.jwt_audience.as_deref().unwrap_or(self.name),
+            Duration::from_mins(settings.access_token_minutes),
+        )?;
+        let passwords = Passwords::new(settings.bcrypt_cost)?;
+        Ok(Auth::new(
+            accounts,
+            passwords,
+            access,
+            groups,
+            Duration::from_hours(24 * settings.session_days),
+        ))
+    }
+
+    /// What the settings say of the shell.
+    pub fn shell_options(&self, about: About) -> ShellOptions {
+        ShellOptions {
+            about,
+            body_limit: BodyLimit(self.settings.server.body_limit_bytes),
+            cors_origins: self.settings.server.cors_origins.clone(),
+        }
+    }
+
+    /// Listens, says where, and serves `app` until the process is told to stop; then lets what is under way finish.
+    pub async fn run<F, S>(&self, db: Db, probe: Probe, app: F) -> Result<(), StartError>
+    where
+        F: Fn() -> App<S> + Clone + Send + 'static,
+        S: ServiceFactory<
+                ServiceRequest,
+                Config = (),
+                Response = ServiceResponse<BoxBody>,
+                Error = actix_web::Error,
+                InitError = (),
+            > + 'static,
+    {
+        let server = &self.settings.server;
+        let listener = TcpListener::bind((server.host.as_str(), server.port)).map_err(|error| {
+            format!(
+                "HOST {} and PORT {} can't be listened on: {error}",
+                server.host, server.port
+            )
+        })?;
+        self.announce(&listener)?;
+        let options = ServerOptions {
+            workers: server.workers,
+            shutdown_timeout: Duration::from_secs(server.shutdown_timeout_seconds),
+            ..ServerOptions::default()
+        };
+        let clearing = tokio::spawn(housekeeping::run(db.clone()));
+        let ended = server::serve(listener, options, probe, app, server::stop_signal()).await;
+        clearing.abort();
+        db.close().await?;
+        tracing::info!("stopped");
+        Ok(ended?)
+    }
+
+    #[expect(clippy::print_stdout, reason = "for the person who started it")]
+    fn announce(&self, listener: &TcpListener) -> Result<(), StartError> {
+        let address = listener.local_addr()?;
+        let embedded = || self.settings.database_url(self.name);
+        let database = if self.settings.is_embedded() {
+            embedded()
+        } else {
+            "DATABASE_URL".to_owned()
+        };
+        println!(
+            "{} listens on http://{address} (database: {database})",
+            self.title
+        );
+        println!("Its documentation is at http://{address}/docs");
+        Ok(())
+    }
+}
+
+/// Makes a folder that only this user can look into.
+fn make_folder(folder: &Path) -> Result<(), StartError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let made = builder.create(folder);
+    made.map_err(|error| format!("DATA_DIR {} can't be made: {error}", folder.display()).into())
+}
