@@ -1,12 +1,11 @@
 //! The messenger's schema, one history for both databases.
 //!
 //! A migration that was released is never changed; what comes later is a further one. The tables of the library
-//! crates are taken from them, in the form that they had at that time (`table_v1`).
+//! crates are taken from them, in the form that they had at that time (`library_v1`).
 
 use sea_orm_migration::prelude::*;
 
-mod m20261121_000001_library_tables;
-mod m20261121_000002_messenger;
+mod m20261121_messenger;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -16,8 +15,8 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
-            Box::new(m20261121_000001_library_tables::Migration),
-            Box::new(m20261121_000002_messenger::Migration),
+            messenger_web::migrate::library_v1(),
+            Box::new(m20261121_messenger::Migration),
         ]
     }
 }

@@ -118,8 +118,8 @@ pub fn openapi() -> Result<Document> {
 
 fn about() -> About {
     About {
-        title: "Actix Messenger",
-        version: VERSION,
+        title: "Actix Messenger".to_owned(),
+        version: VERSION.to_owned(),
         description: "Accounts, threads and messages.\n\n\
             Press **Authorize** and sign in with a username and a password to try the operations here; \
             `POST /api/v1/auth/register` makes an account.\n\n\
@@ -128,8 +128,9 @@ fn about() -> About {
             - Page lists take `page` and `size`; cursor lists take `limit` and `cursor`, and cursors are opaque.\n\
             - Filters are `field=value`, or `field__neq`, `__gt`, `__gte`, `__lt`, `__lte`, `__in`, `__ilike` (contains, \
             without case) and `__isnull`; `order_by=-created_at,username`.\n\
-            - A POST by a signed-in caller may carry an `Idempotency-Key`, which makes it safe to send again.",
+            - A POST by a signed-in caller may carry an `Idempotency-Key`, which makes it safe to send again."
+            .to_owned(),
         scopes: scopes::ALL.to_vec(),
-        token_url: "/api/v1/auth/token",
+        token_url: "/api/v1/auth/token".to_owned(),
     }
 }

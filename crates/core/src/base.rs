@@ -1,6 +1,9 @@
 //! What every entity has.
 
-use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait};
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait,
+    sea_query::{ColumnDef, Table, TableCreateStatement},
+};
 use uuid::Uuid;
 
 use crate::Timestamp;
@@ -40,4 +43,15 @@ pub trait CommonBase:
     fn updated_at(model: &Self::Model) -> Timestamp {
         ModelTrait::get(model, Self::UPDATED_AT).unwrap()
     }
+}
+
+/// A table with the four common columns, in its first form, for a service's migrations. Never changes.
+pub fn table_v1(table: &'static str) -> TableCreateStatement {
+    Table::create()
+        .table(table)
+        .col(ColumnDef::new("id").uuid().not_null().primary_key())
+        .col(ColumnDef::new("created_at").date_time().not_null())
+        .col(ColumnDef::new("updated_at").date_time().not_null())
+        .col(ColumnDef::new("deleted_at").date_time())
+        .take()
 }

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveValue, IntoActiveValue, Value, sea_query::Nullable};
 use serde::{Deserialize, Deserializer};
 
-/// A field that a patch may leave alone, clear or set. Put `#[serde(default)]` and
+/// A field of a nullable column that a patch may leave alone, clear or set. Put `#[serde(default)]` and
 /// `#[schema(value_type = Option<T>)]` on the field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
@@ -40,17 +40,7 @@ impl<T> Patch<T> {
     }
 }
 
-/// For a column that can't be null; a null was refused before (the schema has no null there).
-impl<T: Into<Value>> IntoActiveValue<T> for Patch<T> {
-    fn into_active_value(self) -> ActiveValue<T> {
-        match self {
-            Self::Value(value) => ActiveValue::Set(value),
-            Self::Absent | Self::Null => ActiveValue::NotSet,
-        }
-    }
-}
-
-/// For a nullable column.
+/// For a nullable column. A field for another column is an `Option`, which can only be absent or a value.
 impl<T: Into<Value> + Nullable> IntoActiveValue<Option<T>> for Patch<T> {
     fn into_active_value(self) -> ActiveValue<Option<T>> {
         self.into_change().map_or(ActiveValue::NotSet, ActiveValue::Set)

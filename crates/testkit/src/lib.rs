@@ -16,6 +16,7 @@
 //! which ran.
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::panic,
     reason = "what isn't as promised ends the test, and so does a broken environment"
@@ -24,6 +25,7 @@
 pub mod client;
 pub mod clock;
 pub mod database;
+pub mod guard;
 mod postgres;
 pub mod server;
 

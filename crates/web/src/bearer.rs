@@ -154,7 +154,7 @@ impl<S: Scope> FromRequest for Scoped<S> {
 
 impl<S: Scope> DescribeInput for Scoped<S> {
     fn describe(doc: &mut OperationDoc) {
-        doc.scope = Some(S::NAME);
+        doc.scope = Some((S::NAME, S::DESCRIPTION));
         doc.error(&[codes::UNAUTHENTICATED]);
         if !S::NAME.is_empty() {
             doc.error(&[codes::MISSING_SCOPE]);

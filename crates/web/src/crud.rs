@@ -12,7 +12,7 @@ use std::{
 use actix_web::web::Data;
 use messenger_auth::{Caller, Scope};
 use messenger_core::{
-    Code, CommonBase, Controller, Db, Error, Faults, Listable, Page, Repository, Result, Tx, Uuid, Validate,
+    Code, Controller, Db, Error, Faults, Listable, Page, Repository, Result, Tx, Uuid, Validate,
     error::codes,
     events::{self, NewEvent},
     sea_orm::{
@@ -34,19 +34,18 @@ use crate::{
     Scoped, etag::etag_of,
 };
 
-/// The rows of a resource.
-pub type RowOf<R> = <<R as Resource>::Entity as EntityTrait>::Model;
+/// A row of a resource.
+pub type RowOf<R> = <R as EntityTrait>::Model;
 /// A row of a resource to write.
-pub type NewRowOf<R> = <<R as Resource>::Entity as EntityTrait>::ActiveModel;
-type ColumnOf<E> = <E as EntityTrait>::Column;
+pub type NewRowOf<R> = <R as EntityTrait>::ActiveModel;
+/// A column of a resource.
+pub type ColumnOf<R> = <R as EntityTrait>::Column;
 
 /// The most items of a bulk create.
 pub const MAX_BULK: usize = 100;
 
-/// Something that clients list, make, change and delete.
-pub trait Resource: Send + Sync + Sized + 'static {
-    /// The table.
-    type Entity: Listable;
+/// A table whose rows clients list, make, change and delete. Implemented for its entity.
+pub trait Resource: Listable {
     /// What one is made from.
     type Create: DeserializeOwned
         + ToSchema
@@ -55,7 +54,7 @@ pub trait Resource: Send + Sync + Sized + 'static {
         + Send
         + Sync
         + 'static;
-    /// What one is changed by: fields of type [`Patch`](messenger_core::Patch).
+    /// What one is changed by: each field an `Option`, or for a nullable column a [`Patch`](messenger_core::Patch).
     type Patch: DeserializeOwned
         + ToSchema
         + Validate
@@ -65,15 +64,13 @@ pub trait Resource: Send + Sync + Sized + 'static {
         + 'static;
     /// What one looks like.
     type Output: From<RowOf<Self>> + Serialize + ToSchema + 'static;
-    /// The scope for reading.
-    type Read: Scope;
-    /// The scope for changing.
-    type Write: Scope;
 
     /// What one is called: `bookmark`. Events are `bookmark.created` and so on.
     const NAME: &'static str;
     /// Where they are: `/bookmarks`. Its last part is the tag in the document and begins the names of the operations.
     const PATH: &'static str;
+    /// The scopes for reading and for changing: `("bookmarks:read", "bookmarks:write")`.
+    const SCOPES: (&'static str, &'static str);
     /// The code of the error where a unique value is in use.
     const CONFLICT: Code = codes::CONFLICT;
     /// Whether a change has to say which state it has seen (`If-Match`).
@@ -82,7 +79,7 @@ pub trait Resource: Send + Sync + Sized + 'static {
     const ERRORS: &'static [Code] = &[];
 
     /// Whose rows the caller may see and change.
-    fn rows(caller: &Caller) -> Rows<Self::Entity>;
+    fn rows(caller: &Caller) -> Rows<Self>;
 
     /// Called with a row about to be made; may change it, or refuse it.
     fn before_create(
@@ -111,6 +108,24 @@ pub trait Resource: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }
+}
+
+/// The scope for reading a resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<R>(PhantomData<R>);
+
+/// The scope for changing a resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Writing<R>(PhantomData<R>);
+
+impl<R: Resource> Scope for Reading<R> {
+    const NAME: &'static str = R::SCOPES.0;
+    const DESCRIPTION: &'static str = "Read them";
+}
+
+impl<R: Resource> Scope for Writing<R> {
+    const NAME: &'static str = R::SCOPES.1;
+    const DESCRIPTION: &'static str = "Make, change, delete and restore them";
 }
 
 /// Whose rows a caller may see and change, and what a row that they make is stamped with.
@@ -170,7 +185,7 @@ impl<E: EntityTrait> Rows<E> {
 struct View<R: Resource>(Condition, PhantomData<R>);
 
 impl<R: Resource> Repository for View<R> {
-    type Entity = R::Entity;
+    type Entity = R;
 
     fn row_rule(&self) -> Condition {
         self.0.clone()
@@ -180,7 +195,7 @@ impl<R: Resource> Repository for View<R> {
 /// The controller of a resource for one request.
 struct Session<'a, R: Resource> {
     caller: &'a Caller,
-    rows: Rows<R::Entity>,
+    rows: Rows<R>,
     view: View<R>,
     if_match: IfMatch,
 }
@@ -223,7 +238,7 @@ impl<'a, R: Resource> Session<'a, R> {
 
     async fn note(&self, tx: &Tx, verb: &str, row: &RowOf<R>) -> Result<()> {
         let event = NewEvent::new(format!("{}.{verb}", R::NAME)).by(self.caller.user_id);
-        events::append(tx, event.with(json!({"id": R::Entity::id_of(row)}))).await
+        events::append(tx, event.with(json!({"id": R::id_of(row)}))).await
     }
 }
 
@@ -249,7 +264,7 @@ impl<R: Resource> Controller for Session<'_, R> {
 
     fn apply(&self, patch: R::Patch, row: &mut NewRowOf<R>) {
         let patch = patch.into_active_model();
-        for column in ColumnOf::<R::Entity>::iter() {
+        for column in ColumnOf::<R>::iter() {
             if let ActiveValue::Set(value) = patch.get(column) {
                 row.set(column, value);
             }
@@ -265,8 +280,7 @@ impl<R: Resource> Controller for Session<'_, R> {
     }
 
     async fn before_update(&self, tx: &Tx, old: &RowOf<R>, new: &mut NewRowOf<R>) -> Result<()> {
-        self.if_match
-            .check(&etag_of::<R::Entity>(old), R::REQUIRE_IF_MATCH)?;
+        self.if_match.check(&etag_of::<R>(old), R::REQUIRE_IF_MATCH)?;
         R::before_update(tx, self.caller, old, new).await
     }
 
@@ -275,8 +289,7 @@ impl<R: Resource> Controller for Session<'_, R> {
     }
 
     async fn before_delete(&self, tx: &Tx, row: &RowOf<R>) -> Result<()> {
-        self.if_match
-            .check(&etag_of::<R::Entity>(row), R::REQUIRE_IF_MATCH)?;
+        self.if_match.check(&etag_of::<R>(row), R::REQUIRE_IF_MATCH)?;
         R::before_delete(tx, self.caller, row).await
     }
 
@@ -366,22 +379,22 @@ type Shown<R> = ETagged<Json<<R as Resource>::Output>>;
 
 fn shown<R: Resource>(row: RowOf<R>) -> Shown<R> {
     ETagged {
-        etag: etag_of::<R::Entity>(&row),
+        etag: etag_of::<R>(&row),
         answer: Json(row.into()),
     }
 }
 
 fn made<R: Resource>(row: RowOf<R>) -> ETagged<Created<R::Output>> {
     ETagged {
-        etag: etag_of::<R::Entity>(&row),
+        etag: etag_of::<R>(&row),
         answer: Created(row.into()),
     }
 }
 
 async fn list<R: Resource>(
-    caller: Scoped<R::Read>,
+    caller: Scoped<Reading<R>>,
     db: Data<Db>,
-    list: List<R::Entity>,
+    list: List<R>,
 ) -> Result<Json<Page<R::Output>>, Problem> {
     let page = Session::<R>::reading(&caller)
         .list(db.reader(), &list.query, list.request)
@@ -390,7 +403,7 @@ async fn list<R: Resource>(
 }
 
 async fn get<R: Resource>(
-    caller: Scoped<R::Read>,
+    caller: Scoped<Reading<R>>,
     db: Data<Db>,
     path: Path<IdPath>,
 ) -> Result<Shown<R>, Problem> {
@@ -400,7 +413,7 @@ async fn get<R: Resource>(
 }
 
 async fn create<R: Resource>(
-    caller: Scoped<R::Write>,
+    caller: Scoped<Writing<R>>,
     db: Data<Db>,
     once: Once,
     body: Body<R::Create>,
@@ -411,7 +424,7 @@ async fn create<R: Resource>(
 }
 
 async fn create_bulk<R: Resource>(
-    caller: Scoped<R::Write>,
+    caller: Scoped<Writing<R>>,
     db: Data<Db>,
     once: Once,
     body: Body<Bulk<R::Create>>,
@@ -432,7 +445,7 @@ async fn create_bulk<R: Resource>(
 }
 
 async fn update<R: Resource>(
-    caller: Scoped<R::Write>,
+    caller: Scoped<Writing<R>>,
     db: Data<Db>,
     path: Path<IdPath>,
     if_match: IfMatch,
@@ -450,7 +463,7 @@ async fn update<R: Resource>(
 }
 
 async fn delete<R: Resource>(
-    caller: Scoped<R::Write>,
+    caller: Scoped<Writing<R>>,
     db: Data<Db>,
     path: Path<IdPath>,
     if_match: IfMatch,
@@ -467,7 +480,7 @@ async fn delete<R: Resource>(
 }
 
 async fn restore<R: Resource>(
-    caller: Scoped<R::Write>,
+    caller: Scoped<Writing<R>>,
     db: Data<Db>,
     path: Path<IdPath>,
     once: Once,

@@ -23,8 +23,8 @@ use crate::{
 /// One operation of the document, under construction.
 #[derive(Clone, Default)]
 pub struct OperationDoc {
-    /// The scope needed; `Some("")` means that signing in is enough.
-    pub scope: Option<&'static str>,
+    /// The scope needed, and what it allows; one without a name means that signing in is enough.
+    pub scope: Option<(&'static str, &'static str)>,
     /// In path, query and header.
     pub parameters: Vec<Parameter>,
     /// What the body is.
@@ -118,7 +118,7 @@ impl OperationDoc {
                 .content(problem::MEDIA_TYPE, content.build());
             operation = operation.response(status.to_string(), response);
         }
-        if let Some(scope) = self.scope {
+        if let Some((scope, _)) = self.scope {
             let scopes = if scope.is_empty() { vec![] } else { vec![scope] };
             operation = operation
                 .security(SecurityRequirement::new("oauth2", scopes))

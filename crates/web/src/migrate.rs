@@ -5,7 +5,12 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
-use sea_orm_migration::{MigratorTrait, migrator::MigrationStatus};
+use sea_orm_migration::{
+    MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
+    migrator::MigrationStatus,
+    sea_orm::DbErr,
+    sea_query::{IndexCreateStatement, Table, TableCreateStatement},
+};
 
 /// A number of ours for PostgreSQL's advisory locks: the bytes of "messeng".
 const LOCK: i64 = 0x006d_6573_7365_6e67;
@@ -42,6 +47,69 @@ pub async fn status<M: MigratorTrait>(db: &Db) -> Result<Vec<(String, bool)>> {
         )
     };
     Ok(all.iter().map(line).collect())
+}
+
+/// The tables of the library crates in their first form: the event log, sessions and idempotency keys. A service's
+/// first migration.
+pub fn library_v1() -> Box<dyn MigrationTrait> {
+    let (mut tables, mut indexes) = messenger_auth::session::tables_v1();
+    for (table, more) in [messenger_core::events::table_v1(), crate::idempotency::table_v1()] {
+        tables.push(table);
+        indexes.extend(more);
+    }
+    Box::new(Creation {
+        name: "library_v1",
+        tables,
+        indexes,
+    })
+}
+
+/// A migration that makes a table and its indexes.
+pub fn create_table(
+    name: &'static str,
+    (table, indexes): (TableCreateStatement, Vec<IndexCreateStatement>),
+) -> Box<dyn MigrationTrait> {
+    Box::new(Creation {
+        name,
+        tables: vec![table],
+        indexes,
+    })
+}
+
+struct Creation {
+    name: &'static str,
+    tables: Vec<TableCreateStatement>,
+    indexes: Vec<IndexCreateStatement>,
+}
+
+impl MigrationName for Creation {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Creation {
+    async fn up(&self, manager: &SchemaManager) -> std::result::Result<(), DbErr> {
+        for table in &self.tables {
+            manager.create_table(table.clone()).await?;
+        }
+        for index in &self.indexes {
+            manager.create_index(index.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> std::result::Result<(), DbErr> {
+        for table in self.tables.iter().rev() {
+            if let Some(name) = table.get_table_name() {
+                manager
+                    .drop_table(Table::drop().table(name.clone()).take())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn locked(db: &Db) -> Result<DatabaseTransaction> {

@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the route table, and the page that shows it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web};
 use messenger_core::{Error, Result};
@@ -17,15 +17,15 @@ use crate::Routes;
 #[derive(Clone, Debug)]
 pub struct About {
     /// Its name.
-    pub title: &'static str,
+    pub title: String,
     /// Its version.
-    pub version: &'static str,
+    pub version: String,
     /// What it is, in Markdown.
-    pub description: &'static str,
-    /// The scopes with what they allow.
+    pub description: String,
+    /// Scopes that no operation asks for by itself, and better words for those that one does.
     pub scopes: Vec<(&'static str, &'static str)>,
     /// Where tokens are got, as the `password` flow of OAuth 2.0 has it.
-    pub token_url: &'static str,
+    pub token_url: String,
 }
 
 /// The document of a route table.
@@ -42,10 +42,17 @@ pub fn document(about: &About, routes: &Routes) -> OpenApi {
     let mut problem = crate::describe::OperationDoc::default();
     problem.schema::<crate::problem::ProblemBody>();
     components.schemas.extend(problem.schemas);
+    let mut scopes: BTreeMap<&str, &str> = routes
+        .entries()
+        .iter()
+        .filter_map(|entry| entry.doc().scope)
+        .filter(|(name, _)| !name.is_empty())
+        .collect();
+    scopes.extend(about.scopes.iter().copied());
     let flow = Password::with_refresh_url(
-        about.token_url,
-        about.scopes.iter().copied().collect::<Scopes>(),
-        about.token_url,
+        about.token_url.as_str(),
+        scopes.into_iter().collect::<Scopes>(),
+        about.token_url.as_str(),
     );
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
@@ -62,8 +69,8 @@ pub fn document(about: &About, routes: &Routes) -> OpenApi {
             .description(Some(text.as_ref()))
             .build()
     });
-    let mut info = Info::new(about.title, about.version);
-    info.description = Some(about.description.to_owned());
+    let mut info = Info::new(&about.title, &about.version);
+    info.description = Some(about.description.clone());
     OpenApiBuilder::new()
         .info(info)
         .paths(paths)

@@ -1,5 +1,6 @@
 //! Users, threads, participants, messages and marks.
 
+use messenger_core::base::table_v1;
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -25,14 +26,6 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
-}
-
-#[derive(DeriveIden)]
-enum Base {
-    Id,
-    CreatedAt,
-    UpdatedAt,
-    DeletedAt,
 }
 
 #[derive(DeriveIden)]
@@ -103,19 +96,8 @@ enum Marks {
     At,
 }
 
-/// A table with the columns that every entity has.
-fn with_base(table: impl IntoTableRef) -> TableCreateStatement {
-    Table::create()
-        .table(table)
-        .col(ColumnDef::new(Base::Id).uuid().not_null().primary_key())
-        .col(ColumnDef::new(Base::CreatedAt).date_time().not_null())
-        .col(ColumnDef::new(Base::UpdatedAt).date_time().not_null())
-        .col(ColumnDef::new(Base::DeletedAt).date_time())
-        .take()
-}
-
 fn users() -> TableCreateStatement {
-    with_base(Users::Table)
+    table_v1("users")
         .col(
             ColumnDef::new(Users::Username)
                 .string_len(50)
@@ -135,7 +117,7 @@ fn users() -> TableCreateStatement {
 }
 
 fn threads() -> TableCreateStatement {
-    with_base(Threads::Table)
+    table_v1("threads")
         .col(ColumnDef::new(Threads::Type).string_len(16).not_null())
         .col(ColumnDef::new(Threads::Name).string_len(100))
         .col(ColumnDef::new(Threads::CreatorId).uuid().not_null())
@@ -195,7 +177,7 @@ fn participants() -> TableCreateStatement {
 }
 
 fn messages() -> TableCreateStatement {
-    with_base(Messages::Table)
+    table_v1("messages")
         .col(ColumnDef::new(Messages::ThreadId).uuid().not_null())
         .col(ColumnDef::new(Messages::Seq).big_integer().not_null())
         .col(ColumnDef::new(Messages::Version).big_integer().not_null())

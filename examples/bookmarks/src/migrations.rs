@@ -1,0 +1,20 @@
+//! The schema. A migration that was released is never changed; what comes later is a further one.
+
+use messenger_web::migrate::{create_table, library_v1};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+use crate::{bookmark, user};
+
+/// All migrations, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            library_v1(),
+            create_table("m0001_users", user::table_v1()),
+            create_table("m0002_bookmarks", bookmark::table_v1()),
+        ]
+    }
+}

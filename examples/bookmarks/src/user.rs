@@ -1,0 +1,158 @@
+//! The table `users`, and signing up and in with it.
+
+use messenger_auth::{Account, Accounts, Auth, password};
+use messenger_core::{
+    Code, CommonBase, Error, Faults, Repository, Result, Timestamp, Tx, Uuid, Validate, base,
+    db::conflict_as, error::codes,
+};
+use messenger_web::accounts::HttpAccounts;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, entity::prelude::*};
+use sea_orm_migration::{
+    schema::{boolean, string, string_uniq},
+    sea_query::{IndexCreateStatement, TableCreateStatement},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A user.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "users")]
+pub struct Model {
+    /// The id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it was deleted, or null.
+    pub deleted_at: Option<Timestamp>,
+    /// The name, in lower case.
+    pub username: String,
+    /// The bcrypt hash of the password.
+    pub password_hash: String,
+    /// Whether they may sign in.
+    pub is_active: bool,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl CommonBase for Entity {
+    const ID: Column = Column::Id;
+    const CREATED_AT: Column = Column::CreatedAt;
+    const UPDATED_AT: Column = Column::UpdatedAt;
+    const DELETED_AT: Column = Column::DeletedAt;
+
+    fn id_of(model: &Model) -> Uuid {
+        model.id
+    }
+}
+
+/// The table in its first form. Never changes: what comes later is a further migration.
+pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
+    let table = base::table_v1("users")
+        .col(string_uniq("username"))
+        .col(string("password_hash"))
+        .col(boolean("is_active"))
+        .take();
+    (table, Vec::new())
+}
+
+/// The users.
+#[derive(Clone, Copy, Debug)]
+pub struct Users;
+
+impl Repository for Users {
+    type Entity = Entity;
+}
+
+/// A new account.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// 3 to 50 characters.
+    #[schema(example = "ada", min_length = 3, max_length = 50)]
+    pub username: String,
+    /// At least 8 characters with a digit and an upper-case letter, at most 72 bytes.
+    #[schema(example = "Correct-Horse-1", format = "password", min_length = 8)]
+    pub password: String,
+}
+
+impl Validate for NewUser {
+    fn validate(&self, faults: &mut Faults) {
+        faults.length("username", &self.username, 3, 50);
+        password::check_new("password", &self.password, faults);
+    }
+}
+
+/// What a user sees of themselves.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Profile {
+    /// The id.
+    pub id: Uuid,
+    /// The name.
+    #[schema(example = "ada")]
+    pub username: String,
+}
+
+impl Account for Model {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn password_hash(&self) -> &str {
+        &self.password_hash
+    }
+
+    fn is_active(&self) -> bool {
+        self.is_active
+    }
+
+    fn group(&self) -> &'static str {
+        "regular"
+    }
+}
+
+impl Accounts for Users {
+    type Account = Model;
+    type SignUp = NewUser;
+
+    fn password<'a>(&self, sign_up: &'a NewUser) -> &'a str {
+        &sign_up.password
+    }
+
+    async fn find_by_login<C: ConnectionTrait>(&self, conn: &C, login: &str) -> Result<Option<Model>> {
+        self.find_one(conn, Column::Username.eq(login.to_lowercase()).into())
+            .await
+    }
+
+    async fn lock(&self, tx: &Tx, id: Uuid) -> Result<Option<Model>> {
+        Repository::lock(self, tx, id).await
+    }
+
+    async fn create(&self, tx: &Tx, user: NewUser, password_hash: String) -> Result<Model> {
+        let row = ActiveModel {
+            username: Set(user.username.to_lowercase()),
+            password_hash: Set(password_hash),
+            is_active: Set(true),
+            ..Default::default()
+        };
+        let made = Repository::create(self, tx, row).await;
+        made.map_err(|error: Error| conflict_as(error, || codes::CONFLICT.error("that username is taken")))
+    }
+}
+
+impl HttpAccounts for Users {
+    type Accounts = Self;
+    type Profile = Profile;
+
+    const SIGN_UP_ERRORS: &'static [Code] = &[codes::CONFLICT];
+
+    fn profile(_: &Auth<Self>, user: &Model) -> Profile {
+        Profile {
+            id: user.id,
+            username: user.username.clone(),
+        }
+    }
+}
