@@ -18,7 +18,7 @@ use messenger_web::{
 };
 
 use crate::{
-    routes,
+    resources, routes,
     serve::startup,
     settings::{Secret, Settings},
 };
@@ -53,7 +53,11 @@ impl Messenger {
     /// Puts the messenger together over an open database whose schema is up to date.
     pub fn new(settings: &Settings, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let startup = startup(settings);
-        let auth = startup.auth(Users::default(), scopes::GROUPS, jwt_secret)?;
+        let auth = startup.auth(
+            Users::default(),
+            scopes::groups().granting(resources::SCOPES),
+            jwt_secret,
+        )?;
         let service = Arc::new(Service {
             db: db.clone(),
             auth: auth.clone(),

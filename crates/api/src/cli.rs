@@ -14,10 +14,11 @@ use messenger_domain::{
     users::{NewAccount, NewUser, PermissionGroup},
 };
 use messenger_web::migrate;
-use migration::Migrator;
 
 use crate::{
-    app, seed, serve,
+    app,
+    migrations::Migrator,
+    seed, serve,
     settings::{self, Settings},
 };
 

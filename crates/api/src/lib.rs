@@ -3,6 +3,8 @@
 
 pub mod app;
 pub mod cli;
+pub mod migrations;
+pub mod resources;
 pub mod routes;
 pub mod seed;
 pub mod serve;

@@ -2,10 +2,10 @@
 
 use messenger_core::Db;
 use messenger_web::{Startup, startup::StartError};
-use migration::Migrator;
 
 use crate::{
     app::{Messenger, create_app},
+    migrations::Migrator,
     settings::Settings,
 };
 

@@ -112,8 +112,8 @@ impl<A: Accounts> Auth<A> {
     }
 
     /// The permission groups.
-    pub fn groups(&self) -> Groups {
-        self.groups
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// The password hasher.

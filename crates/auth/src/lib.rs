@@ -16,5 +16,5 @@ pub mod token;
 
 pub use accounts::{Account, Accounts, Auth, Grant, Tokens};
 pub use password::Passwords;
-pub use scope::{Group, Groups, Scope, Scopes};
+pub use scope::{Groups, Scope, Scopes};
 pub use token::{AccessTokens, Caller};

@@ -1,6 +1,10 @@
 //! Scopes, what a token may be used for (RFC 6749, section 3.3), and the permission groups that grant them.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 /// A scope as a type, so that a handler can ask for it in its signature.
 pub trait Scope: 'static {
@@ -58,30 +62,32 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// A permission group: a named set of scopes.
-#[derive(Clone, Copy, Debug)]
-pub struct Group {
-    /// Its name, as the account holds it.
-    pub name: &'static str,
-    /// What its members may do.
-    pub scopes: &'static [&'static str],
-}
-
-/// The permission groups of a service.
-#[derive(Clone, Copy, Debug)]
-pub struct Groups(pub &'static [Group]);
+/// The permission groups of a service: named sets of scopes. An account holds the name of its group.
+#[derive(Clone, Debug, Default)]
+pub struct Groups(Arc<BTreeMap<&'static str, Scopes>>);
 
 impl Groups {
-    /// The group with that name.
-    pub fn get(&self, name: &str) -> Option<&'static Group> {
-        self.0.iter().find(|group| group.name == name)
+    /// These groups, each with what its members may do.
+    pub fn new<'a>(groups: impl IntoIterator<Item = (&'static str, &'a [&'a str])>) -> Self {
+        let groups = groups
+            .into_iter()
+            .map(|(name, scopes)| (name, scopes.iter().copied().collect()));
+        Self(Arc::new(groups.collect()))
+    }
+
+    /// The same groups, to each of which `scopes` are added.
+    #[must_use]
+    pub fn granting(&self, scopes: &[&str]) -> Self {
+        let mut groups = (*self.0).clone();
+        for group in groups.values_mut() {
+            group.0.extend(scopes.iter().map(|name| (*name).to_owned()));
+        }
+        Self(Arc::new(groups))
     }
 
     /// The scopes of that group; none for a group that isn't there.
     pub fn scopes(&self, name: &str) -> Scopes {
-        self.get(name)
-            .map(|group| group.scopes.iter().copied().collect())
-            .unwrap_or_default()
+        self.0.get(name).cloned().unwrap_or_default()
     }
 }
 
@@ -94,5 +100,13 @@ mod tests {
         let scopes = Scopes::parse("  users:read  a users:read ");
         assert_eq!(scopes.to_string(), "a users:read");
         assert_eq!(scopes.intersection(&Scopes::parse("a b")).to_string(), "a");
+    }
+
+    #[test]
+    fn groups_have_what_they_were_given() {
+        let groups = Groups::new([("regular", &["a"][..]), ("admin", &["a", "b"])]).granting(&["c"]);
+        assert_eq!(groups.scopes("regular").to_string(), "a c");
+        assert_eq!(groups.scopes("admin").to_string(), "a b c");
+        assert!(groups.scopes("nobody").is_empty());
     }
 }

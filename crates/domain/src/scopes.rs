@@ -1,6 +1,6 @@
 //! The scopes of the messenger, and the permission groups that grant them.
 
-use messenger_auth::{Group, Groups, Scope};
+use messenger_auth::{Groups, Scope};
 
 macro_rules! scopes {
     ($($name:ident = $text:literal, $description:literal;)*) => {
@@ -65,17 +65,6 @@ const SUPERUSER: &[&str] = &[
 ];
 
 /// The permission groups `regular`, `admin` and `superuser`.
-pub const GROUPS: Groups = Groups(&[
-    Group {
-        name: "regular",
-        scopes: REGULAR,
-    },
-    Group {
-        name: "admin",
-        scopes: ADMIN,
-    },
-    Group {
-        name: "superuser",
-        scopes: SUPERUSER,
-    },
-]);
+pub fn groups() -> Groups {
+    Groups::new([("regular", REGULAR), ("admin", ADMIN), ("superuser", SUPERUSER)])
+}

@@ -8,20 +8,21 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     web::Data,
 };
+use messenger_auth::Groups;
 use messenger_core::{Db, Result};
 use messenger_web::{
-    Crud, Routes, Service, ServiceSettings, Shell, Startup, accounts, health::Probe, openapi::About,
+    Routes, Service, ServiceSettings, Shell, Startup, accounts, health::Probe, openapi::About,
     settings::Secret, startup::StartError,
 };
 
-use crate::{bookmark, migrations::Migrator, resources::GROUPS, user::Users};
+use crate::{migrations::Migrator, resources, user::Users};
 
 /// The operations.
 pub fn routes() -> Routes {
     let mut routes = Routes::new();
     routes.prefix("/api/v1");
     accounts::routes::<Users>(&mut routes);
-    Crud::<bookmark::Entity>::mount(&mut routes);
+    resources::mount(&mut routes);
     routes
 }
 
@@ -53,7 +54,8 @@ pub struct Bookmarks {
 impl Bookmarks {
     /// Puts it together over an open database whose schema is up to date.
     pub fn new(startup: &Startup<'_>, db: Db, jwt_secret: &Secret) -> Result<Self> {
-        let auth = startup.auth(Users, GROUPS, jwt_secret)?;
+        let groups = Groups::new([("regular", resources::SCOPES)]);
+        let auth = startup.auth(Users, groups, jwt_secret)?;
         let probe = Probe::new(db.clone(), env!("CARGO_PKG_VERSION"));
         let service = Arc::new(Service { db, auth });
         let about = About {

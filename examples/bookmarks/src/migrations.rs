@@ -3,7 +3,7 @@
 use messenger_web::migrate::{create_table, library_v1};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-use crate::{bookmark, user};
+use crate::{resources, user};
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -11,10 +11,8 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            library_v1(),
-            create_table("m0001_users", user::table_v1()),
-            create_table("m0002_bookmarks", bookmark::table_v1()),
-        ]
+        let mut all = vec![library_v1(), create_table("m0001_users", user::table_v1())];
+        all.extend(resources::migrations());
+        all
     }
 }

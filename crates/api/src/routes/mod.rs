@@ -3,10 +3,12 @@
 use messenger_auth::Auth;
 use messenger_core::Code;
 use messenger_domain::{
-    Users, codes, scopes,
+    Users, codes,
     users::{Profile, entity::Model},
 };
 use messenger_web::{Routes, accounts, accounts::HttpAccounts};
+
+use crate::resources;
 
 pub mod messages;
 pub mod threads;
@@ -20,6 +22,7 @@ pub fn all() -> Routes {
     users::routes(&mut routes);
     threads::routes(&mut routes);
     messages::routes(&mut routes);
+    resources::mount(&mut routes);
     routes
 }
 
@@ -33,7 +36,7 @@ impl HttpAccounts for MessengerAccounts {
 
     const SIGN_UP_ERRORS: &'static [Code] = &[codes::NAME_TAKEN];
 
-    fn profile(_: &Auth<Users>, user: &Model) -> Profile {
-        Profile::new(user.clone(), scopes::GROUPS)
+    fn profile(auth: &Auth<Users>, user: &Model) -> Profile {
+        Profile::new(user.clone(), auth.groups())
     }
 }

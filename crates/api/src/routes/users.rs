@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use messenger_core::{Controller, Page, PageRequest, error::codes};
 use messenger_domain::{
     codes::{LAST_SUPERUSER, NAME_TAKEN},
-    scopes::{self, Profile as ProfileScope, UsersAdmin, UsersRead, UsersSuperuser},
+    scopes::{Profile as ProfileScope, UsersAdmin, UsersRead, UsersSuperuser},
     users::{
         NewGroup, Profile, PublicUser, UserAdminPatch, UserPatch, UserRecord, UserRepository,
         entity::{Entity, Model},
@@ -102,16 +102,17 @@ struct ListUsers {
     page: PageRequest,
 }
 
-fn profile(user: Model) -> Profile {
-    Profile::new(user, scopes::GROUPS)
+fn profile(app: &State, user: Model) -> Profile {
+    Profile::new(user, app.auth.groups())
 }
 
-fn record(user: Model) -> UserRecord {
-    UserRecord::new(user, scopes::GROUPS)
+fn record(app: &State, user: Model) -> UserRecord {
+    UserRecord::new(user, app.auth.groups())
 }
 
 async fn me(caller: Scoped<ProfileScope>, app: Data<State>) -> Result<Json<Profile>, Problem> {
     Ok(Json(profile(
+        &app,
         app.users.get(app.db.reader(), caller.user_id).await?,
     )))
 }
@@ -124,7 +125,7 @@ async fn update_me(
     let tx = app.db.begin().await?;
     let user = app.users.update_self(&tx, &caller, body.0.into()).await?;
     tx.commit().await?;
-    Ok(Json(profile(user)))
+    Ok(Json(profile(&app, user)))
 }
 
 async fn deactivate_me(caller: Scoped<ProfileScope>, app: Data<State>) -> Result<NoContent, Problem> {
@@ -165,7 +166,7 @@ async fn list(
     let users = UserRepository
         .list_all(app.db.reader(), &list.query, page, include_deleted)
         .await?;
-    Ok(Json(users.map(record)))
+    Ok(Json(users.map(|user| record(&app, user))))
 }
 
 async fn update(
@@ -177,7 +178,7 @@ async fn update(
     let tx = app.db.begin().await?;
     let user = app.users.administer(&tx, &caller, path.0.id, body.0).await?;
     tx.commit().await?;
-    Ok(Json(record(user)))
+    Ok(Json(record(&app, user)))
 }
 
 async fn delete(
@@ -197,7 +198,12 @@ async fn restore(
     path: Path<IdPath>,
     once: Once,
 ) -> Result<Reply<Json<UserRecord>>, Problem> {
-    let bring_back = async |tx: &_| Ok(Json(record(app.users.bring_back(tx, &caller, path.0.id).await?)));
+    let bring_back = async |tx: &_| {
+        Ok(Json(record(
+            &app,
+            app.users.bring_back(tx, &caller, path.0.id).await?,
+        )))
+    };
     once.run(&app.db, bring_back).await
 }
 
@@ -210,5 +216,5 @@ async fn set_group(
     let tx = app.db.begin().await?;
     let user = app.users.set_group(&tx, &caller, path.0.id, body.0.group).await?;
     tx.commit().await?;
-    Ok(Json(record(user)))
+    Ok(Json(record(&app, user)))
 }

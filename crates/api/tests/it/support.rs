@@ -2,12 +2,12 @@
 
 use api::{
     app::{Messenger, create_app},
+    migrations::Migrator,
     settings::{Secret, Settings},
 };
 use messenger_core::Uuid;
 use messenger_domain::{messages::Message, users};
 use messenger_testkit::{Answer, Backend, Client, Fixture, TestDb, TestServer};
-use migration::Migrator;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, prelude::Expr};
 use serde_json::{Value, json};
 

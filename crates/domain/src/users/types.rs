@@ -287,7 +287,7 @@ pub struct Profile {
 
 impl Profile {
     /// The profile of `user`.
-    pub fn new(user: Model, groups: Groups) -> Self {
+    pub fn new(user: Model, groups: &Groups) -> Self {
         Self {
             scopes: groups.scopes(&user.group).names(),
             id: user.id,
@@ -318,7 +318,7 @@ pub struct UserRecord {
 
 impl UserRecord {
     /// The record of `user`.
-    pub fn new(user: Model, groups: Groups) -> Self {
+    pub fn new(user: Model, groups: &Groups) -> Self {
         Self {
             deleted_at: user.deleted_at,
             profile: Profile::new(user, groups),

@@ -1,6 +1,5 @@
 //! What the bookmarks promise, on both databases.
 #![expect(
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "what isn't as promised ends the test"
@@ -107,7 +106,7 @@ on_both! {
         let made = add(&ada, "https://a.example", "").await;
         add(&charles, "https://a.example", "").await;
         let again = json!({"url": "https://a.example", "title": "again"});
-        ada.post(PATH, &again).await.refused(409, "url_taken");
+        ada.post(PATH, &again).await.refused(409, "conflict");
         charles.patch(&one(&made), &json!({"title": "mine"})).await.refused(404, "not_found");
         let forged = json!({"url": "https://b.example", "title": "b", "owner_id": charles.id()});
         assert_eq!(ada.post(PATH, &forged).await.faults(), ["owner_id: unknown_field"]);
@@ -161,7 +160,7 @@ on_both! {
         let blank = json!({"items": [item("https://c.example"), {"url": "https://d.example", "title": " "}]});
         assert_eq!(ada.post(&path, &blank).await.faults(), ["items.1.title: blank"]);
         let taken = json!({"items": [item("https://c.example"), item("https://a.example")]});
-        let problem = ada.post(&path, &taken).await.refused(409, "url_taken");
+        let problem = ada.post(&path, &taken).await.refused(409, "conflict");
         assert_eq!(problem["errors"][0]["field"], "items.1");
         let many: Vec<_> = (0..101).map(|n| item(&format!("https://{n}.example"))).collect();
         assert_eq!(ada.post(&path, &json!({"items": many})).await.faults(), ["items: too_many"]);

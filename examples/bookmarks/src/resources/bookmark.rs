@@ -1,6 +1,8 @@
 //! The table `bookmarks`, and what comes in and goes out about it.
 
+use messenger_auth::Caller;
 use messenger_core::{CommonBase, Faults, Listable, Patch, Timestamp, Uuid, Validate, base};
+use messenger_web::{Resource, Rows};
 use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
 use sea_orm_migration::{
     schema::{boolean, string_len, text, text_null, uuid},
@@ -155,5 +157,17 @@ impl Validate for BookmarkPatch {
     fn validate(&self, faults: &mut Faults) {
         let blank = self.title.as_ref().is_some_and(|title| title.trim().is_empty());
         faults.check(!blank, "title", "blank", "must not be blank");
+    }
+}
+
+impl Resource for Entity {
+    type Create = NewBookmark;
+    type Patch = BookmarkPatch;
+    type Output = Model;
+    const NAME: &'static str = "bookmark";
+    const PATH: &'static str = "/bookmarks";
+    const SCOPES: (&'static str, &'static str) = ("bookmarks:read", "bookmarks:write");
+    fn rows(caller: &Caller) -> Rows<Self> {
+        Rows::own(Column::OwnerId, caller)
     }
 }
