@@ -91,6 +91,12 @@ impl Faults {
         }
     }
 
+    /// Those of a field, without those of the input as a whole.
+    #[must_use]
+    pub fn of_fields(self) -> Self {
+        Self(self.0.into_iter().filter(|fault| !fault.field.is_empty()).collect())
+    }
+
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     io::Write,
     marker::PhantomData,
-    path::PathBuf,
     sync::{
         Arc, LazyLock, Once,
         atomic::{AtomicU32, Ordering},
@@ -75,8 +74,11 @@ static TEMPLATES: LazyLock<Mutex<Templates>> = LazyLock::new(Mutex::default);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 enum Template {
-    Sqlite { file: PathBuf, _folder: TempDir },
-    Postgres { name: String },
+    /// The whole file.
+    Sqlite(Vec<u8>),
+    Postgres {
+        name: String,
+    },
 }
 
 impl<M: MigratorTrait + 'static> TestDb<M> {
@@ -85,10 +87,10 @@ impl<M: MigratorTrait + 'static> TestDb<M> {
         let template = template::<M>(backend).await;
         let number = COUNT.fetch_add(1, Ordering::SeqCst);
         let (url, folder) = match &*template {
-            Template::Sqlite { file, .. } => {
+            Template::Sqlite(bytes) => {
                 let folder = TempDir::with_prefix("messenger-test-").expect("a folder for the database");
                 let copy = folder.path().join("test.db");
-                std::fs::copy(file, &copy).expect("copying the template");
+                std::fs::write(&copy, bytes).expect("copying the template");
                 (format!("sqlite://{}", copy.display()), Some(folder))
             }
             Template::Postgres { name } => {
@@ -138,30 +140,27 @@ async fn template<M: MigratorTrait + 'static>(backend: Backend) -> Arc<Template>
     if let Some(known) = templates.get(&key) {
         return Arc::clone(known);
     }
-    let (template, url) = match backend {
+    let template = match backend {
         Backend::Sqlite => {
             let folder = TempDir::with_prefix("messenger-test-").expect("a folder for the template");
             let file = folder.path().join("template.db");
-            let url = format!("sqlite://{}", file.display());
-            (
-                Template::Sqlite {
-                    file,
-                    _folder: folder,
-                },
-                url,
-            )
+            migrate::<M>(&format!("sqlite://{}", file.display())).await;
+            Template::Sqlite(std::fs::read(&file).expect("reading the template"))
         }
         Backend::Postgres => {
             let name = format!("template_{}", templates.len());
             let server = postgres::server().expect("checked by is_available");
-            let url = server.create_database(&name, None).await;
-            (Template::Postgres { name }, url)
+            migrate::<M>(&server.create_database(&name, None).await).await;
+            Template::Postgres { name }
         }
     };
-    let db = open(&url).await;
-    M::up(db.schema(), None).await.expect("migrating the template");
-    db.close().await.expect("closing the template");
     let template = Arc::new(template);
     templates.insert(key, Arc::clone(&template));
     template
+}
+
+async fn migrate<M: MigratorTrait>(url: &str) {
+    let db = open(url).await;
+    M::up(db.schema(), None).await.expect("migrating the template");
+    db.close().await.expect("closing the template");
 }

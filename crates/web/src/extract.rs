@@ -138,9 +138,13 @@ fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Value) -
     schema_of::<T>()?.check(value, &mut faults);
     match T::deserialize(value) {
         Ok(input) => {
-            // Its own rules say more than the schema can, so they come first.
+            // Its own rules say more than the schema can, so they come first. What they say of the whole may be due to
+            // a field of the wrong type.
             let mut all = Faults::new();
             input.validate(&mut all);
+            if !faults.is_empty() {
+                all = all.of_fields();
+            }
             all.merge(faults);
             all.into_result()?;
             Ok(input)

@@ -30,11 +30,15 @@ pub fn keep(folder: &Path) -> io::Result<Secret> {
 /// Writes a new secret beside its place and then links it there, which fails where there is one: so it is never seen
 /// half written, nor replaced.
 fn make(folder: &Path, path: &Path) -> io::Result<()> {
-    let mut random = [0; 48];
-    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-    let beside = folder.join(format!("{FILE}.{}", std::process::id()));
+    let (mut random, mut suffix) = ([0; 48], [0; 4]);
+    for bytes in [&mut random[..], &mut suffix[..]] {
+        getrandom::fill(bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    }
+    // Named at random, as two servers in containers over one folder both have the process id 1.
+    let suffix = u32::from_ne_bytes(suffix);
+    let beside = folder.join(format!("{FILE}.{suffix:08x}"));
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&beside)?;

@@ -6,9 +6,12 @@
     reason = "what isn't as promised ends the test"
 )]
 
+mod auth;
 mod authorization;
 mod conversation;
 mod idempotency;
 mod openapi;
 mod races;
+mod settings;
 mod support;
+mod users;
