@@ -94,7 +94,12 @@ impl Faults {
     /// Those of a field, without those of the input as a whole.
     #[must_use]
     pub fn of_fields(self) -> Self {
-        Self(self.0.into_iter().filter(|fault| !fault.field.is_empty()).collect())
+        Self(
+            self.0
+                .into_iter()
+                .filter(|fault| !fault.field.is_empty())
+                .collect(),
+        )
     }
 
     /// Whether nothing was found.
