@@ -130,7 +130,7 @@ async fn page(file: web::Path<String>, config: web::Data<Config<'static>>) -> Ht
         Ok(Some(file)) => HttpResponse::Ok()
             .content_type(file.content_type)
             .body(file.bytes.into_owned()),
-        Ok(None) => HttpResponse::NotFound().finish(),
+        Ok(None) => HttpResponse::from_error(crate::Problem(Error::not_found("file"))),
         Err(error) => HttpResponse::from_error(crate::Problem(Error::internal(error.to_string()))),
     }
 }

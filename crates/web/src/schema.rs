@@ -53,6 +53,7 @@ impl TypeSchema {
         if let Value::Object(root) = &mut root {
             root.insert("components".to_owned(), components);
         }
+        bound_integers(&mut root);
         let validator = jsonschema::draft202012::options()
             .should_validate_formats(true)
             .build(&root)
@@ -91,6 +92,26 @@ impl TypeSchema {
             object.insert(name.to_owned(), parsed.unwrap_or_else(|| text.into()));
         }
         Value::Object(object)
+    }
+}
+
+/// Says of each integer with a format what it can hold, which the format alone doesn't enforce.
+fn bound_integers(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let bounds = match fields.get("format").and_then(Value::as_str) {
+                Some("int64") => Some((i64::MIN, i64::MAX)),
+                Some("int32") => Some((i32::MIN.into(), i32::MAX.into())),
+                _ => None,
+            };
+            if let Some((min, max)) = bounds {
+                fields.entry("minimum").or_insert(min.into());
+                fields.entry("maximum").or_insert(max.into());
+            }
+            fields.values_mut().for_each(bound_integers);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound_integers),
+        _ => {}
     }
 }
 

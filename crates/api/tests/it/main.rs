@@ -8,12 +8,14 @@
 
 mod auth;
 mod authorization;
+mod bad_input;
 mod conversation;
 mod idempotency;
 mod messages;
 mod openapi;
 mod races;
 mod settings;
+mod shell;
 mod support;
 mod threads;
 mod users;
