@@ -20,9 +20,7 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in ["marks", "messages", "users_and_threads", "threads", "users"] {
-            manager
-                .drop_table(Table::drop().table(Alias::new(table)).take())
-                .await?;
+            manager.drop_table(Table::drop().table(Alias::new(table)).take()).await?;
         }
         Ok(())
     }
@@ -98,12 +96,7 @@ enum Marks {
 
 fn users() -> TableCreateStatement {
     table_v1("users")
-        .col(
-            ColumnDef::new(Users::Username)
-                .string_len(50)
-                .not_null()
-                .unique_key(),
-        )
+        .col(ColumnDef::new(Users::Username).string_len(50).not_null().unique_key())
         .col(ColumnDef::new(Users::Email).string_len(254).unique_key())
         .col(ColumnDef::new(Users::EmailConfirmed).boolean().not_null())
         .col(ColumnDef::new(Users::PasswordHash).string_len(60).not_null())
@@ -127,11 +120,7 @@ fn threads() -> TableCreateStatement {
         .col(ColumnDef::new(Threads::Version).big_integer().not_null())
         .col(ColumnDef::new(Threads::LastActivityAt).date_time().not_null())
         .col(ColumnDef::new(Threads::ParticipantCount).integer().not_null())
-        .foreign_key(&mut to_users(
-            "fk_threads_creator",
-            Threads::Table,
-            Threads::CreatorId,
-        ))
+        .foreign_key(&mut to_users("fk_threads_creator", Threads::Table, Threads::CreatorId))
         .take()
 }
 
@@ -142,27 +131,11 @@ fn participants() -> TableCreateStatement {
         .col(ColumnDef::new(UsersAndThreads::UserId).uuid().not_null())
         .col(ColumnDef::new(UsersAndThreads::Role).string_len(16).not_null())
         .col(ColumnDef::new(UsersAndThreads::JoinedAt).date_time().not_null())
-        .col(
-            ColumnDef::new(UsersAndThreads::JoinedSeq)
-                .big_integer()
-                .not_null(),
-        )
+        .col(ColumnDef::new(UsersAndThreads::JoinedSeq).big_integer().not_null())
         .col(ColumnDef::new(UsersAndThreads::LeftAt).date_time())
-        .col(
-            ColumnDef::new(UsersAndThreads::LastDeliveredSeq)
-                .big_integer()
-                .not_null(),
-        )
-        .col(
-            ColumnDef::new(UsersAndThreads::LastReadSeq)
-                .big_integer()
-                .not_null(),
-        )
-        .primary_key(
-            Index::create()
-                .col(UsersAndThreads::ThreadId)
-                .col(UsersAndThreads::UserId),
-        )
+        .col(ColumnDef::new(UsersAndThreads::LastDeliveredSeq).big_integer().not_null())
+        .col(ColumnDef::new(UsersAndThreads::LastReadSeq).big_integer().not_null())
+        .primary_key(Index::create().col(UsersAndThreads::ThreadId).col(UsersAndThreads::UserId))
         .foreign_key(&mut to_threads(
             "fk_users_and_threads_thread",
             UsersAndThreads::Table,
@@ -185,21 +158,9 @@ fn messages() -> TableCreateStatement {
         .col(ColumnDef::new(Messages::ReceiverId).uuid())
         .col(ColumnDef::new(Messages::Text).text().not_null())
         .col(ColumnDef::new(Messages::EditedAt).date_time())
-        .foreign_key(&mut to_threads(
-            "fk_messages_thread",
-            Messages::Table,
-            Messages::ThreadId,
-        ))
-        .foreign_key(&mut to_users(
-            "fk_messages_sender",
-            Messages::Table,
-            Messages::SenderId,
-        ))
-        .foreign_key(&mut to_users(
-            "fk_messages_receiver",
-            Messages::Table,
-            Messages::ReceiverId,
-        ))
+        .foreign_key(&mut to_threads("fk_messages_thread", Messages::Table, Messages::ThreadId))
+        .foreign_key(&mut to_users("fk_messages_sender", Messages::Table, Messages::SenderId))
+        .foreign_key(&mut to_users("fk_messages_receiver", Messages::Table, Messages::ReceiverId))
         .take()
 }
 
@@ -212,40 +173,23 @@ fn marks() -> TableCreateStatement {
         .col(ColumnDef::new(Marks::Seq).big_integer().not_null())
         .col(ColumnDef::new(Marks::FromSeq).big_integer().not_null())
         .col(ColumnDef::new(Marks::At).date_time().not_null())
-        .primary_key(
-            Index::create()
-                .col(Marks::ThreadId)
-                .col(Marks::UserId)
-                .col(Marks::Kind)
-                .col(Marks::Seq),
-        )
+        .primary_key(Index::create().col(Marks::ThreadId).col(Marks::UserId).col(Marks::Kind).col(Marks::Seq))
         .foreign_key(&mut to_threads("fk_marks_thread", Marks::Table, Marks::ThreadId))
         .foreign_key(&mut to_users("fk_marks_user", Marks::Table, Marks::UserId))
         .take()
 }
 
 fn to_users(name: &str, table: impl IntoTableRef, column: impl IntoIden) -> ForeignKeyCreateStatement {
-    ForeignKey::create()
-        .name(name)
-        .from(table, column)
-        .to(Users::Table, Users::Id)
-        .take()
+    ForeignKey::create().name(name).from(table, column).to(Users::Table, Users::Id).take()
 }
 
 fn to_threads(name: &str, table: impl IntoTableRef, column: impl IntoIden) -> ForeignKeyCreateStatement {
-    ForeignKey::create()
-        .name(name)
-        .from(table, column)
-        .to(Threads::Table, Threads::Id)
-        .take()
+    ForeignKey::create().name(name).from(table, column).to(Threads::Table, Threads::Id).take()
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {
     let mut seq = index("ux_messages_thread_seq");
-    seq.table(Messages::Table)
-        .col(Messages::ThreadId)
-        .col(Messages::Seq)
-        .unique();
+    seq.table(Messages::Table).col(Messages::ThreadId).col(Messages::Seq).unique();
     vec![
         seq,
         // What changed since a version.
@@ -255,11 +199,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .col(Messages::Version)
             .take(),
         // Outbox and inbox.
-        index("ix_messages_sender")
-            .table(Messages::Table)
-            .col(Messages::SenderId)
-            .col(Messages::Id)
-            .take(),
+        index("ix_messages_sender").table(Messages::Table).col(Messages::SenderId).col(Messages::Id).take(),
         index("ix_messages_receiver")
             .table(Messages::Table)
             .col(Messages::ReceiverId)

@@ -53,22 +53,12 @@ impl Messenger {
     /// Puts the messenger together over an open database whose schema is up to date.
     pub fn new(settings: &Settings, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let startup = startup(settings);
-        let auth = startup.auth(
-            Users::default(),
-            scopes::groups().granting(resources::SCOPES),
-            jwt_secret,
-        )?;
-        let service = Arc::new(Service {
-            db: db.clone(),
-            auth: auth.clone(),
-        });
+        let auth =
+            startup.auth(Users::default(), scopes::groups().granting(resources::SCOPES), jwt_secret)?;
+        let service = Arc::new(Service { db: db.clone(), auth: auth.clone() });
         let probe = Probe::new(db.clone(), VERSION);
-        let shell = Shell::new(
-            startup.shell_options(about()),
-            routes::all(),
-            service.authenticator(),
-            probe,
-        )?;
+        let shell =
+            Shell::new(startup.shell_options(about()), routes::all(), service.authenticator(), probe)?;
         let state = State {
             db,
             auth,
@@ -76,11 +66,7 @@ impl Messenger {
             threads: Threads::default(),
             messages: Messages::new(settings.messenger.message_delete_policy),
         };
-        Ok(Self {
-            state: Data::new(state),
-            service: Data::from(service),
-            shell,
-        })
+        Ok(Self { state: Data::new(state), service: Data::from(service), shell })
     }
 
     /// What the handlers work with.
@@ -106,11 +92,7 @@ pub fn create_app(
         InitError = (),
     > + use<>,
 > {
-    messenger
-        .shell
-        .app()
-        .app_data(messenger.state.clone())
-        .app_data(messenger.service.clone())
+    messenger.shell.app().app_data(messenger.state.clone()).app_data(messenger.service.clone())
 }
 
 /// The OpenAPI document, which needs no database.

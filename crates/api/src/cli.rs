@@ -122,28 +122,14 @@ async fn create_superuser(
     email: Option<String>,
 ) -> Result<(), Box<dyn Error>> {
     let password = read_password()?;
-    let user = NewUser {
-        username,
-        password,
-        email,
-        first_name: None,
-        last_name: None,
-    };
+    let user = NewUser { username, password, email, first_name: None, last_name: None };
     messenger_core::Validate::check(&user).map_err(explain)?;
     let db = serve::startup(settings).open().await?;
     migrate::up::<Migrator>(&db).await?;
-    let password_hash = Passwords::new(settings.auth.bcrypt_cost)?
-        .hash(&user.password)
-        .await?;
+    let password_hash = Passwords::new(settings.auth.bcrypt_cost)?.hash(&user.password).await?;
     let tx = db.begin().await?;
-    let account = NewAccount {
-        user,
-        password_hash,
-        group: PermissionGroup::Superuser,
-    };
-    let made = Controller::create(&Users::default(), &tx, account)
-        .await
-        .map_err(explain)?;
+    let account = NewAccount { user, password_hash, group: PermissionGroup::Superuser };
+    let made = Controller::create(&Users::default(), &tx, account).await.map_err(explain)?;
     tx.commit().await?;
     println!("{} is a superuser now (id {})", made.username, made.id);
     Ok(db.close().await?)
@@ -169,12 +155,7 @@ async fn seed(settings: &Settings) -> Result<(), Box<dyn Error>> {
     }
     let db = serve::startup(settings).open().await?;
     migrate::up::<Migrator>(&db).await?;
-    println!(
-        "{}",
-        seed::seed(&db, settings.auth.bcrypt_cost)
-            .await
-            .map_err(explain)?
-    );
+    println!("{}", seed::seed(&db, settings.auth.bcrypt_cost).await.map_err(explain)?);
     Ok(db.close().await?)
 }
 
@@ -183,9 +164,6 @@ fn explain(error: messenger_core::Error) -> Box<dyn Error> {
     let messenger_core::Error::Refused(refusal) = &error else {
         return error.into();
     };
-    let faults = refusal
-        .faults
-        .iter()
-        .map(|fault| format!("\n  {}: {}", fault.field, fault.message));
+    let faults = refusal.faults.iter().map(|fault| format!("\n  {}: {}", fault.field, fault.message));
     format!("{}{}", refusal.detail, faults.collect::<String>()).into()
 }

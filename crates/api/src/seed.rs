@@ -21,11 +21,7 @@ const PEOPLE: [(&str, &str, &str); 4] = [
 
 /// Adds the demo, all or nothing, and says what it made. Where it is there already nothing is changed.
 pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
-    if UserRepository
-        .find_by_login(db.reader(), PEOPLE[0].0)
-        .await?
-        .is_some()
-    {
+    if UserRepository.find_by_login(db.reader(), PEOPLE[0].0).await?.is_some() {
         return Ok(format!(
             "The demo is here already: there is a user {}. Nothing was changed.",
             PEOPLE[0].0
@@ -46,19 +42,11 @@ pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
         receiver_id: Some(receiver.user_id),
         receiver_username: None,
     };
-    messages
-        .send_direct(&tx, &ada, to(&charles, "Have you drawn up the mill yet?"))
-        .await?;
-    let answer = messages
-        .send_direct(&tx, &charles, to(&ada, "All but the carriage."))
-        .await?;
+    messages.send_direct(&tx, &ada, to(&charles, "Have you drawn up the mill yet?")).await?;
+    let answer = messages.send_direct(&tx, &charles, to(&ada, "All but the carriage.")).await?;
     messages.mark(&tx, &ada, answer.id, MarkKind::Read).await?;
-    messages
-        .send_direct(&tx, &ada, to(&charles, "Then I shall write the notes. 📝"))
-        .await?;
-    messages
-        .send_direct(&tx, &alan, to(&grace, "Is there a moth in yours, too?"))
-        .await?;
+    messages.send_direct(&tx, &ada, to(&charles, "Then I shall write the notes. 📝")).await?;
+    messages.send_direct(&tx, &alan, to(&grace, "Is there a moth in yours, too?")).await?;
 
     let group = NewThread {
         kind: ThreadType::Group,
@@ -67,12 +55,8 @@ pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
         history: None,
     };
     let (group, _) = Threads::default().start(&tx, &ada, group).await?;
-    let say = |text: &str| NewText {
-        text: text.to_owned(),
-    };
-    messages
-        .send(&tx, &ada, group, say("Welcome to the engine room."))
-        .await?;
+    let say = |text: &str| NewText { text: text.to_owned() };
+    messages.send(&tx, &ada, group, say("Welcome to the engine room.")).await?;
     messages.send(&tx, &grace, group, say("Good to be here.")).await?;
     messages.send(&tx, &alan, group, say("Will it halt?")).await?;
     tx.commit().await?;
@@ -92,15 +76,7 @@ async fn person(tx: &Tx, username: &str, first_name: &str, last_name: &str, hash
         first_name: Some(first_name.to_owned()),
         last_name: Some(last_name.to_owned()),
     };
-    let account = NewAccount {
-        user,
-        password_hash: hash.to_owned(),
-        group: PermissionGroup::Regular,
-    };
+    let account = NewAccount { user, password_hash: hash.to_owned(), group: PermissionGroup::Regular };
     let made = Controller::create(&Users::default(), tx, account).await?;
-    Ok(Caller {
-        user_id: made.id,
-        session_id: Uuid::nil(),
-        scopes: Scopes::default(),
-    })
+    Ok(Caller { user_id: made.id, session_id: Uuid::nil(), scopes: Scopes::default() })
 }

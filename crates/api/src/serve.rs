@@ -11,11 +11,7 @@ use crate::{
 
 /// The messenger under these settings.
 pub fn startup(settings: &Settings) -> Startup<'_> {
-    Startup {
-        name: "messenger",
-        title: "Actix Messenger",
-        settings: &settings.service,
-    }
+    Startup { name: "messenger", title: "Actix Messenger", settings: &settings.service }
 }
 
 /// Runs the server until it is told to stop.

@@ -39,10 +39,7 @@ impl Settings {
     }
 
     fn read(environment: &Environment) -> Result<Self, SettingsError> {
-        Ok(Self {
-            service: ServiceSettings::read(environment)?,
-            messenger: environment.section()?,
-        })
+        Ok(Self { service: ServiceSettings::read(environment)?, messenger: environment.section()? })
     }
 }
 
@@ -62,11 +59,7 @@ fn sections() -> Vec<(&'static str, Vec<Setting>)> {
 
 /// The names of all settings.
 pub fn names() -> BTreeSet<String> {
-    sections()
-        .into_iter()
-        .flat_map(|(_, settings)| settings)
-        .map(|setting| setting.name)
-        .collect()
+    sections().into_iter().flat_map(|(_, settings)| settings).map(|setting| setting.name).collect()
 }
 
 /// The reference of all settings, in Markdown: what `docs/settings.md` holds.

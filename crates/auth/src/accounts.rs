@@ -102,13 +102,7 @@ impl<A: Accounts> Auth<A> {
         groups: Groups,
         session_lifetime: Duration,
     ) -> Self {
-        Self {
-            accounts,
-            passwords,
-            access,
-            groups,
-            session_lifetime,
-        }
+        Self { accounts, passwords, access, groups, session_lifetime }
     }
 
     /// The permission groups.
@@ -160,9 +154,7 @@ impl<A: Accounts> Auth<A> {
         // Read again under a lock: it may have been deactivated while the password was being checked.
         let account = self.accounts.lock(&tx, found.id()).await?;
         let account = account.filter(Account::is_active).ok_or_else(bad_credentials)?;
-        let tokens = self
-            .open_session(&tx, &account, scope.map(Scopes::parse).as_ref())
-            .await?;
+        let tokens = self.open_session(&tx, &account, scope.map(Scopes::parse).as_ref()).await?;
         tx.commit().await?;
         Ok(Grant { tokens, account })
     }
@@ -198,11 +190,7 @@ impl<A: Accounts> Auth<A> {
         let asked = asked.filter(|scopes| !scopes.is_empty());
         let scopes = self.scopes(account, asked);
         if scopes.is_empty() && asked.is_some() {
-            return Err(Error::invalid(
-                "scope",
-                "invalid_scope",
-                "names no scope that this account has",
-            ));
+            return Err(Error::invalid("scope", "invalid_scope", "names no scope that this account has"));
         }
         let (id, refresh_token) = session::begin(tx, account.id(), asked, self.session_lifetime).await?;
         self.issue(tx, account, id, scopes, refresh_token)
@@ -221,11 +209,7 @@ impl<A: Accounts> Auth<A> {
         scopes: Scopes,
         refresh_token: String,
     ) -> Result<Tokens> {
-        let caller = Caller {
-            user_id: account.id(),
-            session_id,
-            scopes,
-        };
+        let caller = Caller { user_id: account.id(), session_id, scopes };
         Ok(Tokens {
             access_token: self.access.issue(&caller, tx.now())?,
             token_type: "bearer".to_owned(),

@@ -26,24 +26,9 @@ pub fn check_new(field: &str, password: &str, faults: &mut Faults) {
         "too_short",
         "must have at least 8 characters",
     );
-    faults.check(
-        password.len() <= MAX_BYTES,
-        field,
-        "too_long",
-        "must have at most 72 bytes in UTF-8",
-    );
-    faults.check(
-        has(|c| c.is_ascii_digit()),
-        field,
-        "no_digit",
-        "must contain a digit",
-    );
-    faults.check(
-        has(char::is_uppercase),
-        field,
-        "no_upper_case",
-        "must contain an upper-case letter",
-    );
+    faults.check(password.len() <= MAX_BYTES, field, "too_long", "must have at most 72 bytes in UTF-8");
+    faults.check(has(|c| c.is_ascii_digit()), field, "no_digit", "must contain a digit");
+    faults.check(has(char::is_uppercase), field, "no_upper_case", "must contain an upper-case letter");
     faults.check(!has(|c| c == '\0'), field, "bad_value", "must not contain NUL");
 }
 
@@ -61,21 +46,13 @@ impl Passwords {
     pub fn new(cost: u32) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoy = bcrypt::hash("nobody's password", cost).map_err(Error::internal)?;
-        Ok(Self {
-            cost,
-            turns: Arc::new(Semaphore::new(cores)),
-            decoy: decoy.into(),
-        })
+        Ok(Self { cost, turns: Arc::new(Semaphore::new(cores)), decoy: decoy.into() })
     }
 
     /// The hash of `password`, with a new salt. Errors: `invalid` over 72 bytes, `busy`.
     pub async fn hash(&self, password: &str) -> Result<String> {
         if password.len() > MAX_BYTES {
-            return Err(Error::invalid(
-                "password",
-                "too_long",
-                "must have at most 72 bytes in UTF-8",
-            ));
+            return Err(Error::invalid("password", "too_long", "must have at most 72 bytes in UTF-8"));
         }
         let (password, cost) = (password.to_owned(), self.cost);
         self.run(move || bcrypt::hash(password, cost)).await
@@ -85,11 +62,7 @@ impl Passwords {
     /// a password over 72 bytes. Errors: `busy`.
     pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool> {
         let possible = hash.is_some() && password.len() <= MAX_BYTES;
-        let password = if password.len() <= MAX_BYTES {
-            password.to_owned()
-        } else {
-            String::new()
-        };
+        let password = if password.len() <= MAX_BYTES { password.to_owned() } else { String::new() };
         let hash = hash.unwrap_or(&self.decoy).to_owned();
         Ok(self.run(move || bcrypt::verify(password, &hash)).await? && possible)
     }
@@ -107,10 +80,7 @@ impl Passwords {
             let _turn = turn;
             work()
         };
-        task::spawn_blocking(work)
-            .await
-            .map_err(Error::internal)?
-            .map_err(Error::internal)
+        task::spawn_blocking(work).await.map_err(Error::internal)?.map_err(Error::internal)
     }
 }
 
@@ -149,11 +119,7 @@ mod tests {
         let codes = |password: &str| {
             let mut faults = Faults::new();
             check_new("password", password, &mut faults);
-            faults
-                .into_vec()
-                .into_iter()
-                .map(|fault| fault.code)
-                .collect::<Vec<_>>()
+            faults.into_vec().into_iter().map(|fault| fault.code).collect::<Vec<_>>()
         };
         assert_eq!(codes("short"), ["too_short", "no_digit", "no_upper_case"]);
         assert_eq!(codes(&"Ä1".repeat(25)), ["too_long"]);

@@ -69,9 +69,7 @@ pub struct Groups(Arc<BTreeMap<&'static str, Scopes>>);
 impl Groups {
     /// These groups, each with what its members may do.
     pub fn new<'a>(groups: impl IntoIterator<Item = (&'static str, &'a [&'a str])>) -> Self {
-        let groups = groups
-            .into_iter()
-            .map(|(name, scopes)| (name, scopes.iter().copied().collect()));
+        let groups = groups.into_iter().map(|(name, scopes)| (name, scopes.iter().copied().collect()));
         Self(Arc::new(groups.collect()))
     }
 

@@ -105,14 +105,8 @@ pub async fn spend(tx: &Tx, token: &str) -> Result<Spent> {
         .filter(refresh_token::Column::SpentAt.is_null())
         .exec(tx)
         .await?;
-    let found = refresh_token::Entity::find_by_id(&hash)
-        .one(tx)
-        .await?
-        .ok_or_else(refused)?;
-    let session = row::Entity::find_by_id(found.session_id)
-        .one(tx)
-        .await?
-        .ok_or_else(refused)?;
+    let found = refresh_token::Entity::find_by_id(&hash).one(tx).await?.ok_or_else(refused)?;
+    let session = row::Entity::find_by_id(found.session_id).one(tx).await?.ok_or_else(refused)?;
     if spent.rows_affected == 0 {
         end(tx, session.id).await?;
         tracing::warn!(session = %session.id, user = %session.user_id, "a spent refresh token came back");
@@ -132,10 +126,7 @@ pub fn refused() -> Error {
 /// Prolongs a session whose token was just spent, and gives its next refresh token.
 pub async fn prolong(tx: &Tx, session: Uuid, lifetime: Duration) -> Result<String> {
     row::Entity::update_many()
-        .col_expr(
-            row::Column::ExpiresAt,
-            Expr::value(Value::from(tx.now() + lifetime)),
-        )
+        .col_expr(row::Column::ExpiresAt, Expr::value(Value::from(tx.now() + lifetime)))
         .filter(row::Column::Id.eq(session))
         .exec(tx)
         .await?;
@@ -171,9 +162,7 @@ async fn end_where(tx: &Tx, which: Expr) -> Result<()> {
 /// Removes the sessions that ended or expired before `before`, with their refresh tokens. Gives how many.
 pub async fn sweep(db: &Db, before: Timestamp) -> Result<u64> {
     let tx = db.begin().await?;
-    let over = Condition::any()
-        .add(row::Column::ExpiresAt.lt(before))
-        .add(row::Column::EndedAt.lt(before));
+    let over = Condition::any().add(row::Column::ExpiresAt.lt(before)).add(row::Column::EndedAt.lt(before));
     let done = row::Entity::delete_many().filter(over).exec(&tx).await?;
     tx.commit().await?;
     Ok(done.rows_affected)
@@ -183,13 +172,9 @@ async fn new_refresh_token(tx: &Tx, session: Uuid) -> Result<String> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| Error::internal(error.to_string()))?;
     let token = URL_SAFE_NO_PAD.encode(random);
-    refresh_token::ActiveModel {
-        hash: Set(hash_of(&token)),
-        session_id: Set(session),
-        spent_at: Set(None),
-    }
-    .insert(tx)
-    .await?;
+    refresh_token::ActiveModel { hash: Set(hash_of(&token)), session_id: Set(session), spent_at: Set(None) }
+        .insert(tx)
+        .await?;
     Ok(token)
 }
 
@@ -228,12 +213,7 @@ pub fn tables_v1() -> (Vec<TableCreateStatement>, Vec<IndexCreateStatement>) {
         .take();
     let tokens = Table::create()
         .table(RefreshTokens::Table)
-        .col(
-            ColumnDef::new(RefreshTokens::Hash)
-                .string_len(43)
-                .not_null()
-                .primary_key(),
-        )
+        .col(ColumnDef::new(RefreshTokens::Hash).string_len(43).not_null().primary_key())
         .col(ColumnDef::new(RefreshTokens::SessionId).uuid().not_null())
         .col(ColumnDef::new(RefreshTokens::SpentAt).date_time())
         .foreign_key(
@@ -248,14 +228,8 @@ pub fn tables_v1() -> (Vec<TableCreateStatement>, Vec<IndexCreateStatement>) {
     (
         vec![sessions, tokens],
         vec![
-            index("ix_sessions_user")
-                .table(Sessions::Table)
-                .col(Sessions::UserId)
-                .take(),
-            index("ix_sessions_expires")
-                .table(Sessions::Table)
-                .col(Sessions::ExpiresAt)
-                .take(),
+            index("ix_sessions_user").table(Sessions::Table).col(Sessions::UserId).take(),
+            index("ix_sessions_expires").table(Sessions::Table).col(Sessions::ExpiresAt).take(),
             index("ix_refresh_tokens_session")
                 .table(RefreshTokens::Table)
                 .col(RefreshTokens::SessionId)

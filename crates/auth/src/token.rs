@@ -50,9 +50,7 @@ pub struct AccessTokens {
 
 impl fmt::Debug for AccessTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessTokens")
-            .field("issuer", &self.issuer)
-            .finish_non_exhaustive()
+        f.debug_struct("AccessTokens").field("issuer", &self.issuer).finish_non_exhaustive()
     }
 }
 
@@ -117,11 +115,7 @@ impl AccessTokens {
         if claims.exp <= now.unix_seconds() {
             return Err(codes::UNAUTHENTICATED.error("the access token has expired"));
         }
-        Ok(Caller {
-            user_id: claims.sub,
-            session_id: claims.sid,
-            scopes: Scopes::parse(&claims.scope),
-        })
+        Ok(Caller { user_id: claims.sub, session_id: claims.sid, scopes: Scopes::parse(&claims.scope) })
     }
 }
 
@@ -136,11 +130,7 @@ mod tests {
     }
 
     fn caller() -> Caller {
-        Caller {
-            user_id: Uuid::from_u128(1),
-            session_id: Uuid::from_u128(2),
-            scopes: Scopes::parse("a b"),
-        }
+        Caller { user_id: Uuid::from_u128(1), session_id: Uuid::from_u128(2), scopes: Scopes::parse("a b") }
     }
 
     #[test]
@@ -148,10 +138,7 @@ mod tests {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let ours = tokens(SECRET, "us", "api");
         let token = ours.issue(&caller(), now).unwrap();
-        assert_eq!(
-            ours.read(&token, now + Duration::from_secs(59)).unwrap(),
-            caller()
-        );
+        assert_eq!(ours.read(&token, now + Duration::from_secs(59)).unwrap(), caller());
         let late = ours.read(&token, now + Duration::from_mins(1)).unwrap_err();
         assert_eq!(late.code().name, "unauthenticated");
     }
@@ -174,11 +161,7 @@ mod tests {
             String::new(),
             "a.b.c".to_owned(),
         ] {
-            assert_eq!(
-                ours.read(&foreign, now).unwrap_err().code().name,
-                "unauthenticated",
-                "{foreign}"
-            );
+            assert_eq!(ours.read(&foreign, now).unwrap_err().code().name, "unauthenticated", "{foreign}");
         }
     }
 

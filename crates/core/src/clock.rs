@@ -27,10 +27,7 @@ pub trait Ids: fmt::Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the machine's clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     fn now(&self) -> Timestamp {
         Timestamp::new(OffsetDateTime::now_utc())
     }
@@ -59,9 +56,7 @@ impl fmt::Debug for UuidV7 {
 /// allow for the clocks of several servers being apart.
 pub fn first_id_at(moment: Timestamp) -> Uuid {
     let (seconds, nanos) = moment.unix_parts();
-    let millis = seconds
-        .saturating_mul(1000)
-        .saturating_add(u64::from(nanos / 1_000_000));
+    let millis = seconds.saturating_mul(1000).saturating_add(u64::from(nanos / 1_000_000));
     // UUIDv7 begins with 48 bits of milliseconds.
     Uuid::from_u128(u128::from(millis) << 80)
 }

@@ -98,11 +98,7 @@ pub trait Controller: Sync {
             input.check()?;
             let mut row = self.new_row(input);
             self.before_create(tx, &mut row).await?;
-            let row = self
-                .repository()
-                .create(tx, row)
-                .await
-                .map_err(conflict::<Self>)?;
+            let row = self.repository().create(tx, row).await.map_err(conflict::<Self>)?;
             self.after_create(tx, &row).await?;
             Ok(row)
         }
@@ -110,22 +106,12 @@ pub trait Controller: Sync {
 
     /// The one with that id. Errors: `not_found`.
     fn get<C: ConnectionTrait>(&self, conn: &C, id: Uuid) -> impl Future<Output = Result<Row<Self>>> + Send {
-        async move {
-            self.repository()
-                .get(conn, id)
-                .await?
-                .ok_or_else(|| Error::not_found(Self::NAME))
-        }
+        async move { self.repository().get(conn, id).await?.ok_or_else(|| Error::not_found(Self::NAME)) }
     }
 
     /// As [`get`](Self::get), and nobody else changes it until the transaction ends. Errors: `not_found`.
     fn lock(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Row<Self>>> + Send {
-        async move {
-            self.repository()
-                .lock(tx, id)
-                .await?
-                .ok_or_else(|| Error::not_found(Self::NAME))
-        }
+        async move { self.repository().lock(tx, id).await?.ok_or_else(|| Error::not_found(Self::NAME)) }
     }
 
     /// A page of them.
@@ -164,11 +150,7 @@ pub trait Controller: Sync {
             let later = EntityOf::<Self>::updated_at(&old) + Duration::from_micros(1);
             new.set(EntityOf::<Self>::UPDATED_AT, later.max(tx.now()).into());
             self.before_update(tx, &old, &mut new).await?;
-            let changed = self
-                .repository()
-                .update(tx, new)
-                .await
-                .map_err(conflict::<Self>)?;
+            let changed = self.repository().update(tx, new).await.map_err(conflict::<Self>)?;
             let new = changed.ok_or_else(|| Error::not_found(Self::NAME))?;
             self.after_update(tx, &old, &new).await?;
             Ok(new)
@@ -190,12 +172,7 @@ pub trait Controller: Sync {
     /// Brings a soft-deleted one back. Errors: `not_found` where there is none deleted with that id.
     fn restore(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Row<Self>>> + Send {
         async move {
-            if !self
-                .repository()
-                .restore(tx, id)
-                .await
-                .map_err(conflict::<Self>)?
-            {
+            if !self.repository().restore(tx, id).await.map_err(conflict::<Self>)? {
                 return Err(Error::not_found(&format!("deleted {}", Self::NAME)));
             }
             let row = self.get(tx, id).await?;
@@ -206,7 +183,5 @@ pub trait Controller: Sync {
 }
 
 fn conflict<C: Controller + ?Sized>(error: Error) -> Error {
-    conflict_as(error, || {
-        C::CONFLICT.error(format!("another {} has that value", C::NAME))
-    })
+    conflict_as(error, || C::CONFLICT.error(format!("another {} has that value", C::NAME)))
 }

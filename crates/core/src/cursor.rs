@@ -45,10 +45,7 @@ impl CursorRequest {
         if wire.list != list {
             return Err(refused());
         }
-        Ok(Some(Cursor {
-            key: wire.key,
-            backward: wire.backward,
-        }))
+        Ok(Some(Cursor { key: wire.key, backward: wire.backward }))
     }
 }
 
@@ -84,11 +81,7 @@ struct Wire<L, K> {
 impl<K: Serialize> Cursor<K> {
     /// The opaque text of it, for the list of that name.
     pub fn encode(&self, list: &str) -> Result<String> {
-        let wire = Wire {
-            list,
-            key: &self.key,
-            backward: self.backward,
-        };
+        let wire = Wire { list, key: &self.key, backward: self.backward };
         Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&wire).map_err(Error::internal)?))
     }
 }
@@ -121,20 +114,9 @@ impl<T> CursorPage<T> {
             rows.remove(0);
         }
         rows.truncate(limit);
-        let (has_next, has_prev) = if backward {
-            (true, more)
-        } else {
-            (more, position.is_some())
-        };
+        let (has_next, has_prev) = if backward { (true, more) } else { (more, position.is_some()) };
         let cursor = |row: Option<&T>, backward| {
-            row.map(|row| {
-                Cursor {
-                    key: key(row),
-                    backward,
-                }
-                .encode(list)
-            })
-            .transpose()
+            row.map(|row| Cursor { key: key(row), backward }.encode(list)).transpose()
         };
         Ok(Self {
             next_cursor: cursor(rows.last().filter(|_| has_next), false)?,
@@ -145,11 +127,7 @@ impl<T> CursorPage<T> {
 
     /// The same page with other items.
     pub fn with_items<U>(self, items: Vec<U>) -> CursorPage<U> {
-        CursorPage {
-            items,
-            next_cursor: self.next_cursor,
-            prev_cursor: self.prev_cursor,
-        }
+        CursorPage { items, next_cursor: self.next_cursor, prev_cursor: self.prev_cursor }
     }
 }
 
@@ -158,24 +136,13 @@ impl<T: ToSchema> PartialSchema for CursorPage<T> {
     fn schema() -> RefOr<Schema> {
         let cursor = |description: &str| {
             let types = SchemaType::from_iter([Type::String, Type::Null]);
-            ObjectBuilder::new()
-                .schema_type(types)
-                .description(Some(description))
+            ObjectBuilder::new().schema_type(types).description(Some(description))
         };
         ObjectBuilder::new()
             .description(Some("Some items of a list, and the way to the others."))
-            .property(
-                "items",
-                ArrayBuilder::new().items(Ref::from_schema_name(T::name())),
-            )
-            .property(
-                "next_cursor",
-                cursor("Ask with it for what follows; null at the end."),
-            )
-            .property(
-                "prev_cursor",
-                cursor("Ask with it for what comes before; null at the beginning."),
-            )
+            .property("items", ArrayBuilder::new().items(Ref::from_schema_name(T::name())))
+            .property("next_cursor", cursor("Ask with it for what follows; null at the end."))
+            .property("prev_cursor", cursor("Ask with it for what comes before; null at the beginning."))
             .required("items")
             .into()
     }
@@ -201,12 +168,7 @@ mod tests {
                 let before: Vec<_> = all.iter().copied().filter(|n| *n < cursor.key).collect();
                 before[before.len().saturating_sub(take)..].to_vec()
             }
-            Some(cursor) => all
-                .iter()
-                .copied()
-                .filter(|n| *n > cursor.key)
-                .take(take)
-                .collect(),
+            Some(cursor) => all.iter().copied().filter(|n| *n > cursor.key).take(take).collect(),
         };
         CursorPage::assemble(rows, request.limit, "numbers", position.as_ref(), |n| *n).unwrap()
     }
@@ -216,53 +178,21 @@ mod tests {
         let all: Vec<u32> = (1..=5).collect();
         let first = page(&all, &CursorRequest::first(2));
         assert_eq!((first.items, first.prev_cursor), (vec![1, 2], None));
-        let second = page(
-            &all,
-            &CursorRequest {
-                limit: 2,
-                cursor: first.next_cursor,
-            },
-        );
+        let second = page(&all, &CursorRequest { limit: 2, cursor: first.next_cursor });
         assert_eq!(second.items, [3, 4]);
-        let third = page(
-            &all,
-            &CursorRequest {
-                limit: 2,
-                cursor: second.next_cursor,
-            },
-        );
+        let third = page(&all, &CursorRequest { limit: 2, cursor: second.next_cursor });
         assert_eq!((third.items, third.next_cursor), (vec![5], None));
-        let back = page(
-            &all,
-            &CursorRequest {
-                limit: 2,
-                cursor: third.prev_cursor,
-            },
-        );
+        let back = page(&all, &CursorRequest { limit: 2, cursor: third.prev_cursor });
         assert_eq!(back.items, [3, 4]);
-        let start = page(
-            &all,
-            &CursorRequest {
-                limit: 2,
-                cursor: back.prev_cursor,
-            },
-        );
+        let start = page(&all, &CursorRequest { limit: 2, cursor: back.prev_cursor });
         assert_eq!((start.items, start.prev_cursor), (vec![1, 2], None));
     }
 
     #[test]
     fn refuses_a_cursor_of_another_list_and_garbage() {
-        let foreign = Cursor {
-            key: 1_u32,
-            backward: false,
-        }
-        .encode("letters")
-        .unwrap();
+        let foreign = Cursor { key: 1_u32, backward: false }.encode("letters").unwrap();
         for text in [foreign.as_str(), "", "garbage", "eyJsIjoi"] {
-            let request = CursorRequest {
-                limit: 2,
-                cursor: Some(text.to_owned()),
-            };
+            let request = CursorRequest { limit: 2, cursor: Some(text.to_owned()) };
             let error = request.position::<u32>("numbers").unwrap_err();
             assert_eq!(error.code().name, "invalid", "{text}");
         }

@@ -63,12 +63,7 @@ impl Db {
             let pool = connect_postgres(options).await?;
             (pool.clone(), pool)
         };
-        Ok(Self {
-            reader,
-            writer,
-            clock: Arc::new(SystemClock),
-            ids: Arc::new(UuidV7::default()),
-        })
+        Ok(Self { reader, writer, clock: Arc::new(SystemClock), ids: Arc::new(UuidV7::default()) })
     }
 
     /// The same database with another clock.
@@ -108,11 +103,7 @@ impl Db {
             DbBackend::Sqlite => self.writer.begin_with_options(options).await?,
             _ => self.writer.begin().await?,
         };
-        Ok(Tx {
-            inner,
-            now: self.clock.now(),
-            ids: Arc::clone(&self.ids),
-        })
+        Ok(Tx { inner, now: self.clock.now(), ids: Arc::clone(&self.ids) })
     }
 
     /// Which database it is.
@@ -153,10 +144,7 @@ async fn connect_sqlite(options: &DbOptions, read_only: bool) -> Result<Database
         connect.max_connections(1);
     }
     // An embedded connection costs nothing to keep and can't have gone stale.
-    connect
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None);
+    connect.test_before_acquire(false).idle_timeout(None).max_lifetime(None);
     connect.map_sqlx_sqlite_opts(move |sqlite| {
         let sqlite = sqlite
             .create_if_missing(true)
@@ -238,9 +226,5 @@ impl ConnectionTrait for Tx {
 /// `error` with a unique violation turned into the refusal that `conflict` makes.
 pub fn conflict_as(error: impl Into<Error>, conflict: impl FnOnce() -> Error) -> Error {
     let error = error.into();
-    if error.is_unique_violation() {
-        conflict()
-    } else {
-        error
-    }
+    if error.is_unique_violation() { conflict() } else { error }
 }

@@ -57,11 +57,7 @@ impl Code {
 
     /// An occurrence of it, with what is particular to this one.
     pub fn error(self, detail: impl Into<String>) -> Error {
-        Error::Refused(Box::new(Refusal {
-            code: self,
-            detail: detail.into(),
-            faults: Vec::new(),
-        }))
+        Error::Refused(Box::new(Refusal { code: self, detail: detail.into(), faults: Vec::new() }))
     }
 }
 
@@ -74,11 +70,8 @@ pub mod codes {
     /// No credentials, or bad, spent or expired ones.
     pub const UNAUTHENTICATED: Code = Code::new("unauthenticated", Kind::Unauthenticated, "Sign in first");
     /// Wrong name or password; the same for an unknown name, a wrong password and an inactive account.
-    pub const BAD_CREDENTIALS: Code = Code::new(
-        "bad_credentials",
-        Kind::Unauthenticated,
-        "Name or password is wrong",
-    );
+    pub const BAD_CREDENTIALS: Code =
+        Code::new("bad_credentials", Kind::Unauthenticated, "Name or password is wrong");
     /// The token lacks a scope.
     pub const MISSING_SCOPE: Code = Code::new("missing_scope", Kind::Forbidden, "The token lacks a scope");
     /// The caller may see it, but not do this to it.
@@ -86,33 +79,21 @@ pub mod codes {
     /// Not there, or not the caller's to know of.
     pub const NOT_FOUND: Code = Code::new("not_found", Kind::NotFound, "Not found");
     /// The path is there, the method isn't.
-    pub const METHOD_NOT_ALLOWED: Code = Code::new(
-        "method_not_allowed",
-        Kind::MethodNotAllowed,
-        "Method not allowed here",
-    );
+    pub const METHOD_NOT_ALLOWED: Code =
+        Code::new("method_not_allowed", Kind::MethodNotAllowed, "Method not allowed here");
     /// A unique value is in use.
     pub const CONFLICT: Code = Code::new("conflict", Kind::Conflict, "At odds with the present state");
     /// The row was changed since the caller last saw it.
-    pub const PRECONDITION_FAILED: Code = Code::new(
-        "precondition_failed",
-        Kind::PreconditionFailed,
-        "Changed meanwhile",
-    );
+    pub const PRECONDITION_FAILED: Code =
+        Code::new("precondition_failed", Kind::PreconditionFailed, "Changed meanwhile");
     /// The caller has to say which state of the row they have seen.
-    pub const PRECONDITION_REQUIRED: Code = Code::new(
-        "precondition_required",
-        Kind::PreconditionRequired,
-        "If-Match is needed",
-    );
+    pub const PRECONDITION_REQUIRED: Code =
+        Code::new("precondition_required", Kind::PreconditionRequired, "If-Match is needed");
     /// The body is over the limit.
     pub const TOO_LARGE: Code = Code::new("too_large", Kind::TooLarge, "The body is too large");
     /// The body's media type isn't taken here.
-    pub const UNSUPPORTED_MEDIA_TYPE: Code = Code::new(
-        "unsupported_media_type",
-        Kind::Unsupported,
-        "Media type not supported",
-    );
+    pub const UNSUPPORTED_MEDIA_TYPE: Code =
+        Code::new("unsupported_media_type", Kind::Unsupported, "Media type not supported");
     /// Wrong shape or out of bounds; the faults are named.
     pub const INVALID: Code = Code::new("invalid", Kind::Invalid, "The input is invalid");
     /// An idempotency key that was used with another request.
@@ -185,9 +166,7 @@ impl Error {
 
     /// The code `invalid` for one field.
     pub fn invalid(field: &str, code: &str, message: impl Into<String>) -> Self {
-        codes::INVALID
-            .error("the input has faults")
-            .with_faults(Fault::new(field, code, message).into())
+        codes::INVALID.error("the input has faults").with_faults(Fault::new(field, code, message).into())
     }
 
     /// The code that a caller gets to see.
@@ -223,10 +202,7 @@ fn is_unavailable(error: &DbErr) -> bool {
         DbErr::Conn(RuntimeErr::SqlxError(cause))
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
         | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
-            matches!(
-                **cause,
-                Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed
-            )
+            matches!(**cause, Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed)
         }
         _ => false,
     }

@@ -146,13 +146,7 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     }
     let table = Table::create()
         .table(Events::Table)
-        .col(
-            ColumnDef::new(Events::Position)
-                .big_integer()
-                .not_null()
-                .auto_increment()
-                .primary_key(),
-        )
+        .col(ColumnDef::new(Events::Position).big_integer().not_null().auto_increment().primary_key())
         .col(ColumnDef::new(Events::ThreadId).uuid())
         .col(ColumnDef::new(Events::UserId).uuid())
         .col(ColumnDef::new(Events::Version).big_integer())

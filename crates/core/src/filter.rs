@@ -37,11 +37,7 @@ pub struct ListQuery<E: EntityTrait> {
 
 impl<E: EntityTrait> Default for ListQuery<E> {
     fn default() -> Self {
-        Self {
-            filters: Vec::new(),
-            order: Vec::new(),
-            search: None,
-        }
+        Self { filters: Vec::new(), order: Vec::new(), search: None }
     }
 }
 
@@ -116,22 +112,12 @@ impl ValueKind {
             Self::Text if text.chars().count() > MAX_VALUE => Err("must have at most 255 characters"),
             Self::Text if text.contains('\0') => Err("must not contain NUL"),
             Self::Text => Ok(text.into()),
-            Self::Boolean => text
-                .parse::<bool>()
-                .map(Value::from)
-                .map_err(|_| "must be true or false"),
-            Self::Integer => text
-                .parse::<i64>()
-                .map(Value::from)
-                .map_err(|_| "must be a whole number"),
-            Self::Uuid => text
-                .parse::<Uuid>()
-                .map(Value::from)
-                .map_err(|_| "must be a UUID"),
-            Self::Time => text
-                .parse::<Timestamp>()
-                .map(Value::from)
-                .map_err(|_| "must be a time as in RFC 3339"),
+            Self::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| "must be true or false"),
+            Self::Integer => text.parse::<i64>().map(Value::from).map_err(|_| "must be a whole number"),
+            Self::Uuid => text.parse::<Uuid>().map(Value::from).map_err(|_| "must be a UUID"),
+            Self::Time => {
+                text.parse::<Timestamp>().map(Value::from).map_err(|_| "must be a time as in RFC 3339")
+            }
         }
     }
 }
@@ -159,22 +145,13 @@ impl<E: Listable> ListQuery<E> {
                 None => (name.strip_prefix('+').unwrap_or(name), Order::Asc),
             };
             match field::<E>(name) {
-                Some(column)
-                    if self
-                        .order
-                        .iter()
-                        .all(|(known, _)| known.as_str() != column.as_str()) =>
-                {
+                Some(column) if self.order.iter().all(|(known, _)| known.as_str() != column.as_str()) => {
                     self.order.push((column, order));
                 }
                 Some(_) => faults.add("order_by", "repeated", format!("names {name} twice")),
                 None => {
                     let known = names::<E>();
-                    faults.add(
-                        "order_by",
-                        "unknown_field",
-                        format!("{name:?} is none of {known}"),
-                    );
+                    faults.add("order_by", "unknown_field", format!("{name:?} is none of {known}"));
                 }
             }
         }
@@ -183,12 +160,7 @@ impl<E: Listable> ListQuery<E> {
     fn parse_search(&mut self, value: &str, faults: &mut Faults) {
         let before = faults.clone();
         faults.length("search", value, 1, MAX_VALUE);
-        faults.check(
-            !value.contains('\0'),
-            "search",
-            "bad_value",
-            "must not contain NUL",
-        );
+        faults.check(!value.contains('\0'), "search", "bad_value", "must not contain NUL");
         if *faults == before {
             self.search = Some((value.to_owned(), E::SEARCH));
         }
@@ -196,18 +168,11 @@ impl<E: Listable> ListQuery<E> {
 
     fn parse_filter(&mut self, key: &str, value: &str, faults: &mut Faults) {
         let (name, op) = key.rsplit_once("__").map_or((key, Some(Op::Eq)), |(name, op)| {
-            (
-                name,
-                Op::ALL.iter().find(|(word, _)| *word == op).map(|(_, op)| *op),
-            )
+            (name, Op::ALL.iter().find(|(word, _)| *word == op).map(|(_, op)| *op))
         });
         let Some(column) = field::<E>(name) else {
             let known = names::<E>();
-            return faults.add(
-                key,
-                "unknown_field",
-                format!("is not known here; the fields are {known}"),
-            );
+            return faults.add(key, "unknown_field", format!("is not known here; the fields are {known}"));
         };
         let kind = ValueKind::of(column);
         let Some(op) = op.filter(|op| op.fits(kind)) else {
@@ -231,26 +196,18 @@ fn field<E: Listable>(name: &str) -> Option<E::Column> {
 }
 
 fn names<E: Listable>() -> String {
-    E::FIELDS
-        .iter()
-        .map(IdenStatic::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+    E::FIELDS.iter().map(IdenStatic::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl<E: EntityTrait> ListQuery<E> {
     /// What the filters and the search ask of a row.
     pub fn condition(&self, backend: DbBackend) -> Condition {
-        let all = self
-            .filters
-            .iter()
-            .fold(Condition::all(), |all, filter| all.add(filter.expr(backend)));
+        let all = self.filters.iter().fold(Condition::all(), |all, filter| all.add(filter.expr(backend)));
         let Some((text, columns)) = &self.search else {
             return all;
         };
-        let any = columns.iter().fold(Condition::any(), |any, column| {
-            any.add(contains(*column, text, backend))
-        });
+        let any =
+            columns.iter().fold(Condition::any(), |any, column| any.add(contains(*column, text, backend)));
         all.add(any)
     }
 
@@ -274,11 +231,7 @@ impl<E: EntityTrait> ListQuery<E> {
                 select.order_by(*column, order.clone())
             };
         }
-        let last = if self.is_ordered() {
-            Order::Asc
-        } else {
-            Order::Desc
-        };
+        let last = if self.is_ordered() { Order::Asc } else { Order::Desc };
         select.order_by(E::ID, last)
     }
 }

@@ -39,17 +39,8 @@ impl PageRequest {
             "out_of_range",
             "must be from 1 to 1000000",
         );
-        faults.check(
-            (1..=Self::MAX_SIZE).contains(&size),
-            "size",
-            "out_of_range",
-            "must be from 1 to 100",
-        );
-        if faults.is_empty() {
-            Ok(Self { page, size })
-        } else {
-            Err(faults)
-        }
+        faults.check((1..=Self::MAX_SIZE).contains(&size), "size", "out_of_range", "must be from 1 to 100");
+        if faults.is_empty() { Ok(Self { page, size }) } else { Err(faults) }
     }
 
     /// How many rows come before the page.
@@ -60,10 +51,7 @@ impl PageRequest {
 
 impl Default for PageRequest {
     fn default() -> Self {
-        Self {
-            page: first_page(),
-            size: default_size(),
-        }
+        Self { page: first_page(), size: default_size() }
     }
 }
 
@@ -119,24 +107,16 @@ impl<T: ToSchema> PartialSchema for Page<T> {
     fn schema() -> RefOr<Schema> {
         let number = |description: &str, example: u64| {
             let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
-            number
-                .description(Some(description))
-                .examples([serde_json::json!(example)])
+            number.description(Some(description)).examples([serde_json::json!(example)])
         };
         let page = ObjectBuilder::new()
             .description(Some("One page of a list."))
-            .property(
-                "items",
-                ArrayBuilder::new().items(Ref::from_schema_name(T::name())),
-            )
+            .property("items", ArrayBuilder::new().items(Ref::from_schema_name(T::name())))
             .property("total", number("How many items there are in all.", 1))
             .property("page", number("Which page this is, from 1.", 1))
             .property("size", number("How many items a page holds.", 20))
             .property("pages", number("How many pages there are.", 1));
-        ["items", "total", "page", "size", "pages"]
-            .into_iter()
-            .fold(page, ObjectBuilder::required)
-            .into()
+        ["items", "total", "page", "size", "pages"].into_iter().fold(page, ObjectBuilder::required).into()
     }
 }
 

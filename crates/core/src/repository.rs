@@ -54,14 +54,7 @@ pub trait Repository: Sync {
 
     /// As [`get`](Self::get), and nobody else changes the row until the transaction ends.
     fn lock(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Option<Model<Self>>>> + Send {
-        async move {
-            Ok(self
-                .alive()
-                .filter(Self::Entity::ID.eq(id))
-                .lock_exclusive()
-                .one(tx)
-                .await?)
-        }
+        async move { Ok(self.alive().filter(Self::Entity::ID.eq(id)).lock_exclusive().one(tx).await?) }
     }
 
     /// The first row that matches, by id.
@@ -206,18 +199,9 @@ pub async fn page_of<E: CommonBase, C: ConnectionTrait>(
     page: PageRequest,
 ) -> Result<Page<E::Model>> {
     let backend = conn.get_database_backend();
-    let total = select
-        .clone()
-        .filter(query.condition(backend))
-        .count(conn)
-        .await?;
+    let total = select.clone().filter(query.condition(backend)).count(conn).await?;
     let items = if page.offset() < total {
-        query
-            .apply(select, backend)
-            .offset(page.offset())
-            .limit(page.size)
-            .all(conn)
-            .await?
+        query.apply(select, backend).offset(page.offset()).limit(page.size).all(conn).await?
     } else {
         Vec::new()
     };
@@ -231,11 +215,7 @@ async fn set_deleted<R: Repository + ?Sized>(
     deleted_at: Option<Timestamp>,
 ) -> Result<bool> {
     let column = R::Entity::DELETED_AT;
-    let before = if deleted_at.is_some() {
-        column.is_null()
-    } else {
-        column.is_not_null()
-    };
+    let before = if deleted_at.is_some() { column.is_null() } else { column.is_not_null() };
     let done = R::Entity::update_many()
         .col_expr(column, Expr::value(Value::from(deleted_at)))
         .col_expr(R::Entity::UPDATED_AT, Expr::value(Value::from(tx.now())))

@@ -45,10 +45,7 @@ impl ops::Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)),
-        )
+        Self(self.0.saturating_add(time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)))
     }
 }
 
@@ -56,10 +53,7 @@ impl ops::Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)),
-        )
+        Self(self.0.saturating_sub(time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)))
     }
 }
 
@@ -88,9 +82,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -115,10 +107,7 @@ mod tests {
     fn is_written_with_six_digits_and_read_with_any_offset() {
         let moment: Timestamp = "2026-01-31T11:30:00.1+02:00".parse().unwrap();
         assert_eq!(moment.to_string(), "2026-01-31T09:30:00.100000Z");
-        assert_eq!(
-            serde_json::to_string(&moment).unwrap(),
-            "\"2026-01-31T09:30:00.100000Z\""
-        );
+        assert_eq!(serde_json::to_string(&moment).unwrap(), "\"2026-01-31T09:30:00.100000Z\"");
     }
 
     #[test]

@@ -22,11 +22,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of `field`.
     pub fn new(field: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { field: field.into(), code: code.into(), message: message.into() }
     }
 }
 
@@ -55,18 +51,8 @@ impl Faults {
     /// Checks that `text` has between `min` and `max` characters (Unicode scalar values, as in JSON Schema).
     pub fn length(&mut self, field: &str, text: &str, min: usize, max: usize) {
         let count = text.chars().count();
-        self.check(
-            count >= min,
-            field,
-            "too_short",
-            format!("must have at least {min} characters"),
-        );
-        self.check(
-            count <= max,
-            field,
-            "too_long",
-            format!("must have at most {max} characters"),
-        );
+        self.check(count >= min, field, "too_short", format!("must have at least {min} characters"));
+        self.check(count <= max, field, "too_long", format!("must have at most {max} characters"));
     }
 
     /// Takes over what `other` found in something that lies at `path` (`items.3`).
@@ -81,11 +67,7 @@ impl Faults {
     /// Takes over what `other` found; a field that already has a fault with that code is not named twice.
     pub fn merge(&mut self, other: Self) {
         for fault in other.0 {
-            if !self
-                .0
-                .iter()
-                .any(|known| known.field == fault.field && known.code == fault.code)
-            {
+            if !self.0.iter().any(|known| known.field == fault.field && known.code == fault.code) {
                 self.0.push(fault);
             }
         }
@@ -94,12 +76,7 @@ impl Faults {
     /// Those of a field, without those of the input as a whole.
     #[must_use]
     pub fn of_fields(self) -> Self {
-        Self(
-            self.0
-                .into_iter()
-                .filter(|fault| !fault.field.is_empty())
-                .collect(),
-        )
+        Self(self.0.into_iter().filter(|fault| !fault.field.is_empty()).collect())
     }
 
     /// Whether nothing was found.

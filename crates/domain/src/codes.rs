@@ -10,11 +10,8 @@ pub const USER_NOT_FOUND: Code = Code::new("user_not_found", Kind::NotFound, "No
 pub const LAST_SUPERUSER: Code =
     Code::new("last_superuser", Kind::Conflict, "The last superuser has to stay");
 /// A direct thread has neither name nor roles, and keeps its two participants.
-pub const DIRECT_THREAD: Code = Code::new(
-    "direct_thread",
-    Kind::Conflict,
-    "A direct thread can't be changed",
-);
+pub const DIRECT_THREAD: Code =
+    Code::new("direct_thread", Kind::Conflict, "A direct thread can't be changed");
 /// Someone is a participant already.
 pub const ALREADY_PARTICIPANT: Code =
     Code::new("already_participant", Kind::Conflict, "Already a participant");

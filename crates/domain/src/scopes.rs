@@ -33,13 +33,8 @@ scopes! {
 }
 
 /// What everybody may do.
-const REGULAR: &[&str] = &[
-    Profile::NAME,
-    ThreadsRead::NAME,
-    ThreadsWrite::NAME,
-    MessagesRead::NAME,
-    MessagesWrite::NAME,
-];
+const REGULAR: &[&str] =
+    &[Profile::NAME, ThreadsRead::NAME, ThreadsWrite::NAME, MessagesRead::NAME, MessagesWrite::NAME];
 
 const ADMIN: &[&str] = &[
     Profile::NAME,

@@ -51,30 +51,18 @@ impl Client {
     /// The same client with another access token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self {
-            token: Some(token.to_owned()),
-            ..self.clone()
-        }
+        Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
     /// The same client, not signed in.
     #[must_use]
     pub fn anonymous(&self) -> Self {
-        Self {
-            token: None,
-            refresh_token: None,
-            user: Value::Null,
-            ..self.clone()
-        }
+        Self { token: None, refresh_token: None, user: Value::Null, ..self.clone() }
     }
 
     /// The id of the signed-in user.
     pub fn id(&self) -> String {
-        self.user
-            .get("id")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+        self.user.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
     /// Signs up under that name, with [`PASSWORD`].
@@ -124,12 +112,7 @@ impl Client {
 
     /// POST with a JSON body and an idempotency key.
     pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
-        send(
-            self.request(Method::POST, path)
-                .header("idempotency-key", key)
-                .json(body),
-        )
-        .await
+        send(self.request(Method::POST, path).header("idempotency-key", key).json(body)).await
     }
 
     /// PATCH with a JSON body.
@@ -153,26 +136,15 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let (client, request) = request.build_split();
     let request = request.expect("a request");
     let line = format!("{} {}", request.method(), request.url());
-    let response = client
-        .execute(request)
-        .await
-        .unwrap_or_else(|error| panic!("{line}: {error}"));
+    let response = client.execute(request).await.unwrap_or_else(|error| panic!("{line}: {error}"));
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response
-        .text()
-        .await
-        .unwrap_or_else(|error| panic!("{line}: {error}"));
+    let text = response.text().await.unwrap_or_else(|error| panic!("{line}: {error}"));
     let body = if text.is_empty() {
         Value::Null
     } else {
         serde_json::from_str(&text).unwrap_or(Value::String(text))
     };
-    Answer {
-        request: line,
-        status,
-        headers,
-        body,
-    }
+    Answer { request: line, status, headers, body }
 }
 
 impl Answer {
@@ -194,27 +166,16 @@ impl Answer {
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}: {:#}", self.request, self.body);
-        let kind = self
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
+        let kind = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         assert_eq!(kind, Some("application/problem+json"), "{}", self.request);
         let text = |field: &str| self.body.get(field).and_then(Value::as_str).unwrap_or_default();
         assert_eq!(text("code"), code, "{}: {:#}", self.request, self.body);
         assert_eq!(text("type"), format!("/problems/{code}"));
         assert_eq!(self.body.get("status"), Some(&json!(status)));
         for field in ["title", "detail", "instance", "request_id"] {
-            assert!(
-                !text(field).is_empty(),
-                "{} without {field}: {:#}",
-                self.request,
-                self.body
-            );
+            assert!(!text(field).is_empty(), "{} without {field}: {:#}", self.request, self.body);
         }
-        let id = self
-            .headers
-            .get("x-request-id")
-            .and_then(|value| value.to_str().ok());
+        let id = self.headers.get("x-request-id").and_then(|value| value.to_str().ok());
         assert_eq!(Some(text("request_id")), id);
         self.body
     }
@@ -228,11 +189,7 @@ impl Answer {
 
 /// The faults that a problem names, as `field: code`, in order.
 pub fn faults_of(problem: &Value) -> Vec<String> {
-    let errors = problem
-        .get("errors")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
+    let errors = problem.get("errors").and_then(Value::as_array).into_iter().flatten();
     let text = |fault: &Value, field: &str| fault.get(field).and_then(Value::as_str).map(str::to_owned);
     let mut faults: Vec<_> = errors
         .map(|fault| {

@@ -55,15 +55,9 @@ pub fn is_available(backend: Backend) -> bool {
         // Not `eprintln!`, which is held back for a test that passes.
         let _ = std::io::stderr().write_all(line.as_bytes());
     });
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a switch for the tests, and no setting of a service"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a switch for the tests, and no setting of a service")]
     let required = std::env::var("REQUIRE_POSTGRES").is_ok_and(|value| value == "1");
-    assert!(
-        server.is_some() || !required,
-        "REQUIRE_POSTGRES=1, and no PostgreSQL server is installed"
-    );
+    assert!(server.is_some() || !required, "REQUIRE_POSTGRES=1, and no PostgreSQL server is installed");
     backend == Backend::Sqlite || server.is_some()
 }
 
@@ -95,23 +89,12 @@ impl<M: MigratorTrait + 'static> TestDb<M> {
             }
             Template::Postgres { name } => {
                 let server = postgres::server().expect("checked by is_available");
-                (
-                    server
-                        .create_database(&format!("test_{number}"), Some(name))
-                        .await,
-                    None,
-                )
+                (server.create_database(&format!("test_{number}"), Some(name)).await, None)
             }
         };
         let clock = TestClock::default();
         let db = open(&url).await.with_clock(Arc::new(clock.clone()));
-        Self {
-            db,
-            url,
-            clock,
-            folder,
-            migrator: PhantomData,
-        }
+        Self { db, url, clock, folder, migrator: PhantomData }
     }
 }
 
@@ -127,10 +110,7 @@ impl<M: MigratorTrait + 'static> Fixture for TestDb<M> {
 }
 
 async fn open(url: &str) -> Db {
-    let options = DbOptions {
-        max_connections: 5,
-        ..DbOptions::new(url)
-    };
+    let options = DbOptions { max_connections: 5, ..DbOptions::new(url) };
     Db::open(&options).await.expect("opening the database")
 }
 

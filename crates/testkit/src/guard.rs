@@ -41,33 +41,20 @@ pub async fn every_resource_is_guarded(client: &Client, shared: &[&str]) {
                 "update" => body_of(&document, &operation),
                 _ => Value::Null,
             };
-            call(&client.anonymous(), &operation, &path, &body)
-                .await
-                .refused(401, "unauthenticated");
+            call(&client.anonymous(), &operation, &path, &body).await.refused(401, "unauthenticated");
             let forged = client.with_token("no.such.token");
-            call(&forged, &operation, &path, &body)
-                .await
-                .refused(401, "unauthenticated");
+            call(&forged, &operation, &path, &body).await.refused(401, "unauthenticated");
             let without = with_other_scopes(&document, &owner, &operation.scope).await;
-            call(&without, &operation, &path, &body)
-                .await
-                .refused(403, "missing_scope");
+            call(&without, &operation, &path, &body).await.refused(403, "missing_scope");
             let on_a_row = operation.path.contains("{id}");
             if on_a_row && !shared.contains(&name.as_str()) {
                 let status = call(&stranger, &operation, &path, &body).await.status;
                 let seen = mark["action"] == "get" && status == 200;
-                assert!(
-                    seen || matches!(status, 403 | 404),
-                    "{what} by a stranger: {status}"
-                );
+                assert!(seen || matches!(status, 403 | 404), "{what} by a stranger: {status}");
             }
         }
         let path = create.0.path.clone() + "/" + id;
-        assert_eq!(
-            owner.get(&path).await.expect(200),
-            made,
-            "{name}: the refused requests changed nothing"
-        );
+        assert_eq!(owner.get(&path).await.expect(200), made, "{name}: the refused requests changed nothing");
     }
 }
 
@@ -93,10 +80,7 @@ fn all_operations(document: &Value) -> Vec<(Operation, Value)> {
 }
 
 fn operations(document: &Value, action: &str) -> Vec<(Operation, Value)> {
-    all_operations(document)
-        .into_iter()
-        .filter(|(operation, _)| operation.action == action)
-        .collect()
+    all_operations(document).into_iter().filter(|(operation, _)| operation.action == action).collect()
 }
 
 /// The body of an operation as the document's examples have it.
@@ -109,12 +93,7 @@ fn body_of(document: &Value, operation: &Operation) -> Value {
 
 fn example(document: &Value, schema: &Value) -> Value {
     if let Some(path) = schema["$ref"].as_str() {
-        return example(
-            document,
-            document
-                .pointer(path.trim_start_matches('#'))
-                .unwrap_or(&Value::Null),
-        );
+        return example(document, document.pointer(path.trim_start_matches('#')).unwrap_or(&Value::Null));
     }
     if let Some(example) = schema.get("example") {
         return example.clone();
@@ -124,9 +103,8 @@ fn example(document: &Value, schema: &Value) -> Value {
     let shown = fields.filter(|(name, field)| {
         field.get("example").is_some() || required.iter().any(|required| required == *name)
     });
-    let object: Map<String, Value> = shown
-        .map(|(name, field)| (name.clone(), example(document, field)))
-        .collect();
+    let object: Map<String, Value> =
+        shown.map(|(name, field)| (name.clone(), example(document, field))).collect();
     if !object.is_empty() {
         return Value::Object(object);
     }
@@ -144,39 +122,17 @@ fn example(document: &Value, schema: &Value) -> Value {
 /// The same user with a token for everything but one scope.
 async fn with_other_scopes(document: &Value, user: &Client, scope: &str) -> Client {
     let all = &document["components"]["securitySchemes"]["oauth2"]["flows"]["password"]["scopes"];
-    let names = all
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name.as_str());
+    let names = all.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
     let others: Vec<_> = names.filter(|name| *name != scope).collect();
-    let username = user
-        .user
-        .get("username")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let username = user.user.get("username").and_then(Value::as_str).unwrap_or_default();
     let others = others.join(" ");
-    let form = [
-        ("grant_type", "password"),
-        ("username", username),
-        ("password", PASSWORD),
-        ("scope", &others),
-    ];
-    let answer = send(
-        user.anonymous()
-            .request(Method::POST, "/api/v1/auth/token")
-            .form(&form),
-    )
-    .await;
+    let form =
+        [("grant_type", "password"), ("username", username), ("password", PASSWORD), ("scope", &others)];
+    let answer = send(user.anonymous().request(Method::POST, "/api/v1/auth/token").form(&form)).await;
     user.signed_in(&answer.expect(200))
 }
 
 async fn call(client: &Client, operation: &Operation, path: &str, body: &Value) -> Answer {
     let request = client.request(operation.method.clone(), path);
-    send(if body.is_null() {
-        request
-    } else {
-        request.json(body)
-    })
-    .await
+    send(if body.is_null() { request } else { request.json(body) }).await
 }

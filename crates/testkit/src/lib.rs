@@ -50,10 +50,7 @@ pub fn run<F: Fixture>(backend: Backend, test: impl AsyncFnOnce(&F)) {
         return;
     }
     // So that the cause of a 500 is seen beside the test that got it.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter("error")
-        .with_writer(std::io::stderr)
-        .try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter("error").with_writer(std::io::stderr).try_init();
     actix_web::rt::System::new().block_on(async {
         let fixture = F::set_up(backend).await;
         test(&fixture).await;

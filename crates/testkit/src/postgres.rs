@@ -18,32 +18,22 @@ pub(crate) struct Server {
 /// The server of this process, started at first use; `None` where PostgreSQL isn't installed.
 pub(crate) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER
-        .get_or_init(|| binaries().map(|folder| Server::start(&folder)))
-        .as_ref()
+    SERVER.get_or_init(|| binaries().map(|folder| Server::start(&folder))).as_ref()
 }
 
 /// The folder of the newest server binaries: on the path, or where Debian puts them.
 fn binaries() -> Option<PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "looking for a program, not for a setting"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "looking for a program, not for a setting")]
     let path = std::env::var("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).find(|folder| folder.join("initdb").exists());
     let version = |folder: &PathBuf| -> u32 {
-        let name = folder
-            .parent()
-            .and_then(Path::file_name)
-            .and_then(|name| name.to_str());
+        let name = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str());
         name.and_then(|name| name.parse().ok()).unwrap_or(0)
     };
     let debian = || {
         let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
         let folders = versions.flatten().map(|entry| entry.path().join("bin"));
-        folders
-            .filter(|folder| folder.join("initdb").exists())
-            .max_by_key(version)
+        folders.filter(|folder| folder.join("initdb").exists()).max_by_key(version)
     };
     on_path.or_else(debian)
 }
@@ -62,12 +52,7 @@ impl Server {
         end_with_this_process(&temp.data_dir());
         let version = Command::new(binaries.join("postgres")).arg("--version").output();
         let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        Self {
-            temp,
-            version: version
-                .unwrap_or_default()
-                .replace("postgres (PostgreSQL)", "PostgreSQL"),
-        }
+        Self { temp, version: version.unwrap_or_default().replace("postgres (PostgreSQL)", "PostgreSQL") }
     }
 
     pub(crate) fn version(&self) -> &str {
@@ -78,17 +63,13 @@ impl Server {
     pub(crate) async fn create_database(&self, name: &str, template: Option<&str>) -> String {
         let root = self.temp.connection_uri();
         let server = connect(&root).await;
-        let template = template
-            .map(|template| format!(" TEMPLATE {template}"))
-            .unwrap_or_default();
+        let template = template.map(|template| format!(" TEMPLATE {template}")).unwrap_or_default();
         server
             .execute_unprepared(&format!("CREATE DATABASE {name}{template}"))
             .await
             .expect("CREATE DATABASE");
         server.close().await.expect("closing");
-        let base = root
-            .strip_suffix("/postgres")
-            .expect("the URL ends with the database");
+        let base = root.strip_suffix("/postgres").expect("the URL ends with the database");
         format!("{base}/{name}")
     }
 }

@@ -34,18 +34,11 @@ impl TestServer {
     {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let server = HttpServer::new(app)
-            .workers(1)
-            .disable_signals()
-            .listen(listener)
-            .expect("listening")
-            .run();
+        let server =
+            HttpServer::new(app).workers(1).disable_signals().listen(listener).expect("listening").run();
         let handle = server.handle();
         rt::spawn(server);
-        Self {
-            url: format!("http://{address}"),
-            handle,
-        }
+        Self { url: format!("http://{address}"), handle }
     }
 
     /// A client that isn't signed in.

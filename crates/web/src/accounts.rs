@@ -116,9 +116,7 @@ pub struct SignedInAs<P> {
 /// Written by hand, as a derived schema would not name that of the profile.
 impl<P: ToSchema> PartialSchema for SignedInAs<P> {
     fn schema() -> RefOr<Schema> {
-        let user = ObjectBuilder::new()
-            .property("user", Ref::from_schema_name(P::name()))
-            .required("user");
+        let user = ObjectBuilder::new().property("user", Ref::from_schema_name(P::name())).required("user");
         AllOfBuilder::new()
             .description(Some("Tokens, and the user who got them."))
             .item(Ref::from_schema_name(Tokens::name()))
@@ -146,12 +144,7 @@ impl Validate for Refresh {
 impl Validate for TokenRequest {
     fn validate(&self, faults: &mut Faults) {
         let need = |faults: &mut Faults, value: &Option<String>, field| {
-            faults.check(
-                value.is_some(),
-                field,
-                "missing",
-                "is required for this grant_type",
-            );
+            faults.check(value.is_some(), field, "missing", "is required for this grant_type");
         };
         match self.grant_type.as_str() {
             "password" => {
@@ -205,10 +198,7 @@ async fn login<H: HttpAccounts>(
     body: Body<Login>,
 ) -> Result<Json<SignedInAs<H::Profile>>, Problem> {
     let Login { username, password } = body.0;
-    let grant = service
-        .auth
-        .sign_in(&service.db, &username, &password, None)
-        .await?;
+    let grant = service.auth.sign_in(&service.db, &username, &password, None).await?;
     Ok(Json(signed_in::<H>(&service.auth, grant)))
 }
 
@@ -223,11 +213,7 @@ async fn token<H: HttpAccounts>(
         }
         (Some(username), Some(password), _) => {
             let scope = request.scope.as_deref();
-            service
-                .auth
-                .sign_in(&service.db, &username, &password, scope)
-                .await?
-                .tokens
+            service.auth.sign_in(&service.db, &username, &password, scope).await?.tokens
         }
         _ => return Err(Error::invalid("grant_type", "unknown_value", "lacks what it needs").into()),
     };
@@ -238,9 +224,7 @@ async fn refresh<H: HttpAccounts>(
     service: Data<Service<H::Accounts>>,
     body: Body<Refresh>,
 ) -> Result<Json<Tokens>, Problem> {
-    Ok(Json(
-        service.auth.refresh(&service.db, &body.0.refresh_token).await?,
-    ))
+    Ok(Json(service.auth.refresh(&service.db, &body.0.refresh_token).await?))
 }
 
 async fn logout<H: HttpAccounts>(
@@ -255,8 +239,5 @@ fn signed_in<H: HttpAccounts>(
     auth: &Auth<H::Accounts>,
     grant: Grant<AccountOf<H>>,
 ) -> SignedInAs<H::Profile> {
-    SignedInAs {
-        user: H::profile(auth, &grant.account),
-        tokens: grant.tokens,
-    }
+    SignedInAs { user: H::profile(auth, &grant.account), tokens: grant.tokens }
 }

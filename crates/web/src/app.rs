@@ -122,14 +122,8 @@ impl Shell {
                 .expose_any_header()
                 .max_age(3600);
         }
-        let cors = Cors::default()
-            .allow_any_method()
-            .allow_any_header()
-            .expose_any_header()
-            .max_age(3600);
-        origins
-            .iter()
-            .fold(cors, |cors, origin| cors.allowed_origin(origin))
+        let cors = Cors::default().allow_any_method().allow_any_header().expose_any_header().max_age(3600);
+        origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
     }
 }
 
@@ -161,10 +155,7 @@ async fn problem(
     all: web::Data<Vec<ProblemType>>,
 ) -> std::result::Result<Json<ProblemType>, Problem> {
     let found = all.iter().find(|problem| problem.code == path.0.code);
-    found
-        .copied()
-        .map(Json)
-        .ok_or_else(|| messenger_core::Error::not_found("kind of problem").into())
+    found.copied().map(Json).ok_or_else(|| messenger_core::Error::not_found("kind of problem").into())
 }
 
 /// The table of problems.

@@ -81,9 +81,7 @@ pub async fn catch_panics<B: MessageBody + 'static>(
         Ok(response) => Ok(response?.map_into_boxed_body()),
         Err(cause) => {
             let text = cause.downcast_ref::<&str>().map(ToString::to_string);
-            let text = text
-                .or_else(|| cause.downcast_ref::<String>().cloned())
-                .unwrap_or_default();
+            let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
             let problem = Problem(Error::internal(format!("panic: {text}")));
             Ok(ServiceResponse::from_err(problem, kept))
         }
@@ -143,10 +141,7 @@ impl<S: Scope> FromRequest for Scoped<S> {
                 if !S::NAME.is_empty() {
                     caller.require::<S>()?;
                 }
-                Ok(Self {
-                    caller,
-                    scope: PhantomData,
-                })
+                Ok(Self { caller, scope: PhantomData })
             });
         ready(scoped.map_err(Problem))
     }

@@ -140,37 +140,22 @@ impl<E: EntityTrait> Rows<E> {
     /// The caller's own: those that have their id in `owner`, which is set in the rows that they make.
     pub fn own(owner: ColumnOf<E>, caller: &Caller) -> Self {
         let own: Condition = owner.eq(caller.user_id).into();
-        Self {
-            readable: own.clone(),
-            writable: own,
-            stamp: vec![(owner, caller.user_id.into())],
-        }
+        Self { readable: own.clone(), writable: own, stamp: vec![(owner, caller.user_id.into())] }
     }
 
     /// Everybody sees all of them; the caller changes their own.
     pub fn public_own(owner: ColumnOf<E>, caller: &Caller) -> Self {
-        Self {
-            readable: Condition::all(),
-            ..Self::own(owner, caller)
-        }
+        Self { readable: Condition::all(), ..Self::own(owner, caller) }
     }
 
     /// All of them, for everybody who has the scopes.
     pub fn all() -> Self {
-        Self {
-            readable: Condition::all(),
-            writable: Condition::all(),
-            stamp: Vec::new(),
-        }
+        Self { readable: Condition::all(), writable: Condition::all(), stamp: Vec::new() }
     }
 
     /// Those that match, of which the caller changes those that also match `writable`.
     pub fn matching(readable: Condition, writable: Condition) -> Self {
-        Self {
-            writable: Condition::all().add(readable.clone()).add(writable),
-            readable,
-            stamp: Vec::new(),
-        }
+        Self { writable: Condition::all().add(readable.clone()).add(writable), readable, stamp: Vec::new() }
     }
 
     /// Sets `column` in the rows that the caller makes.
@@ -204,30 +189,18 @@ impl<'a, R: Resource> Session<'a, R> {
     fn reading(caller: &'a Caller) -> Self {
         let rows = R::rows(caller);
         let view = View(rows.readable.clone(), PhantomData);
-        Self {
-            caller,
-            rows,
-            view,
-            if_match: IfMatch::default(),
-        }
+        Self { caller, rows, view, if_match: IfMatch::default() }
     }
 
     fn writing(caller: &'a Caller, if_match: IfMatch) -> Self {
         let rows = R::rows(caller);
         let view = View(rows.writable.clone(), PhantomData);
-        Self {
-            caller,
-            rows,
-            view,
-            if_match,
-        }
+        Self { caller, rows, view, if_match }
     }
 
     /// A row that can be seen but not changed is forbidden; one that can't be seen is not found.
     async fn explain(&self, tx: &Tx, id: Uuid, error: Error) -> Error {
-        let seen = View::<R>(self.rows.readable.clone(), PhantomData)
-            .get(tx, id)
-            .await;
+        let seen = View::<R>(self.rows.readable.clone(), PhantomData).get(tx, id).await;
         match seen {
             Ok(Some(_)) if error.code() == codes::NOT_FOUND => {
                 codes::FORBIDDEN.error(format!("this {} isn't yours to change", R::NAME))
@@ -316,12 +289,7 @@ impl<R: Resource> Crud<R> {
         let mark = |action: &str| json!({"name": name, "path": path, "action": action});
         routes.tag(tag, format!("Every {name}: list, make, change, delete, restore"));
         routes
-            .get(
-                path,
-                id("list"),
-                format!("List every {name}, with filters"),
-                list::<R>,
-            )
+            .get(path, id("list"), format!("List every {name}, with filters"), list::<R>)
             .extension("x-resource", mark("list"));
         routes
             .post(path, id("create"), format!("Make a {name}"), create::<R>)
@@ -344,11 +312,7 @@ impl<R: Resource> Crud<R> {
             .errors(&[codes::NOT_FOUND])
             .extension("x-resource", mark("get"));
         let changing = [codes::NOT_FOUND, codes::FORBIDDEN, R::CONFLICT];
-        let required: &[Code] = if R::REQUIRE_IF_MATCH {
-            &[codes::PRECONDITION_REQUIRED]
-        } else {
-            &[]
-        };
+        let required: &[Code] = if R::REQUIRE_IF_MATCH { &[codes::PRECONDITION_REQUIRED] } else { &[] };
         routes
             .patch(&one, id("update"), format!("Change a {name}"), update::<R>)
             .describe("A field that isn't mentioned stays as it is; null clears it.")
@@ -378,17 +342,11 @@ impl<R: Resource> Crud<R> {
 type Shown<R> = ETagged<Json<<R as Resource>::Output>>;
 
 fn shown<R: Resource>(row: RowOf<R>) -> Shown<R> {
-    ETagged {
-        etag: etag_of::<R>(&row),
-        answer: Json(row.into()),
-    }
+    ETagged { etag: etag_of::<R>(&row), answer: Json(row.into()) }
 }
 
 fn made<R: Resource>(row: RowOf<R>) -> ETagged<Created<R::Output>> {
-    ETagged {
-        etag: etag_of::<R>(&row),
-        answer: Created(row.into()),
-    }
+    ETagged { etag: etag_of::<R>(&row), answer: Created(row.into()) }
 }
 
 async fn list<R: Resource>(
@@ -396,9 +354,7 @@ async fn list<R: Resource>(
     db: Data<Db>,
     list: List<R>,
 ) -> Result<Json<Page<R::Output>>, Problem> {
-    let page = Session::<R>::reading(&caller)
-        .list(db.reader(), &list.query, list.request)
-        .await?;
+    let page = Session::<R>::reading(&caller).list(db.reader(), &list.query, list.request).await?;
     Ok(Json(page.map(R::Output::from)))
 }
 
@@ -407,9 +363,7 @@ async fn get<R: Resource>(
     db: Data<Db>,
     path: Path<IdPath>,
 ) -> Result<Shown<R>, Problem> {
-    Ok(shown::<R>(
-        Session::<R>::reading(&caller).get(db.reader(), path.0.id).await?,
-    ))
+    Ok(shown::<R>(Session::<R>::reading(&caller).get(db.reader(), path.0.id).await?))
 }
 
 async fn create<R: Resource>(
@@ -419,8 +373,7 @@ async fn create<R: Resource>(
     body: Body<R::Create>,
 ) -> Result<Reply<ETagged<Created<R::Output>>>, Problem> {
     let session = Session::<R>::writing(&caller, IfMatch::default());
-    once.run(&db, async |tx| Ok(made::<R>(session.create(tx, body.0).await?)))
-        .await
+    once.run(&db, async |tx| Ok(made::<R>(session.create(tx, body.0).await?))).await
 }
 
 async fn create_bulk<R: Resource>(
@@ -433,10 +386,7 @@ async fn create_bulk<R: Resource>(
     let work = async |tx: &Tx| {
         let mut items = Vec::new();
         for (index, item) in body.0.items.into_iter().enumerate() {
-            let made = session
-                .create(tx, item)
-                .await
-                .map_err(|error| at_item(error, index))?;
+            let made = session.create(tx, item).await.map_err(|error| at_item(error, index))?;
             items.push(made.into());
         }
         Ok(Created(BulkOf { items }))
@@ -486,10 +436,7 @@ async fn restore<R: Resource>(
     once: Once,
 ) -> Result<Reply<Shown<R>>, Problem> {
     let session = Session::<R>::writing(&caller, IfMatch::default());
-    once.run(&db, async |tx| {
-        Ok(shown::<R>(session.restore(tx, path.0.id).await?))
-    })
-    .await
+    once.run(&db, async |tx| Ok(shown::<R>(session.restore(tx, path.0.id).await?))).await
 }
 
 /// The error of one item of several, with its place.
@@ -549,9 +496,9 @@ impl<T: ToSchema> PartialSchema for Bulk<T> {
             .description(Some("Several to make, all or none."))
             .property("items", items)
             .required("items")
-            .additional_properties(Some(
-                utoipa::openapi::schema::AdditionalProperties::<Schema>::FreeForm(false),
-            ))
+            .additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::<Schema>::FreeForm(
+                false,
+            )))
             .into()
     }
 }
@@ -565,9 +512,7 @@ impl<T: ToSchema> ToSchema for Bulk<T> {
 impl<T: ToSchema> PartialSchema for BulkOf<T> {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
-            .description(Some(
-                "Several that were made, in the order in which they were given.",
-            ))
+            .description(Some("Several that were made, in the order in which they were given."))
             .property("items", items::<T>())
             .required("items")
             .into()

@@ -86,9 +86,7 @@ impl OperationDoc {
             let extensions = self
                 .extensions
                 .into_iter()
-                .fold(ExtensionsBuilder::new(), |all, (name, value)| {
-                    all.add(name, value)
-                });
+                .fold(ExtensionsBuilder::new(), |all, (name, value)| all.add(name, value));
             operation = operation.extensions(Some(extensions.build()));
         }
         for parameter in self.parameters {
@@ -99,16 +97,10 @@ impl OperationDoc {
         }
         let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
         for code in self.errors {
-            by_status
-                .entry(problem::status(code.kind).as_u16())
-                .or_default()
-                .push(code);
+            by_status.entry(problem::status(code.kind).as_u16()).or_default().push(code);
         }
         for (status, codes) in by_status {
-            let lines: Vec<_> = codes
-                .iter()
-                .map(|code| format!("`{}`: {}", code.name, code.title))
-                .collect();
+            let lines: Vec<_> = codes.iter().map(|code| format!("`{}`: {}", code.name, code.title)).collect();
             let mut content = ContentBuilder::new().schema(Some(problem.clone()));
             for code in codes {
                 content = content.examples_from_iter([(code.name, example(code))]);
@@ -136,10 +128,7 @@ fn schema_name<T: ToSchema>() -> String {
         return T::name().into_owned();
     }
     let names = path.split(['<', '>', ',', ' ']).filter(|part| !part.is_empty());
-    names
-        .filter_map(|part| part.rsplit("::").next())
-        .collect::<Vec<_>>()
-        .join("_")
+    names.filter_map(|part| part.rsplit("::").next()).collect::<Vec<_>>().join("_")
 }
 
 fn example(code: Code) -> utoipa::openapi::example::Example {
@@ -156,9 +145,7 @@ fn example(code: Code) -> utoipa::openapi::example::Example {
         let fault = serde_json::json!({"field": "username", "code": "too_long", "message": "must have at most 50 characters"});
         value.insert("errors".to_owned(), serde_json::json!([fault]));
     }
-    utoipa::openapi::example::ExampleBuilder::new()
-        .value(Some(value))
-        .build()
+    utoipa::openapi::example::ExampleBuilder::new().value(Some(value)).build()
 }
 
 /// A handler's argument that says what it takes.

@@ -40,9 +40,7 @@ impl IfMatch {
         match &self.0 {
             // Tags are compared strongly: one that begins with W/ never matches.
             Some(seen)
-                if seen
-                    .split(',')
-                    .any(|tag| matches!(tag.trim(), tag if tag == etag || tag == "*")) =>
+                if seen.split(',').any(|tag| matches!(tag.trim(), tag if tag == etag || tag == "*")) =>
             {
                 Ok(())
             }
@@ -66,9 +64,8 @@ impl FromRequest for IfMatch {
             let Some(value) = request.headers().get(header::IF_MATCH) else {
                 return Ok(Self(None));
             };
-            let text = value
-                .to_str()
-                .map_err(|_| Error::invalid("If-Match", "bad_value", "must be entity tags"))?;
+            let text =
+                value.to_str().map_err(|_| Error::invalid("If-Match", "bad_value", "must be entity tags"))?;
             Ok(Self(Some(text.to_owned())))
         };
         ready(read())
@@ -84,9 +81,7 @@ impl DescribeInput for IfMatch {
             .description(Some(
                 "The `ETag` of the state that was seen. Where it has changed since, nothing is done.",
             ))
-            .schema(Some(Schema::from(
-                ObjectBuilder::new().schema_type(Type::String).build(),
-            )));
+            .schema(Some(Schema::from(ObjectBuilder::new().schema_type(Type::String).build())));
         doc.parameters.push(parameter.build());
         doc.error(&[codes::PRECONDITION_FAILED]);
     }

@@ -70,9 +70,7 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Body<T
         Box::pin(async move {
             let kind = media_type(&request);
             if kind != "application/json" && !kind.ends_with("+json") {
-                return Err(codes::UNSUPPORTED_MEDIA_TYPE
-                    .error("the body must be application/json")
-                    .into());
+                return Err(codes::UNSUPPORTED_MEDIA_TYPE.error("the body must be application/json").into());
             }
             let bytes = read_body(&request, payload).await?;
             let value: Value = serde_json::from_slice(&bytes)
@@ -198,13 +196,8 @@ pub(crate) fn split_known<T: ToSchema + 'static>(
 }
 
 fn media_type(request: &HttpRequest) -> String {
-    let header = request
-        .headers()
-        .get("content-type")
-        .and_then(|value| value.to_str().ok());
-    let kind = header
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
+    let header = request.headers().get("content-type").and_then(|value| value.to_str().ok());
+    let kind = header.and_then(|value| value.split(';').next()).unwrap_or_default();
     kind.trim().to_ascii_lowercase()
 }
 
@@ -222,12 +215,8 @@ pub(crate) async fn read_body(request: &HttpRequest, mut payload: Payload) -> Re
     Ok(body.freeze())
 }
 
-const BODY_ERRORS: [messenger_core::Code; 4] = [
-    codes::MALFORMED,
-    codes::TOO_LARGE,
-    codes::UNSUPPORTED_MEDIA_TYPE,
-    codes::INVALID,
-];
+const BODY_ERRORS: [messenger_core::Code; 4] =
+    [codes::MALFORMED, codes::TOO_LARGE, codes::UNSUPPORTED_MEDIA_TYPE, codes::INVALID];
 
 impl<T: ToSchema> DescribeInput for Body<T> {
     fn describe(doc: &mut OperationDoc) {
@@ -243,12 +232,8 @@ impl<T: ToSchema> DescribeInput for Form<T> {
 
 fn describe_body<T: ToSchema>(doc: &mut OperationDoc, media_type: &str) {
     let content = doc.json::<T>();
-    doc.body = Some(
-        RequestBodyBuilder::new()
-            .content(media_type, content)
-            .required(Some(Required::True))
-            .build(),
-    );
+    doc.body =
+        Some(RequestBodyBuilder::new().content(media_type, content).required(Some(Required::True)).build());
     doc.error(&BODY_ERRORS);
 }
 

@@ -40,11 +40,7 @@ pub struct Probe {
 impl Probe {
     /// A probe of that database.
     pub fn new(db: Db, version: &'static str) -> Self {
-        Self {
-            db,
-            version,
-            draining: Arc::default(),
-        }
+        Self { db, version, draining: Arc::default() }
     }
 
     /// From now on the service is not ready: it finishes what it has and takes nothing new.
@@ -68,11 +64,7 @@ impl Probe {
             Ok(()) => "ok",
             Err(_) => "failing",
         };
-        let code = if status == "ok" {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
+        let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         Checked(
             code,
             Health {
@@ -105,22 +97,12 @@ impl DescribeOutput for Checked {
 /// Adds `/health`, `/health/live` and `/health/ready`.
 pub fn routes(routes: &mut Routes) {
     routes.tag("system", "Health, and the table of problems");
-    routes.get(
-        "/health",
-        "health_get",
-        "How the service and its database are",
-        ready,
-    );
+    routes.get("/health", "health_get", "How the service and its database are", ready);
     routes
         .get("/health/live", "health_live", "Whether the process answers", live)
         .describe("For an orchestrator: restart it when this fails. Says nothing of the database.");
     routes
-        .get(
-            "/health/ready",
-            "health_ready",
-            "Whether to send requests here",
-            ready,
-        )
+        .get("/health/ready", "health_ready", "Whether to send requests here", ready)
         .describe("For a load balancer: fails while the database can't be reached, and while draining.");
 }
 
@@ -129,10 +111,7 @@ async fn ready(probe: Data<Probe>) -> Checked {
 }
 
 async fn live(probe: Data<Probe>) -> Checked {
-    let health = Health {
-        status: "ok".to_owned(),
-        db: "unchecked".to_owned(),
-        version: probe.version.to_owned(),
-    };
+    let health =
+        Health { status: "ok".to_owned(), db: "unchecked".to_owned(), version: probe.version.to_owned() };
     Checked(StatusCode::OK, health)
 }

@@ -94,16 +94,9 @@ pub(crate) async fn prepare(request: &mut ServiceRequest) -> Result<()> {
     let Some(header) = request.headers().get(HEADER).cloned() else {
         return Ok(());
     };
-    let key = header
-        .to_str()
-        .ok()
-        .filter(|key| (1..=MAX_LENGTH).contains(&key.len()));
+    let key = header.to_str().ok().filter(|key| (1..=MAX_LENGTH).contains(&key.len()));
     let key = key.ok_or_else(|| {
-        Error::invalid(
-            "Idempotency-Key",
-            "bad_value",
-            "must have 1 to 255 printable ASCII characters",
-        )
+        Error::invalid("Idempotency-Key", "bad_value", "must have 1 to 255 printable ASCII characters")
     })?;
     let caller = request.extensions().get::<Caller>().map(|caller| caller.user_id);
     let Some(user_id) = caller else { return Ok(()) };
@@ -111,11 +104,7 @@ pub(crate) async fn prepare(request: &mut ServiceRequest) -> Result<()> {
     let body = read_body(request.request(), payload).await?;
     let request_hash = hash(request.request(), &body);
     request.set_payload(Payload::from(body));
-    request.extensions_mut().insert(Key {
-        user_id,
-        text: key.to_owned(),
-        request_hash,
-    });
+    request.extensions_mut().insert(Key { user_id, text: key.to_owned(), request_hash });
     Ok(())
 }
 
@@ -198,25 +187,17 @@ async fn claim<R>(tx: &Tx, key: &Key) -> Result<Option<Reply<R>>> {
         body: Set(String::new()),
         expires_at: Set(expires_at),
     };
-    let inserted = row::Entity::insert(row)
-        .on_conflict_do_nothing()
-        .exec_without_returning(tx)
-        .await?;
+    let inserted = row::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(tx).await?;
     if matches!(inserted, TryInsertResult::Inserted(1..)) {
         return Ok(None);
     }
-    let found = row::Entity::find_by_id((key.user_id, key.text.clone()))
-        .one(tx)
-        .await?;
+    let found = row::Entity::find_by_id((key.user_id, key.text.clone())).one(tx).await?;
     match found {
         Some(found) if found.expires_at > tx.now() => stored(found, key).map(Some),
         // Forgotten, though not yet swept away.
         _ => {
             row::Entity::update_many()
-                .col_expr(
-                    row::Column::RequestHash,
-                    Expr::value(Value::from(key.request_hash.clone())),
-                )
+                .col_expr(row::Column::RequestHash, Expr::value(Value::from(key.request_hash.clone())))
                 .col_expr(row::Column::ExpiresAt, Expr::value(Value::from(expires_at)))
                 .filter(of(key))
                 .exec(tx)
@@ -228,9 +209,7 @@ async fn claim<R>(tx: &Tx, key: &Key) -> Result<Option<Reply<R>>> {
 
 fn of(key: &Key) -> Expr {
     use messenger_core::sea_orm::sea_query::ExprTrait;
-    row::Column::UserId
-        .eq(key.user_id)
-        .and(row::Column::Key.eq(key.text.clone()))
+    row::Column::UserId.eq(key.user_id).and(row::Column::Key.eq(key.text.clone()))
 }
 
 fn stored<R>(found: row::Model, key: &Key) -> Result<Reply<R>> {
@@ -238,9 +217,7 @@ fn stored<R>(found: row::Model, key: &Key) -> Result<Reply<R>> {
         let detail = "this Idempotency-Key was used with another method, path or body";
         return Err(codes::IDEMPOTENCY_KEY_REUSED.error(detail));
     }
-    let status = u16::try_from(found.status)
-        .ok()
-        .and_then(|status| StatusCode::from_u16(status).ok());
+    let status = u16::try_from(found.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.ok_or_else(|| Error::internal("a stored answer has no status"))?;
     Ok(Reply::Stored(status, found.body))
 }
@@ -248,10 +225,7 @@ fn stored<R>(found: row::Model, key: &Key) -> Result<Reply<R>> {
 async fn keep(tx: &Tx, key: &Key, answer: &impl Answer) -> Result<()> {
     let body = answer.json().map_err(Error::internal)?;
     row::Entity::update_many()
-        .col_expr(
-            row::Column::Status,
-            Expr::value(i32::from(answer.status().as_u16())),
-        )
+        .col_expr(row::Column::Status, Expr::value(i32::from(answer.status().as_u16())))
         .col_expr(row::Column::Body, Expr::value(body))
         .filter(of(key))
         .exec(tx)
@@ -262,10 +236,7 @@ async fn keep(tx: &Tx, key: &Key, answer: &impl Answer) -> Result<()> {
 /// Forgets the answers whose time was over at `now`. Gives how many.
 pub async fn sweep(db: &Db, now: Timestamp) -> Result<u64> {
     let tx = db.begin().await?;
-    let done = row::Entity::delete_many()
-        .filter(row::Column::ExpiresAt.lte(now))
-        .exec(&tx)
-        .await?;
+    let done = row::Entity::delete_many().filter(row::Column::ExpiresAt.lte(now)).exec(&tx).await?;
     tx.commit().await?;
     Ok(done.rows_affected)
 }
@@ -320,19 +291,11 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
         .table(IdempotencyKeys::Table)
         .col(ColumnDef::new(IdempotencyKeys::UserId).uuid().not_null())
         .col(ColumnDef::new(IdempotencyKeys::Key).string_len(255).not_null())
-        .col(
-            ColumnDef::new(IdempotencyKeys::RequestHash)
-                .string_len(64)
-                .not_null(),
-        )
+        .col(ColumnDef::new(IdempotencyKeys::RequestHash).string_len(64).not_null())
         .col(ColumnDef::new(IdempotencyKeys::Status).integer().not_null())
         .col(ColumnDef::new(IdempotencyKeys::Body).text().not_null())
         .col(ColumnDef::new(IdempotencyKeys::ExpiresAt).date_time().not_null())
-        .primary_key(
-            Index::create()
-                .col(IdempotencyKeys::UserId)
-                .col(IdempotencyKeys::Key),
-        )
+        .primary_key(Index::create().col(IdempotencyKeys::UserId).col(IdempotencyKeys::Key))
         .take();
     let index = Index::create()
         .name("ix_idempotency_keys_expires")

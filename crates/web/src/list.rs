@@ -47,10 +47,7 @@ impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List
                 Ok(query) => (query, Faults::new()),
                 Err(faults) => (ListQuery::default(), faults),
             };
-            Ok(Self {
-                request: shaped(&value, faults)?,
-                query,
-            })
+            Ok(Self { request: shaped(&value, faults)?, query })
         };
         ready(read())
     }
@@ -59,65 +56,36 @@ impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List
 impl<E: Listable, P: ToSchema + 'static> DescribeInput for List<E, P> {
     fn describe(doc: &mut OperationDoc) {
         doc.parameters.extend(parameters::<P>(&ParameterIn::Query));
-        doc.parameters
-            .extend(E::FIELDS.iter().map(|column| filter(*column)));
-        let names = E::FIELDS
-            .iter()
-            .map(IdenStatic::as_str)
-            .collect::<Vec<_>>()
-            .join("`, `");
+        doc.parameters.extend(E::FIELDS.iter().map(|column| filter(*column)));
+        let names = E::FIELDS.iter().map(IdenStatic::as_str).collect::<Vec<_>>().join("`, `");
         doc.parameters.push(text(
             "order_by",
             &format!("Fields with commas between, `-` before one for descending: `{names}`."),
         ));
         if !E::SEARCH.is_empty() {
-            let names = E::SEARCH
-                .iter()
-                .map(IdenStatic::as_str)
-                .collect::<Vec<_>>()
-                .join("`, `");
-            doc.parameters.push(text(
-                "search",
-                &format!("Rows with this text in one of `{names}`."),
-            ));
+            let names = E::SEARCH.iter().map(IdenStatic::as_str).collect::<Vec<_>>().join("`, `");
+            doc.parameters.push(text("search", &format!("Rows with this text in one of `{names}`.")));
         }
         doc.error(&[codes::INVALID]);
     }
 }
 
 fn text(name: &str, description: &str) -> Parameter {
-    parameter(
-        name,
-        description,
-        ObjectBuilder::new().schema_type(Type::String).build(),
-    )
+    parameter(name, description, ObjectBuilder::new().schema_type(Type::String).build())
 }
 
 fn filter<C: ColumnTrait>(column: C) -> Parameter {
     let name = column.as_str();
-    let string = |format| {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .format(Some(format))
-            .build()
-    };
+    let string = |format| ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build();
     let (schema, operators) = match column.def().get_column_type() {
-        ColumnType::Boolean => (
-            ObjectBuilder::new().schema_type(Type::Boolean).build(),
-            "neq, isnull",
-        ),
-        ColumnType::SmallInteger | ColumnType::Integer | ColumnType::BigInteger => (
-            ObjectBuilder::new().schema_type(Type::Integer).build(),
-            "neq, gt, gte, lt, lte, in, isnull",
-        ),
-        ColumnType::Uuid => (
-            string(SchemaFormat::KnownFormat(KnownFormat::Uuid)),
-            "neq, in, isnull",
-        ),
-        ColumnType::DateTime => (
-            string(SchemaFormat::KnownFormat(KnownFormat::DateTime)),
-            "neq, gt, gte, lt, lte, in, isnull",
-        ),
+        ColumnType::Boolean => (ObjectBuilder::new().schema_type(Type::Boolean).build(), "neq, isnull"),
+        ColumnType::SmallInteger | ColumnType::Integer | ColumnType::BigInteger => {
+            (ObjectBuilder::new().schema_type(Type::Integer).build(), "neq, gt, gte, lt, lte, in, isnull")
+        }
+        ColumnType::Uuid => (string(SchemaFormat::KnownFormat(KnownFormat::Uuid)), "neq, in, isnull"),
+        ColumnType::DateTime => {
+            (string(SchemaFormat::KnownFormat(KnownFormat::DateTime)), "neq, gt, gte, lt, lte, in, isnull")
+        }
         _ => {
             let schema = ObjectBuilder::new().schema_type(Type::String).build();
             (schema, "neq, gt, gte, lt, lte, in, ilike, isnull")

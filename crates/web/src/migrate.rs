@@ -41,10 +41,7 @@ pub async fn status<M: MigratorTrait>(db: &Db) -> Result<Vec<(String, bool)>> {
     let all = M::get_migration_with_status(&tx).await?;
     tx.commit().await?;
     let line = |migration: &sea_orm_migration::Migration| {
-        (
-            migration.name().to_owned(),
-            migration.status() == MigrationStatus::Applied,
-        )
+        (migration.name().to_owned(), migration.status() == MigrationStatus::Applied)
     };
     Ok(all.iter().map(line).collect())
 }
@@ -57,11 +54,7 @@ pub fn library_v1() -> Box<dyn MigrationTrait> {
         tables.push(table);
         indexes.extend(more);
     }
-    Box::new(Creation {
-        name: "library_v1",
-        tables,
-        indexes,
-    })
+    Box::new(Creation { name: "library_v1", tables, indexes })
 }
 
 /// A migration that makes a table and its indexes.
@@ -69,11 +62,7 @@ pub fn create_table(
     name: &'static str,
     (table, indexes): (TableCreateStatement, Vec<IndexCreateStatement>),
 ) -> Box<dyn MigrationTrait> {
-    Box::new(Creation {
-        name,
-        tables: vec![table],
-        indexes,
-    })
+    Box::new(Creation { name, tables: vec![table], indexes })
 }
 
 struct Creation {
@@ -103,9 +92,7 @@ impl MigrationTrait for Creation {
     async fn down(&self, manager: &SchemaManager) -> std::result::Result<(), DbErr> {
         for table in self.tables.iter().rev() {
             if let Some(name) = table.get_table_name() {
-                manager
-                    .drop_table(Table::drop().table(name.clone()).take())
-                    .await?;
+                manager.drop_table(Table::drop().table(name.clone()).take()).await?;
             }
         }
         Ok(())
@@ -115,8 +102,7 @@ impl MigrationTrait for Creation {
 async fn locked(db: &Db) -> Result<DatabaseTransaction> {
     if db.backend() == DbBackend::Postgres {
         let tx = db.schema().begin().await?;
-        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})"))
-            .await?;
+        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
         return Ok(tx);
     }
     let options = TransactionOptions {

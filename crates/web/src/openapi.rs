@@ -34,8 +34,7 @@ pub fn document(about: &About, routes: &Routes) -> OpenApi {
     for entry in routes.entries() {
         let Some(method) = entry.method() else { continue };
         let mut one = Paths::new();
-        one.paths
-            .insert(entry.path().to_owned(), PathItem::new(method, entry.operation()));
+        one.paths.insert(entry.path().to_owned(), PathItem::new(method, entry.operation()));
         paths.merge(one);
         components.schemas.extend(entry.doc().schemas.iter().cloned());
     }
@@ -54,29 +53,15 @@ pub fn document(about: &About, routes: &Routes) -> OpenApi {
         scopes.into_iter().collect::<Scopes>(),
         about.token_url.as_str(),
     );
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("JWT");
-    components.add_security_scheme(
-        "oauth2",
-        SecurityScheme::OAuth2(OAuth2::new([Flow::Password(flow)])),
-    );
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+    components.add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([Flow::Password(flow)])));
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
     let tags = routes.tags().iter();
-    let tags = tags.map(|(name, text)| {
-        TagBuilder::new()
-            .name(name.as_ref())
-            .description(Some(text.as_ref()))
-            .build()
-    });
+    let tags = tags
+        .map(|(name, text)| TagBuilder::new().name(name.as_ref()).description(Some(text.as_ref())).build());
     let mut info = Info::new(&about.title, &about.version);
     info.description = Some(about.description.clone());
-    OpenApiBuilder::new()
-        .info(info)
-        .paths(paths)
-        .components(Some(components))
-        .tags(Some(tags))
-        .build()
+    OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).tags(Some(tags)).build()
 }
 
 /// The document as text, made once and served often.
@@ -111,25 +96,17 @@ pub fn mount(document: &Document, config: &mut web::ServiceConfig) {
     let swagger = web::Data::new(swagger);
     config.route("/openapi.json", web::get().to(json));
     config.route("/docs", web::get().to(|| async { to("/docs/index.html") }));
-    config.service(
-        web::resource("/docs/{file:.*}")
-            .app_data(swagger)
-            .route(web::get().to(page)),
-    );
+    config.service(web::resource("/docs/{file:.*}").app_data(swagger).route(web::get().to(page)));
 }
 
 /// A redirection.
 pub fn to(path: &'static str) -> HttpResponse {
-    HttpResponse::Found()
-        .insert_header((header::LOCATION, path))
-        .finish()
+    HttpResponse::Found().insert_header((header::LOCATION, path)).finish()
 }
 
 async fn page(file: web::Path<String>, config: web::Data<Config<'static>>) -> HttpResponse {
     match utoipa_swagger_ui::serve(&file, config.into_inner()) {
-        Ok(Some(file)) => HttpResponse::Ok()
-            .content_type(file.content_type)
-            .body(file.bytes.into_owned()),
+        Ok(Some(file)) => HttpResponse::Ok().content_type(file.content_type).body(file.bytes.into_owned()),
         Ok(None) => HttpResponse::from_error(crate::Problem(Error::not_found("file"))),
         Err(error) => HttpResponse::from_error(crate::Problem(Error::internal(error.to_string()))),
     }

@@ -71,11 +71,7 @@ pub struct ProblemType {
 
 impl From<Code> for ProblemType {
     fn from(code: Code) -> Self {
-        Self {
-            code: code.name,
-            status: status(code.kind).as_u16(),
-            title: code.title,
-        }
+        Self { code: code.name, status: status(code.kind).as_u16(), title: code.title }
     }
 }
 
@@ -135,17 +131,11 @@ pub async fn render<B: MessageBody + 'static>(
     let response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error())
-        || response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind == MEDIA_TYPE)
+        || response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE)
     {
         return Ok(response);
     }
-    let problem = response
-        .response()
-        .error()
-        .and_then(actix_web::Error::as_error::<Problem>);
+    let problem = response.response().error().and_then(actix_web::Error::as_error::<Problem>);
     let refusal = match problem {
         Some(Problem(Error::Refused(refusal))) => (**refusal).clone(),
         Some(Problem(error)) => {
@@ -158,10 +148,9 @@ pub async fn render<B: MessageBody + 'static>(
                 tracing::error!(error = cause.as_deref(), %status, "a request failed");
             }
             match code_of(status) {
-                Some(code) if status.is_client_error() => Refusal {
-                    detail: cause.unwrap_or_default(),
-                    ..without_cause(code)
-                },
+                Some(code) if status.is_client_error() => {
+                    Refusal { detail: cause.unwrap_or_default(), ..without_cause(code) }
+                }
                 Some(code) => without_cause(code),
                 None => return Ok(response),
             }
@@ -222,11 +211,7 @@ fn without_cause(code: Code) -> Refusal {
         Kind::Unavailable => "the database can't be reached just now; try again in a moment",
         _ => "something went wrong here; the log knows more under the request id",
     };
-    Refusal {
-        code,
-        detail: detail.to_owned(),
-        faults: Vec::new(),
-    }
+    Refusal { code, detail: detail.to_owned(), faults: Vec::new() }
 }
 
 /// The answer to a path that nothing is at.

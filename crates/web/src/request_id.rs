@@ -30,11 +30,7 @@ pub struct RequestId(HeaderValue);
 impl RequestId {
     /// The id of this request.
     pub fn of(request: &HttpRequest) -> Self {
-        request
-            .extensions()
-            .get::<Self>()
-            .cloned()
-            .unwrap_or_else(Self::new)
+        request.extensions().get::<Self>().cloned().unwrap_or_else(Self::new)
     }
 
     fn new() -> Self {

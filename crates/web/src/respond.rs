@@ -85,11 +85,7 @@ impl<T: Serialize + ToSchema> Answer for Created<T> {
 
 impl<T: Serialize + ToSchema> Answer for CreatedOrFound<T> {
     fn status(&self) -> StatusCode {
-        if self.created {
-            StatusCode::CREATED
-        } else {
-            StatusCode::OK
-        }
+        if self.created { StatusCode::CREATED } else { StatusCode::OK }
     }
 
     fn json(&self) -> serde_json::Result<String> {
@@ -110,11 +106,7 @@ impl Answer for NoContent {
 /// The response for a status and a JSON text.
 pub(crate) fn response(status: StatusCode, json: String) -> HttpResponse {
     let mut response = HttpResponse::build(status);
-    if json.is_empty() {
-        response.finish()
-    } else {
-        response.content_type("application/json").body(json)
-    }
+    if json.is_empty() { response.finish() } else { response.content_type("application/json").body(json) }
 }
 
 fn respond(answer: &impl Answer) -> HttpResponse {

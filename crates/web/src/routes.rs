@@ -87,9 +87,7 @@ impl Entry {
     }
 
     pub(crate) fn operation(&self) -> Operation {
-        self.doc
-            .clone()
-            .build(&self.id, &self.tag, &self.summary, self.description.as_deref())
+        self.doc.clone().build(&self.id, &self.tag, &self.summary, self.description.as_deref())
     }
 }
 
@@ -218,11 +216,7 @@ impl Routes {
                 _ => web::method(verb.clone()),
             };
             let route = route.to(handler.clone());
-            let route = if secured {
-                route.wrap(from_fn(protect))
-            } else {
-                route
-            };
+            let route = if secured { route.wrap(from_fn(protect)) } else { route };
             route.wrap(from_fn(catch_panics))
         };
         self.entries.push(Entry {

@@ -33,10 +33,7 @@ pub fn schema_of<T: ToSchema + 'static>() -> Result<Arc<TypeSchema>> {
         return Ok(Arc::clone(known));
     }
     let made = Arc::new(TypeSchema::of::<T>()?);
-    CACHE
-        .write()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(id, Arc::clone(&made));
+    CACHE.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&made));
     Ok(made)
 }
 
@@ -133,11 +130,7 @@ fn resolved(field: &Value, components: &Value) -> Value {
         return field.clone();
     };
     let mut whole = target.as_object().cloned().unwrap_or_default();
-    let own = field
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| *key != "$ref");
+    let own = field.as_object().into_iter().flatten().filter(|(key, _)| *key != "$ref");
     whole.extend(own.map(|(key, value)| (key.clone(), value.clone())));
     Value::Object(whole)
 }
@@ -184,20 +177,10 @@ fn note(error: &ValidationError<'_>, faults: &mut Faults) {
         segments.collect::<Vec<_>>()
     };
     let at = || path().join(".");
-    let below = |name: &str| {
-        path()
-            .into_iter()
-            .chain([name.to_owned()])
-            .collect::<Vec<_>>()
-            .join(".")
-    };
+    let below = |name: &str| path().into_iter().chain([name.to_owned()]).collect::<Vec<_>>().join(".");
     match error.kind() {
         ValidationErrorKind::Required { property } => {
-            faults.add(
-                below(property.as_str().unwrap_or_default()),
-                "missing",
-                "is required",
-            );
+            faults.add(below(property.as_str().unwrap_or_default()), "missing", "is required");
         }
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             for name in unexpected {
@@ -208,11 +191,7 @@ fn note(error: &ValidationError<'_>, faults: &mut Faults) {
             faults.add(at(), "wrong_type", format!("must be {}", type_names(kind)));
         }
         ValidationErrorKind::MinLength { limit } => {
-            faults.add(
-                at(),
-                "too_short",
-                format!("must have at least {limit} characters"),
-            );
+            faults.add(at(), "too_short", format!("must have at least {limit} characters"));
         }
         ValidationErrorKind::MaxLength { limit } => {
             faults.add(at(), "too_long", format!("must have at most {limit} characters"));
@@ -233,23 +212,11 @@ fn note(error: &ValidationError<'_>, faults: &mut Faults) {
             faults.add(at(), "bad_format", format!("must be {}", format_name(format)));
         }
         ValidationErrorKind::Enum { options } => {
-            let options: Vec<_> = options
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            faults.add(
-                at(),
-                "unknown_value",
-                format!("must be one of {}", options.join(", ")),
-            );
+            let options: Vec<_> =
+                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            faults.add(at(), "unknown_value", format!("must be one of {}", options.join(", ")));
         }
-        other => faults.add(
-            at(),
-            other.keyword(),
-            "does not have the form that the documentation shows",
-        ),
+        other => faults.add(at(), other.keyword(), "does not have the form that the documentation shows"),
     }
 }
 
@@ -264,11 +231,9 @@ fn type_names(kind: &TypeKind) -> String {
     };
     match kind {
         TypeKind::Single(kind) => name(kind.to_string()),
-        TypeKind::Multiple(kinds) => kinds
-            .iter()
-            .map(|kind| name(kind.to_string()))
-            .collect::<Vec<_>>()
-            .join(" or "),
+        TypeKind::Multiple(kinds) => {
+            kinds.iter().map(|kind| name(kind.to_string())).collect::<Vec<_>>().join(" or ")
+        }
     }
 }
 

@@ -18,10 +18,7 @@ pub fn keep(folder: &Path) -> io::Result<Secret> {
     let text = fs::read_to_string(&path)?;
     let text = text.trim();
     if text.len() < messenger_auth::token::MIN_SECRET_BYTES {
-        let message = format!(
-            "{} holds no secret; delete it to have a new one made",
-            path.display()
-        );
+        let message = format!("{} holds no secret; delete it to have a new one made", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     Ok(Secret::new(text))

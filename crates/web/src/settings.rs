@@ -12,22 +12,14 @@ pub struct Environment(Vec<(String, String)>);
 
 impl Environment {
     /// Those of this process.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn of_process() -> Self {
         Self::new(std::env::vars())
     }
 
     /// These.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(
-            variables
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .collect(),
-        )
+        Self(variables.into_iter().filter(|(_, value)| !value.is_empty()).collect())
     }
 
     /// The settings of one section. Errors: a value that can't be read, by its variable's name.
@@ -38,9 +30,7 @@ impl Environment {
 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|(name, _)| name))
-            .finish()
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -276,53 +266,26 @@ impl ServiceSettings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let Self {
-            server,
-            database,
-            auth,
-            ..
-        } = self;
+        let Self { server, database, auth, .. } = self;
         within("WORKERS", server.workers.unwrap_or(1), 1, 1024)?;
         within("BODY_LIMIT_BYTES", server.body_limit_bytes, 16384, 16_777_216)?;
-        within(
-            "SHUTDOWN_TIMEOUT_SECONDS",
-            server.shutdown_timeout_seconds,
-            0,
-            3600,
-        )?;
-        within(
-            "DATABASE_MAX_CONNECTIONS",
-            database.database_max_connections,
-            1,
-            1000,
-        )?;
-        within(
-            "DATABASE_ACQUIRE_TIMEOUT_SECONDS",
-            database.database_acquire_timeout_seconds,
-            1,
-            300,
-        )?;
-        within(
-            "DATABASE_STATEMENT_TIMEOUT_SECONDS",
-            database.database_statement_timeout_seconds,
-            1,
-            3600,
-        )?;
+        within("SHUTDOWN_TIMEOUT_SECONDS", server.shutdown_timeout_seconds, 0, 3600)?;
+        within("DATABASE_MAX_CONNECTIONS", database.database_max_connections, 1, 1000)?;
+        within("DATABASE_ACQUIRE_TIMEOUT_SECONDS", database.database_acquire_timeout_seconds, 1, 300)?;
+        within("DATABASE_STATEMENT_TIMEOUT_SECONDS", database.database_statement_timeout_seconds, 1, 3600)?;
         within("ACCESS_TOKEN_MINUTES", auth.access_token_minutes, 1, 1440)?;
         within("SESSION_DAYS", auth.session_days, 1, 365)?;
         within("BCRYPT_COST", auth.bcrypt_cost, 4, 20)?;
         if let Some(url) = &database.database_url {
             let known = ["sqlite:", "postgres://", "postgresql://"];
             if !known.iter().any(|scheme| url.expose().starts_with(scheme)) {
-                return Err(SettingsError(
-                    "DATABASE_URL must begin with postgres:// or sqlite://".into(),
-                ));
+                return Err(SettingsError("DATABASE_URL must begin with postgres:// or sqlite://".into()));
             }
         }
         match &auth.jwt_secret {
-            Some(secret) if secret.expose().len() < MIN_SECRET_BYTES => Err(SettingsError(format!(
-                "JWT_SECRET must have at least {MIN_SECRET_BYTES} bytes"
-            ))),
+            Some(secret) if secret.expose().len() < MIN_SECRET_BYTES => {
+                Err(SettingsError(format!("JWT_SECRET must have at least {MIN_SECRET_BYTES} bytes")))
+            }
             None if self.is_production() => Err(SettingsError(format!(
                 "JWT_SECRET must be set in production, with at least {MIN_SECRET_BYTES} bytes; \
                  `openssl rand -base64 48` makes one"
@@ -340,10 +303,7 @@ impl ServiceSettings {
     pub fn database_url(&self, service: &str) -> String {
         match &self.database.database_url {
             Some(url) => url.expose().to_owned(),
-            None => format!(
-                "sqlite://{}",
-                self.app.data_dir.join(format!("{service}.db")).display()
-            ),
+            None => format!("sqlite://{}", self.app.data_dir.join(format!("{service}.db")).display()),
         }
     }
 
@@ -365,9 +325,7 @@ fn within<N: PartialOrd + fmt::Display + Copy>(
     max: N,
 ) -> Result<(), SettingsError> {
     if value < min || value > max {
-        return Err(SettingsError(format!(
-            "{name} is {value}, and must be from {min} to {max}"
-        )));
+        return Err(SettingsError(format!("{name} is {value}, and must be from {min} to {max}")));
     }
     Ok(())
 }
@@ -396,11 +354,7 @@ pub fn service_sections() -> Vec<(&'static str, Vec<Setting>)> {
 /// The settings of a section, from its doc comments and defaults.
 pub fn settings_of<T: ToSchema>() -> Vec<Setting> {
     let schema = serde_json::to_value(T::schema()).unwrap_or_default();
-    let properties = schema
-        .get("properties")
-        .and_then(serde_json::Value::as_object)
-        .into_iter()
-        .flatten();
+    let properties = schema.get("properties").and_then(serde_json::Value::as_object).into_iter().flatten();
     let field = |(name, schema): (&String, &serde_json::Value)| Setting {
         name: name.to_uppercase(),
         default: match schema.get("default") {
@@ -426,12 +380,7 @@ pub fn reference(sections: Vec<(&'static str, Vec<Setting>)>) -> String {
         that names it.\n\n\
         `.envs/.local` and `.envs/.production` hold all of them, ready to be changed. This page is made from the code by \
         the command `settings`.\n";
-    let row = |field: &Setting| {
-        format!(
-            "| `{}` | {} | {} |\n",
-            field.name, field.default, field.description
-        )
-    };
+    let row = |field: &Setting| format!("| `{}` | {} | {} |\n", field.name, field.default, field.description);
     let section = |(title, fields): (&str, Vec<Setting>)| {
         let rows: Vec<String> = fields.iter().map(row).collect();
         let rows = rows.concat();

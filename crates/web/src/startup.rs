@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     fs,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     net::TcpListener,
     path::Path,
     time::Duration,
@@ -49,9 +49,7 @@ impl Startup<'_> {
     pub fn log(&self) -> Result<(), StartError> {
         let app = &self.settings.app;
         let filter = EnvFilter::try_new(&app.log).map_err(|error| format!("LOG: {error}"))?;
-        let log = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(io::stderr);
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
         let log = log.with_ansi(io::stderr().is_terminal());
         match app.log_format {
             Some(LogFormat::Json) => log.json().init(),
@@ -74,9 +72,7 @@ impl Startup<'_> {
             ..DbOptions::new(self.settings.database_url(self.name))
         };
         // The cause, but not the URL: it may hold a password.
-        Db::open(&options)
-            .await
-            .map_err(|error| format!("DATABASE_URL can't be opened: {error}").into())
+        Db::open(&options).await.map_err(|error| format!("DATABASE_URL can't be opened: {error}").into())
     }
 
     /// Brings the schema up to date, or makes sure that it is, as the settings say.
@@ -84,14 +80,8 @@ impl Startup<'_> {
         if self.settings.database.migrate_on_start {
             let applied = migrate::up::<M>(db).await?;
             tracing::info!(applied, "the schema is up to date");
-        } else if migrate::status::<M>(db)
-            .await?
-            .iter()
-            .any(|(_, applied)| !applied)
-        {
-            return Err(
-                "the schema is not up to date; run `migrate up`, or set MIGRATE_ON_START=true".into(),
-            );
+        } else if migrate::status::<M>(db).await?.iter().any(|(_, applied)| !applied) {
+            return Err("the schema is not up to date; run `migrate up`, or set MIGRATE_ON_START=true".into());
         }
         Ok(())
     }
@@ -120,13 +110,7 @@ impl Startup<'_> {
             Duration::from_mins(settings.access_token_minutes),
         )?;
         let passwords = Passwords::new(settings.bcrypt_cost)?;
-        Ok(Auth::new(
-            accounts,
-            passwords,
-            access,
-            groups,
-            Duration::from_hours(24 * settings.session_days),
-        ))
+        Ok(Auth::new(accounts, passwords, access, groups, Duration::from_hours(24 * settings.session_days)))
     }
 
     /// What the settings say of the shell.
@@ -152,10 +136,7 @@ impl Startup<'_> {
     {
         let server = &self.settings.server;
         let listener = TcpListener::bind((server.host.as_str(), server.port)).map_err(|error| {
-            format!(
-                "HOST {} and PORT {} can't be listened on: {error}",
-                server.host, server.port
-            )
+            format!("HOST {} and PORT {} can't be listened on: {error}", server.host, server.port)
         })?;
         self.announce(&listener)?;
         let options = ServerOptions {
@@ -171,20 +152,20 @@ impl Startup<'_> {
         Ok(ended?)
     }
 
-    #[expect(clippy::print_stdout, reason = "for the person who started it")]
+    /// Says where, on standard output. Where nobody listens to that, the service runs all the same.
     fn announce(&self, listener: &TcpListener) -> Result<(), StartError> {
         let address = listener.local_addr()?;
-        let embedded = || self.settings.database_url(self.name);
-        let database = if self.settings.is_embedded() {
-            embedded()
-        } else {
-            "DATABASE_URL".to_owned()
-        };
-        println!(
-            "{} listens on http://{address} (database: {database})",
+        let embedded = self.settings.is_embedded();
+        let database =
+            if embedded { self.settings.database_url(self.name) } else { "DATABASE_URL".to_owned() };
+        let told = writeln!(
+            io::stdout(),
+            "{} listens on http://{address} (database: {database})\nIts documentation is at http://{address}/docs",
             self.title
         );
-        println!("Its documentation is at http://{address}/docs");
+        if let Err(error) = told {
+            tracing::debug!(%error, "standard output is closed");
+        }
         Ok(())
     }
 }

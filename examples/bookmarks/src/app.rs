@@ -28,11 +28,7 @@ pub fn routes() -> Routes {
 
 /// The service under these settings.
 pub fn startup(settings: &ServiceSettings) -> Startup<'_> {
-    Startup {
-        name: "bookmarks",
-        title: "Bookmarks",
-        settings,
-    }
+    Startup { name: "bookmarks", title: "Bookmarks", settings }
 }
 
 /// Runs the service until it is told to stop.
@@ -65,16 +61,8 @@ impl Bookmarks {
             scopes: Vec::new(),
             token_url: "/api/v1/auth/token".to_owned(),
         };
-        let shell = Shell::new(
-            startup.shell_options(about),
-            routes(),
-            service.authenticator(),
-            probe,
-        )?;
-        Ok(Self {
-            service: Data::from(service),
-            shell,
-        })
+        let shell = Shell::new(startup.shell_options(about), routes(), service.authenticator(), probe)?;
+        Ok(Self { service: Data::from(service), shell })
     }
 }
 

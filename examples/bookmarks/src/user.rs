@@ -123,8 +123,7 @@ impl Accounts for Users {
     }
 
     async fn find_by_login<C: ConnectionTrait>(&self, conn: &C, login: &str) -> Result<Option<Model>> {
-        self.find_one(conn, Column::Username.eq(login.to_lowercase()).into())
-            .await
+        self.find_one(conn, Column::Username.eq(login.to_lowercase()).into()).await
     }
 
     async fn lock(&self, tx: &Tx, id: Uuid) -> Result<Option<Model>> {
@@ -150,9 +149,6 @@ impl HttpAccounts for Users {
     const SIGN_UP_ERRORS: &'static [Code] = &[codes::CONFLICT];
 
     fn profile(_: &Auth<Self>, user: &Model) -> Profile {
-        Profile {
-            id: user.id,
-            username: user.username.clone(),
-        }
+        Profile { id: user.id, username: user.username.clone() }
     }
 }

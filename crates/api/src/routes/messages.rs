@@ -32,24 +32,12 @@ pub fn routes(routes: &mut Routes) {
         )
         .errors(&[codes::NOT_FOUND]);
     routes
-        .get(
-            "/messages/inbox",
-            "messages_inbox",
-            "List the direct messages that one received",
-            inbox,
-        )
+        .get("/messages/inbox", "messages_inbox", "List the direct messages that one received", inbox)
         .describe("Newest first unless `order_by` says otherwise.");
     routes
-        .get(
-            "/messages/outbox",
-            "messages_outbox",
-            "List the messages that one sent",
-            outbox,
-        )
+        .get("/messages/outbox", "messages_outbox", "List the messages that one sent", outbox)
         .describe("Newest first unless `order_by` says otherwise, those in groups included.");
-    routes
-        .get("/messages/{id}", "messages_get", "One message", get)
-        .errors(&[codes::NOT_FOUND]);
+    routes.get("/messages/{id}", "messages_get", "One message", get).errors(&[codes::NOT_FOUND]);
     routes
         .patch("/messages/{id}", "messages_edit", "Edit a message", edit)
         .describe("For its sender.")
@@ -69,12 +57,7 @@ pub fn routes(routes: &mut Routes) {
         )
         .errors(&[codes::NOT_FOUND]);
     routes
-        .post(
-            "/messages/{id}/delivered",
-            "messages_delivered",
-            "Mark a message as delivered",
-            delivered,
-        )
+        .post("/messages/{id}/delivered", "messages_delivered", "Mark a message as delivered", delivered)
         .describe("A watermark, as reading is.")
         .errors(&[codes::NOT_FOUND]);
     routes
@@ -132,15 +115,9 @@ async fn list(
     app: Data<State>,
     query: Query<Mine>,
 ) -> Result<Json<MessageList>, Problem> {
-    let Mine {
-        user,
-        max_age_days,
-        cursor,
-    } = query.0;
+    let Mine { user, max_age_days, cursor } = query.0;
     let oldest = app.db.now() - Duration::from_hours(24 * max_age_days);
-    let listed = app
-        .messages
-        .list_direct(app.db.reader(), &caller, user.as_deref(), oldest, &cursor);
+    let listed = app.messages.list_direct(app.db.reader(), &caller, user.as_deref(), oldest, &cursor);
     Ok(Json(listed.await?))
 }
 
@@ -150,11 +127,7 @@ async fn inbox(
     list: List<Entity, Inbox>,
 ) -> Result<Json<Page<Message>>, Problem> {
     let Inbox { unread_only, page } = list.request;
-    Ok(Json(
-        app.messages
-            .inbox(app.db.reader(), &caller, unread_only, &list.query, page)
-            .await?,
-    ))
+    Ok(Json(app.messages.inbox(app.db.reader(), &caller, unread_only, &list.query, page).await?))
 }
 
 async fn outbox(
@@ -162,11 +135,7 @@ async fn outbox(
     app: Data<State>,
     list: List<Entity>,
 ) -> Result<Json<Page<Message>>, Problem> {
-    Ok(Json(
-        app.messages
-            .outbox(app.db.reader(), &caller, &list.query, list.request)
-            .await?,
-    ))
+    Ok(Json(app.messages.outbox(app.db.reader(), &caller, &list.query, list.request).await?))
 }
 
 async fn get(
@@ -206,11 +175,7 @@ async fn read(
     path: Path<IdPath>,
     once: Once,
 ) -> Result<Reply<Json<Message>>, Problem> {
-    let mark = async |tx: &_| {
-        Ok(Json(
-            app.messages.mark(tx, &caller, path.0.id, MarkKind::Read).await?,
-        ))
-    };
+    let mark = async |tx: &_| Ok(Json(app.messages.mark(tx, &caller, path.0.id, MarkKind::Read).await?));
     once.run(&app.db, mark).await
 }
 
@@ -220,13 +185,7 @@ async fn delivered(
     path: Path<IdPath>,
     once: Once,
 ) -> Result<Reply<Json<Message>>, Problem> {
-    let mark = async |tx: &_| {
-        Ok(Json(
-            app.messages
-                .mark(tx, &caller, path.0.id, MarkKind::Delivered)
-                .await?,
-        ))
-    };
+    let mark = async |tx: &_| Ok(Json(app.messages.mark(tx, &caller, path.0.id, MarkKind::Delivered).await?));
     once.run(&app.db, mark).await
 }
 
@@ -236,9 +195,5 @@ async fn receipts(
     path: Path<IdPath>,
     page: Query<PageRequest>,
 ) -> Result<Json<Page<Receipt>>, Problem> {
-    Ok(Json(
-        app.messages
-            .receipts(app.db.reader(), &caller, path.0.id, page.0)
-            .await?,
-    ))
+    Ok(Json(app.messages.receipts(app.db.reader(), &caller, path.0.id, page.0).await?))
 }

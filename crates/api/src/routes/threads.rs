@@ -23,28 +23,16 @@ use crate::app::State;
 pub fn routes(routes: &mut Routes) {
     routes.tag("threads", "Threads, and who takes part in them");
     routes
-        .post(
-            "/threads",
-            "threads_create",
-            "Start a direct or a group thread",
-            create,
-        )
+        .post("/threads", "threads_create", "Start a direct or a group thread", create)
         .describe(
             "There is one direct thread for each pair of users: asked for again, it is found. \
              Who starts a group owns it.",
         )
         .errors(&[USER_NOT_FOUND]);
     routes
-        .get(
-            "/threads",
-            "threads_list",
-            "List the own threads, the latest activity first",
-            list,
-        )
+        .get("/threads", "threads_list", "List the own threads, the latest activity first", list)
         .describe("`order_by` is not regarded here: the order is that of the latest activity.");
-    routes
-        .get("/threads/{id}", "threads_get", "One of the own threads", get)
-        .errors(&[codes::NOT_FOUND]);
+    routes.get("/threads/{id}", "threads_get", "One of the own threads", get).errors(&[codes::NOT_FOUND]);
     routes
         .patch("/threads/{id}", "threads_update", "Rename a group", update)
         .describe("For its owners and admins.")
@@ -54,12 +42,7 @@ pub fn routes(routes: &mut Routes) {
         .describe("For its owners. It is gone for all of its participants.")
         .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, DIRECT_THREAD]);
     routes
-        .get(
-            "/threads/{id}/participants",
-            "participants_list",
-            "List the participants",
-            participants,
-        )
+        .get("/threads/{id}/participants", "participants_list", "List the participants", participants)
         .errors(&[codes::NOT_FOUND]);
     routes
         .patch(
@@ -96,21 +79,11 @@ pub fn routes(routes: &mut Routes) {
 
 fn message_routes(routes: &mut Routes) {
     routes
-        .get(
-            "/threads/{id}/messages",
-            "threads_messages",
-            "List the messages of a thread",
-            messages,
-        )
+        .get("/threads/{id}/messages", "threads_messages", "List the messages of a thread", messages)
         .describe("Newest first, or oldest first with `order=asc`. `order_by` is not regarded here.")
         .errors(&[codes::NOT_FOUND]);
     routes
-        .post(
-            "/threads/{id}/messages",
-            "threads_send",
-            "Send a message into a thread",
-            send,
-        )
+        .post("/threads/{id}/messages", "threads_send", "Send a message into a thread", send)
         .errors(&[codes::NOT_FOUND]);
     routes
         .post(
@@ -193,10 +166,7 @@ async fn create(
 ) -> Result<Reply<CreatedOrFound<Thread>>, Problem> {
     let start = async |tx: &_| {
         let (id, created) = app.threads.start(tx, &caller, body.0).await?;
-        Ok(CreatedOrFound {
-            created,
-            body: app.threads.get(tx, &caller, id).await?,
-        })
+        Ok(CreatedOrFound { created, body: app.threads.get(tx, &caller, id).await? })
     };
     once.run(&app.db, start).await
 }
@@ -206,11 +176,7 @@ async fn list(
     app: Data<State>,
     list: List<Entity, CursorRequest>,
 ) -> Result<Json<CursorPage<Thread>>, Problem> {
-    Ok(Json(
-        app.threads
-            .list(app.db.reader(), &caller, &list.query, &list.request)
-            .await?,
-    ))
+    Ok(Json(app.threads.list(app.db.reader(), &caller, &list.query, &list.request).await?))
 }
 
 async fn get(
@@ -251,11 +217,7 @@ async fn participants(
     path: Path<IdPath>,
     page: Query<PageRequest>,
 ) -> Result<Json<Page<Participant>>, Problem> {
-    Ok(Json(
-        app.threads
-            .participants(app.db.reader(), &caller, path.0.id, page.0)
-            .await?,
-    ))
+    Ok(Json(app.threads.participants(app.db.reader(), &caller, path.0.id, page.0).await?))
 }
 
 async fn update_participants(
@@ -265,10 +227,7 @@ async fn update_participants(
     body: Body<ParticipantsPatch>,
 ) -> Result<Json<Page<Participant>>, Problem> {
     let tx = app.db.begin().await?;
-    let participants = app
-        .threads
-        .change_participants(&tx, &caller, path.0.id, body.0)
-        .await?;
+    let participants = app.threads.change_participants(&tx, &caller, path.0.id, body.0).await?;
     tx.commit().await?;
     Ok(Json(participants))
 }
@@ -281,10 +240,7 @@ async fn set_role(
 ) -> Result<Json<Participant>, Problem> {
     let ParticipantPath { id, user_id } = path.0;
     let tx = app.db.begin().await?;
-    let participant = app
-        .threads
-        .set_role(&tx, &caller, id, user_id, body.0.role)
-        .await?;
+    let participant = app.threads.set_role(&tx, &caller, id, user_id, body.0.role).await?;
     tx.commit().await?;
     Ok(Json(participant))
 }
@@ -295,27 +251,13 @@ async fn messages(
     path: Path<IdPath>,
     list: List<message::Entity, ThreadMessages>,
 ) -> Result<Json<MessageList>, Problem> {
-    let ThreadMessages {
-        order,
-        before,
-        after,
-        cursor,
-    } = list.request;
+    let ThreadMessages { order, before, after, cursor } = list.request;
     let direction = match order {
         MessageOrder::Desc => Direction::Descending,
         MessageOrder::Asc => Direction::Ascending,
     };
-    let wanted = ThreadQuery {
-        query: list.query,
-        direction,
-        before,
-        after,
-    };
-    Ok(Json(
-        app.messages
-            .list(app.db.reader(), &caller, path.0.id, &wanted, &cursor)
-            .await?,
-    ))
+    let wanted = ThreadQuery { query: list.query, direction, before, after };
+    Ok(Json(app.messages.list(app.db.reader(), &caller, path.0.id, &wanted, &cursor).await?))
 }
 
 async fn send(
@@ -337,9 +279,7 @@ async fn read(
     body: Body<NewWatermark>,
 ) -> Result<Reply<Json<Thread>>, Problem> {
     let read = async |tx: &_| {
-        app.messages
-            .read_thread(tx, &caller, path.0.id, body.0.seq)
-            .await?;
+        app.messages.read_thread(tx, &caller, path.0.id, body.0.seq).await?;
         Ok(Json(app.threads.get(tx, &caller, path.0.id).await?))
     };
     once.run(&app.db, read).await
@@ -352,9 +292,5 @@ async fn changes(
     query: Query<Since>,
 ) -> Result<Json<Changes>, Problem> {
     let Since { since, limit } = query.0;
-    Ok(Json(
-        app.messages
-            .changes(app.db.reader(), &caller, path.0.id, since, limit)
-            .await?,
-    ))
+    Ok(Json(app.messages.changes(app.db.reader(), &caller, path.0.id, since, limit).await?))
 }

@@ -21,34 +21,17 @@ pub fn routes(routes: &mut Routes) {
     routes.tag("users", "Profiles, search, and administration");
     routes.get("/users/me", "users_me", "The own profile", me);
     routes
-        .patch(
-            "/users/me",
-            "users_update_me",
-            "Change the own profile",
-            update_me,
-        )
+        .patch("/users/me", "users_update_me", "Change the own profile", update_me)
         .describe("A field that isn't mentioned stays as it is; null clears it.")
         .errors(&[NAME_TAKEN]);
     routes
-        .delete(
-            "/users/me",
-            "users_deactivate_me",
-            "Deactivate the own account",
-            deactivate_me,
-        )
+        .delete("/users/me", "users_deactivate_me", "Deactivate the own account", deactivate_me)
         .describe("Every session ends at once, and signing in is refused. The name stays reserved.")
         .errors(&[LAST_SUPERUSER]);
     routes
-        .get(
-            "/users/search",
-            "users_search",
-            "Find users by part of their name, or by id",
-            search,
-        )
+        .get("/users/search", "users_search", "Find users by part of their name, or by id", search)
         .describe("Active users only.");
-    routes
-        .get("/users/{id}", "users_get", "The public profile of a user", get)
-        .errors(&[codes::NOT_FOUND]);
+    routes.get("/users/{id}", "users_get", "The public profile of a user", get).errors(&[codes::NOT_FOUND]);
     routes
         .get("/users", "users_list", "List all users, with filters", list)
         .describe("For administrators. Deleted users are left out unless `include_deleted=true`.");
@@ -61,20 +44,10 @@ pub fn routes(routes: &mut Routes) {
         .describe("For administrators. A soft delete: the row stays, the name stays reserved, and it can be restored.")
         .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, LAST_SUPERUSER]);
     routes
-        .post(
-            "/users/{id}/restore",
-            "users_restore",
-            "Bring a deleted user back",
-            restore,
-        )
+        .post("/users/{id}/restore", "users_restore", "Bring a deleted user back", restore)
         .errors(&[codes::NOT_FOUND]);
     routes
-        .put(
-            "/users/{id}/group",
-            "users_set_group",
-            "Put a user into a permission group",
-            set_group,
-        )
+        .put("/users/{id}/group", "users_set_group", "Put a user into a permission group", set_group)
         .describe(
             "For superusers. Ends the user's sessions, as their tokens carry the scopes of the old group.",
         )
@@ -111,10 +84,7 @@ fn record(app: &State, user: Model) -> UserRecord {
 }
 
 async fn me(caller: Scoped<ProfileScope>, app: Data<State>) -> Result<Json<Profile>, Problem> {
-    Ok(Json(profile(
-        &app,
-        app.users.get(app.db.reader(), caller.user_id).await?,
-    )))
+    Ok(Json(profile(&app, app.users.get(app.db.reader(), caller.user_id).await?)))
 }
 
 async fn update_me(
@@ -140,9 +110,7 @@ async fn search(
     app: Data<State>,
     query: Query<Search>,
 ) -> Result<Json<Page<PublicUser>>, Problem> {
-    let found = UserRepository
-        .search(app.db.reader(), &query.0.q, query.0.page)
-        .await?;
+    let found = UserRepository.search(app.db.reader(), &query.0.q, query.0.page).await?;
     Ok(Json(found.map(PublicUser::from)))
 }
 
@@ -159,13 +127,8 @@ async fn list(
     app: Data<State>,
     list: List<Entity, ListUsers>,
 ) -> Result<Json<Page<UserRecord>>, Problem> {
-    let ListUsers {
-        include_deleted,
-        page,
-    } = list.request;
-    let users = UserRepository
-        .list_all(app.db.reader(), &list.query, page, include_deleted)
-        .await?;
+    let ListUsers { include_deleted, page } = list.request;
+    let users = UserRepository.list_all(app.db.reader(), &list.query, page, include_deleted).await?;
     Ok(Json(users.map(|user| record(&app, user))))
 }
 
@@ -198,12 +161,8 @@ async fn restore(
     path: Path<IdPath>,
     once: Once,
 ) -> Result<Reply<Json<UserRecord>>, Problem> {
-    let bring_back = async |tx: &_| {
-        Ok(Json(record(
-            &app,
-            app.users.bring_back(tx, &caller, path.0.id).await?,
-        )))
-    };
+    let bring_back =
+        async |tx: &_| Ok(Json(record(&app, app.users.bring_back(tx, &caller, path.0.id).await?)));
     once.run(&app.db, bring_back).await
 }
 

@@ -19,30 +19,15 @@ use crate::support::{App, SECRET};
 const ME: &str = "/api/v1/users/me";
 
 async fn form(client: &Client, fields: &[(&str, &str)]) -> Answer {
-    send(
-        client
-            .anonymous()
-            .request(Method::POST, "/api/v1/auth/token")
-            .form(fields),
-    )
-    .await
+    send(client.anonymous().request(Method::POST, "/api/v1/auth/token").form(fields)).await
 }
 
 async fn login(client: &Client, username: &str, password: &str) -> Answer {
-    client
-        .anonymous()
-        .post(
-            "/api/v1/auth/login",
-            &json!({"username": username, "password": password}),
-        )
-        .await
+    client.anonymous().post("/api/v1/auth/login", &json!({"username": username, "password": password})).await
 }
 
 async fn refresh(client: &Client, token: &str) -> Answer {
-    client
-        .anonymous()
-        .post("/api/v1/auth/refresh", &json!({"refresh_token": token}))
-        .await
+    client.anonymous().post("/api/v1/auth/refresh", &json!({"refresh_token": token})).await
 }
 
 on_both! {

@@ -87,23 +87,11 @@ impl World {
         let stranger = app.user(&format!("stranger-{index}")).await;
         let superuser = app.user_in("superuser", &format!("superuser-{index}")).await;
         let deleted = app.user(&format!("deleted-{index}")).await.id();
-        superuser
-            .delete(&format!("/api/v1/users/{deleted}"))
-            .await
-            .expect(204);
+        superuser.delete(&format!("/api/v1/users/{deleted}")).await.expect(204);
         let group = owner.starts_group("Engines", &[&member]).await;
         let by_owner = owner.says(&group, "from the owner").await.id.to_string();
         let by_member = member.says(&group, "from the member").await.id.to_string();
-        Self {
-            owner,
-            member,
-            stranger,
-            superuser,
-            deleted,
-            group,
-            by_owner,
-            by_member,
-        }
+        Self { owner, member, stranger, superuser, deleted, group, by_owner, by_member }
     }
 
     /// A request that the right one may make: its variable parts filled in, and a body where it takes one.
@@ -124,20 +112,16 @@ impl World {
             "messages_read" | "messages_delivered" => (of(&self.by_member), Value::Null),
             "messages_edit" => (of(&self.by_owner), text),
             "messages_get" | "messages_delete" | "messages_receipts" => (of(&self.by_owner), Value::Null),
-            "threads_create" => (
-                path.to_owned(),
-                json!({"type": "direct", "participant_ids": [stranger]}),
-            ),
+            "threads_create" => (path.to_owned(), json!({"type": "direct", "participant_ids": [stranger]})),
             "threads_update" => (of(&self.group), json!({"name": "Others"})),
             "threads_send" => (of(&self.group), text),
             "threads_read" => (of(&self.group), json!({})),
             "threads_get" | "threads_delete" | "threads_messages" | "threads_changes"
             | "participants_list" => (of(&self.group), Value::Null),
             "participants_update" => (of(&self.group), json!({"add": [stranger]})),
-            "participants_set_role" => (
-                of(&self.group).replace("{user_id}", &self.member.id()),
-                json!({"role": "admin"}),
-            ),
+            "participants_set_role" => {
+                (of(&self.group).replace("{user_id}", &self.member.id()), json!({"role": "admin"}))
+            }
             "users_update_me" => (path.to_owned(), json!({"bio": "new"})),
             "users_search" => (format!("{path}?q=owner"), Value::Null),
             "users_update" => (of(&stranger), json!({"bio": "new"})),
@@ -151,12 +135,7 @@ impl World {
 
 async fn call(client: &Client, method: &Method, path: &str, body: &Value) -> Answer {
     let request = client.request(method.clone(), path);
-    send(if body.is_null() {
-        request
-    } else {
-        request.json(body)
-    })
-    .await
+    send(if body.is_null() { request } else { request.json(body) }).await
 }
 
 /// Every operation of the document: method, path, id, and the scope that it names.
@@ -167,13 +146,8 @@ fn operations(document: &Value) -> Vec<(Method, String, String, Option<String>)>
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let id = operation["operationId"].as_str().unwrap().to_owned();
             let scopes = operation["security"][0]["oauth2"].as_array();
-            let scope = scopes.map(|scopes| {
-                scopes
-                    .first()
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            });
+            let scope =
+                scopes.map(|scopes| scopes.first().and_then(Value::as_str).unwrap_or_default().to_owned());
             all.push((method, path.clone(), id, scope));
         }
     }

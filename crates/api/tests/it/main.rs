@@ -9,11 +9,13 @@
 mod auth;
 mod authorization;
 mod bad_input;
+mod command_line;
 mod conversation;
 mod idempotency;
 mod messages;
 mod openapi;
 mod races;
+mod replaces;
 mod settings;
 mod shell;
 mod support;

@@ -15,26 +15,15 @@ fn at(message: &Message) -> String {
 }
 
 fn texts(list: &Value) -> Vec<&str> {
-    list["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["text"].as_str().unwrap())
-        .collect()
+    list["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap()).collect()
 }
 
 async fn read(client: &Client, message: &Message) -> Message {
-    client
-        .post(&format!("{}/read", at(message)), &Value::Null)
-        .await
-        .read(200)
+    client.post(&format!("{}/read", at(message)), &Value::Null).await.read(200)
 }
 
 async fn delivered(client: &Client, message: &Message) -> Message {
-    client
-        .post(&format!("{}/delivered", at(message)), &Value::Null)
-        .await
-        .read(200)
+    client.post(&format!("{}/delivered", at(message)), &Value::Null).await.read(200)
 }
 
 /// The messenger where a sender may take a message back at any time.

@@ -9,16 +9,12 @@ fn document() -> Value {
 }
 
 fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
-    document["paths"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .flat_map(|(path, item)| {
-            item.as_object()
-                .unwrap()
-                .iter()
-                .map(move |(method, operation)| (format!("{method} {path}"), operation))
-        })
+    document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
+        item.as_object()
+            .unwrap()
+            .iter()
+            .map(move |(method, operation)| (format!("{method} {path}"), operation))
+    })
 }
 
 #[test]
@@ -31,24 +27,14 @@ fn every_operation_says_what_it_does_takes_and_refuses() {
     let document = document();
     let mut ids = BTreeSet::new();
     for (name, operation) in operations(&document) {
-        assert!(
-            operation["summary"].as_str().is_some_and(|text| text.len() > 5),
-            "{name} has no summary"
-        );
-        assert!(
-            ids.insert(operation["operationId"].as_str().unwrap()),
-            "{name} has the id of another"
-        );
+        assert!(operation["summary"].as_str().is_some_and(|text| text.len() > 5), "{name} has no summary");
+        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{name} has the id of another");
         let answers = operation["responses"].as_object().unwrap();
         let has = |status: &str| answers.contains_key(status);
-        assert!(
-            answers.keys().any(|status| status.starts_with('2')),
-            "{name} has no good answer"
-        );
+        assert!(answers.keys().any(|status| status.starts_with('2')), "{name} has no good answer");
         for (status, answer) in answers.iter().filter(|(status, _)| *status >= &"400".to_owned()) {
-            let content = answer["content"]
-                .as_object()
-                .unwrap_or_else(|| panic!("{name} {status} has no body"));
+            let content =
+                answer["content"].as_object().unwrap_or_else(|| panic!("{name} {status} has no body"));
             if let Some(problem) = content.get("application/problem+json") {
                 let examples = problem["examples"].as_object().unwrap();
                 assert!(!examples.is_empty(), "{name} {status} has no example");
@@ -58,16 +44,10 @@ fn every_operation_says_what_it_does_takes_and_refuses() {
         if operation.get("security").is_some() {
             assert!(has("401"), "{name} needs a token and says nothing of 401");
             let scopes = operation["security"][0]["oauth2"].as_array().unwrap();
-            assert!(
-                scopes.is_empty() || has("403"),
-                "{name} needs a scope and says nothing of 403"
-            );
+            assert!(scopes.is_empty() || has("403"), "{name} needs a scope and says nothing of 403");
         }
         if operation.get("requestBody").is_some() {
-            assert!(
-                has("400") && has("413") && has("415") && has("422"),
-                "{name} takes a body"
-            );
+            assert!(has("400") && has("413") && has("415") && has("422"), "{name} takes a body");
         }
         if operation.get("parameters").is_some() {
             assert!(has("422"), "{name} takes parameters");
@@ -83,32 +63,19 @@ fn every_reference_leads_somewhere_and_every_body_has_an_example() {
     while let Some(at) = rest.find("#/components/schemas/") {
         rest = &rest[at + "#/components/schemas/".len()..];
         let name = &rest[..rest.find('"').unwrap()];
-        assert!(
-            document["components"]["schemas"].get(name).is_some(),
-            "there is no schema {name}"
-        );
+        assert!(document["components"]["schemas"].get(name).is_some(), "there is no schema {name}");
     }
     for (name, operation) in operations(&document) {
         let Some(content) = operation["requestBody"]["content"].as_object() else {
             continue;
         };
         for body in content.values() {
-            let schema = body["schema"]["$ref"]
-                .as_str()
-                .unwrap()
-                .rsplit('/')
-                .next()
-                .unwrap();
+            let schema = body["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
             let schema = &document["components"]["schemas"][schema];
             let by_field = schema["properties"].as_object().is_some_and(|fields| {
-                fields
-                    .values()
-                    .any(|field| field.get("example").is_some() || field.get("$ref").is_some())
+                fields.values().any(|field| field.get("example").is_some() || field.get("$ref").is_some())
             });
-            assert!(
-                by_field || schema.get("example").is_some(),
-                "the body of {name} has no example"
-            );
+            assert!(by_field || schema.get("example").is_some(), "the body of {name} has no example");
         }
     }
 }

@@ -11,10 +11,7 @@ use crate::support::{App, Talks};
 
 /// All messages of a thread as they are now, tombstones included, by version.
 async fn changes(client: &Client, thread: &str) -> Vec<Value> {
-    let list = client
-        .get(&format!("/api/v1/threads/{thread}/changes?limit=100"))
-        .await
-        .expect(200);
+    let list = client.get(&format!("/api/v1/threads/{thread}/changes?limit=100")).await.expect(200);
     assert_eq!(list["has_more"], false);
     list["items"].as_array().unwrap().clone()
 }

@@ -5,9 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use api::settings::{Settings, names, reference};
 
 fn read(pairs: &[(&str, &str)]) -> Result<Settings, String> {
-    let pairs = pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Settings::from_pairs(pairs).map_err(|error| error.to_string())
 }
 
@@ -18,10 +16,7 @@ fn root(path: &str) -> PathBuf {
 #[test]
 fn with_nothing_set_it_runs_here() {
     let settings = read(&[("JWT_SECRET", ""), ("PORT", "")]).unwrap();
-    assert_eq!(
-        (settings.server.host.as_str(), settings.server.port),
-        ("127.0.0.1", 8080)
-    );
+    assert_eq!((settings.server.host.as_str(), settings.server.port), ("127.0.0.1", 8080));
     assert_eq!(settings.database_url("messenger"), "sqlite://data/messenger.db");
     assert_eq!(settings.auth.bcrypt_cost, 12);
     assert!(!settings.is_production());
@@ -59,16 +54,8 @@ fn production_needs_a_secret_of_its_own() {
     let error = read(&[("APP_ENV", "production")]).unwrap_err();
     assert!(error.contains("JWT_SECRET") && error.contains("32"), "{error}");
     let (short, long) = ("x".repeat(31), "x".repeat(32));
-    assert!(
-        read(&[("JWT_SECRET", &short)])
-            .unwrap_err()
-            .contains("JWT_SECRET")
-    );
-    assert!(
-        read(&[("APP_ENV", "production"), ("JWT_SECRET", &long)])
-            .unwrap()
-            .is_production()
-    );
+    assert!(read(&[("JWT_SECRET", &short)]).unwrap_err().contains("JWT_SECRET"));
+    assert!(read(&[("APP_ENV", "production"), ("JWT_SECRET", &long)]).unwrap().is_production());
 }
 
 #[test]
@@ -83,34 +70,22 @@ fn secrets_are_not_shown() {
 #[test]
 fn the_reference_is_that_of_the_code() {
     let written = fs::read_to_string(root("docs/settings.md")).unwrap();
-    assert_eq!(
-        written,
-        reference(),
-        "run: cargo run -p api -- settings > docs/settings.md"
-    );
+    assert_eq!(written, reference(), "run: cargo run -p api -- settings > docs/settings.md");
 }
 
 #[test]
 fn the_files_name_every_setting_once() {
     for file in [".envs/.local", ".envs/.production"] {
         let text = fs::read_to_string(root(file)).unwrap();
-        let lines = text
-            .lines()
-            .filter(|line| !line.starts_with('#') && !line.is_empty());
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         let pairs: Vec<_> = lines.map(|line| line.split_once('=').unwrap()).collect();
         let named: BTreeSet<_> = pairs.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!((named.len(), &named), (pairs.len(), &names()), "{file}");
         if file.ends_with("production") {
             assert!(read(&pairs).unwrap_err().contains("JWT_SECRET"));
             let secret = "x".repeat(32);
-            let filled: Vec<_> = pairs
-                .into_iter()
-                .chain([("JWT_SECRET", secret.as_str())])
-                .collect();
-            let filled: Vec<_> = filled
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .collect();
+            let filled: Vec<_> = pairs.into_iter().chain([("JWT_SECRET", secret.as_str())]).collect();
+            let filled: Vec<_> = filled.into_iter().filter(|(_, value)| !value.is_empty()).collect();
             assert!(read(&filled).unwrap().is_production());
         } else {
             read(&pairs).unwrap();
@@ -134,10 +109,7 @@ fn the_secret_is_made_once_and_for_this_user_alone() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(folder.path().join("jwt-secret"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(folder.path().join("jwt-secret")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

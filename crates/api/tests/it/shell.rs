@@ -29,14 +29,9 @@ impl Fixture for WithCors {
 }
 
 async fn preflight(client: &Client, origin: &str) -> Option<String> {
-    let request = client
-        .request(Method::OPTIONS, "/api/v1/messages")
-        .header("origin", origin);
+    let request = client.request(Method::OPTIONS, "/api/v1/messages").header("origin", origin);
     let answer = send(request.header("access-control-request-method", "POST")).await;
-    answer
-        .headers
-        .get("access-control-allow-origin")
-        .map(|value| value.to_str().unwrap().to_owned())
+    answer.headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap().to_owned())
 }
 
 /// A service with a handler that panics, and one that fails.
@@ -58,11 +53,7 @@ fn faulty(db: &Db) -> TestServer {
         scopes: Vec::new(),
         token_url: "/token".to_owned(),
     };
-    let options = ShellOptions {
-        about,
-        body_limit: BodyLimit::default(),
-        cors_origins: Vec::new(),
-    };
+    let options = ShellOptions { about, body_limit: BodyLimit::default(), cors_origins: Vec::new() };
     let nobody = Authenticator::new(|_| async { Err(Error::internal("nobody")) });
     let shell = Shell::new(options, routes, nobody, Probe::new(db.clone(), VERSION)).unwrap();
     TestServer::start(move || shell.app())

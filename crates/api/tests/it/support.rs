@@ -34,10 +34,7 @@ impl App {
     pub async fn with_settings(backend: Backend, settings: &[(&str, &str)]) -> Self {
         let db = TestDb::new(backend).await;
         let messenger = messenger(&db, settings);
-        Self {
-            db,
-            server: TestServer::start(move || create_app(&messenger)),
-        }
+        Self { db, server: TestServer::start(move || create_app(&messenger)) }
     }
 
     /// Another server over the same database.
@@ -72,9 +69,7 @@ impl App {
 }
 
 fn messenger(db: &TestDb<Migrator>, settings: &[(&str, &str)]) -> Messenger {
-    let given = settings
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let given = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let cost = ("BCRYPT_COST".to_owned(), "4".to_owned());
     let settings = Settings::from_pairs(given.chain([cost])).unwrap();
     Messenger::new(&settings, db.db.clone(), &Secret::new(SECRET)).unwrap()
@@ -110,28 +105,15 @@ impl Talks for Client {
     }
 
     async fn says(&self, thread: &str, text: &str) -> Message {
-        self.post(
-            &format!("/api/v1/threads/{thread}/messages"),
-            &json!({"text": text}),
-        )
-        .await
-        .read(201)
+        self.post(&format!("/api/v1/threads/{thread}/messages"), &json!({"text": text})).await.read(201)
     }
 
     async fn adds(&self, thread: &str, other: &Client) -> Answer {
-        self.patch(
-            &format!("/api/v1/threads/{thread}/participants"),
-            &json!({"add": [other.id()]}),
-        )
-        .await
+        self.patch(&format!("/api/v1/threads/{thread}/participants"), &json!({"add": [other.id()]})).await
     }
 
     async fn removes(&self, thread: &str, other: &Client) -> Answer {
-        self.patch(
-            &format!("/api/v1/threads/{thread}/participants"),
-            &json!({"remove": [other.id()]}),
-        )
-        .await
+        self.patch(&format!("/api/v1/threads/{thread}/participants"), &json!({"remove": [other.id()]})).await
     }
 
     async fn thread(&self, id: &str) -> Value {

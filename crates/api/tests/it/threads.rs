@@ -13,25 +13,14 @@ fn at(thread: &str) -> String {
 
 async fn listed(client: &Client, query: &str) -> (Vec<String>, Value) {
     let page = client.get(&format!("{THREADS}?{query}")).await.expect(200);
-    let ids = page["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|thread| thread["id"].as_str().unwrap().to_owned());
+    let ids =
+        page["items"].as_array().unwrap().iter().map(|thread| thread["id"].as_str().unwrap().to_owned());
     (ids.collect(), page)
 }
 
 async fn texts(client: &Client, thread: &str) -> Vec<String> {
-    let list = client
-        .get(&format!("{}/messages?order=asc", at(thread)))
-        .await
-        .expect(200);
-    list["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["text"].as_str().unwrap().to_owned())
-        .collect()
+    let list = client.get(&format!("{}/messages?order=asc", at(thread))).await.expect(200);
+    list["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap().to_owned()).collect()
 }
 
 on_both! {

@@ -132,11 +132,7 @@ impl Controller for Books {
     }
 
     async fn before_delete(&self, _: &Tx, book: &Model) -> Result<()> {
-        if book.lent {
-            Err(LENT.error("bring it back first"))
-        } else {
-            Ok(())
-        }
+        if book.lent { Err(LENT.error("bring it back first")) } else { Ok(()) }
     }
 }
 
@@ -182,19 +178,13 @@ pub type Library = TestDb<Migrator>;
 
 /// The books of a shelf.
 pub fn shelf(number: u128) -> Books {
-    Books {
-        shelf: Uuid::from_u128(number),
-    }
+    Books { shelf: Uuid::from_u128(number) }
 }
 
 /// Adds a book to a shelf.
 pub async fn add(db: &Db, books: Books, title: &str, pages: i64) -> Model {
     let tx = db.begin().await.unwrap();
-    let new = NewBook {
-        title: title.to_owned(),
-        isbn: None,
-        pages,
-    };
+    let new = NewBook { title: title.to_owned(), isbn: None, pages };
     let book = Controller::create(&books, &tx, new).await.unwrap();
     tx.commit().await.unwrap();
     book

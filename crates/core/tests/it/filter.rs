@@ -6,20 +6,13 @@ use crate::book::{Entity, Library, add, shelf};
 /// The page counts of the books that a query gives, in its order.
 async fn pages(library: &Library, query: &[(&str, &str)]) -> Vec<i64> {
     let query = ListQuery::<Entity>::parse(query.iter().copied()).unwrap();
-    let page = shelf(1)
-        .list(library.db.reader(), &query, PageRequest::default())
-        .await
-        .unwrap();
+    let page = shelf(1).list(library.db.reader(), &query, PageRequest::default()).await.unwrap();
     page.items.iter().map(|book| book.pages).collect()
 }
 
 fn faults(query: &[(&str, &str)]) -> Vec<(String, String)> {
     let faults = ListQuery::<Entity>::parse(query.iter().copied()).unwrap_err();
-    faults
-        .into_vec()
-        .into_iter()
-        .map(|fault| (fault.field, fault.code))
-        .collect()
+    faults.into_vec().into_iter().map(|fault| (fault.field, fault.code)).collect()
 }
 
 on_both! {
@@ -104,18 +97,10 @@ fn what_is_not_open_is_named() {
         ("search", "", "search", "too_short"),
     ];
     for (name, value, field, code) in table {
-        assert_eq!(
-            faults(&[(name, value)]),
-            [((*field).to_owned(), (*code).to_owned())],
-            "{name}={value}"
-        );
+        assert_eq!(faults(&[(name, value)]), [((*field).to_owned(), (*code).to_owned())], "{name}={value}");
     }
     let many = vec!["1"; 101].join(",");
     let long = "x".repeat(256);
-    let all = [
-        ("pages__in", many.as_str()),
-        ("title", long.as_str()),
-        ("nope", "1"),
-    ];
+    let all = [("pages__in", many.as_str()), ("title", long.as_str()), ("nope", "1")];
     assert_eq!(faults(&all).len(), 3, "all at once");
 }

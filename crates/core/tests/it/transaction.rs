@@ -9,10 +9,7 @@ use crate::book::{Library, NewBook, add, shelf};
 
 async fn total(db: &Db) -> u64 {
     let query = ListQuery::default();
-    Controller::list(&shelf(1), db.reader(), &query, PageRequest::default())
-        .await
-        .unwrap()
-        .total
+    Controller::list(&shelf(1), db.reader(), &query, PageRequest::default()).await.unwrap().total
 }
 
 on_both! {

@@ -64,10 +64,7 @@ pub struct Messages {
 impl Messages {
     /// The rules, with that policy for taking messages back.
     pub fn new(delete_policy: DeletePolicy) -> Self {
-        Self {
-            delete_policy,
-            ..Self::default()
-        }
+        Self { delete_policy, ..Self::default() }
     }
 
     /// Sends a message into a thread. Errors: `invalid`, `not_found`.
@@ -164,9 +161,7 @@ impl Messages {
         query: &ListQuery<Entity>,
         page: PageRequest,
     ) -> Result<Page<Message>> {
-        self.repository
-            .inbox(conn, caller.user_id, unread_only, query, page)
-            .await
+        self.repository.inbox(conn, caller.user_id, unread_only, query, page).await
     }
 
     /// A page of the messages that the caller sent.
@@ -212,15 +207,10 @@ impl Messages {
     pub async fn delete(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
         let version = self.lock_thread_of(tx, id).await?;
         let message = if caller.has::<MessagesAdmin>() {
-            self.repository
-                .get_any(tx, id)
-                .await?
-                .ok_or_else(|| Error::not_found("message"))?
+            self.repository.get_any(tx, id).await?.ok_or_else(|| Error::not_found("message"))?
         } else {
             let message = self.get(tx, caller, id).await?;
-            let mine = ThreadRepository
-                .participant(tx, message.thread_id, caller.user_id)
-                .await?;
+            let mine = ThreadRepository.participant(tx, message.thread_id, caller.user_id).await?;
             self.require_deletable(caller, &message, &mine)?;
             message
         };
@@ -288,10 +278,8 @@ impl Messages {
         limit: u64,
     ) -> Result<Changes> {
         self.threads.require_in(conn, caller.user_id, thread).await?;
-        let mut found = self
-            .repository
-            .changed_since(conn, caller.user_id, thread, version, limit + 1)
-            .await?;
+        let mut found =
+            self.repository.changed_since(conn, caller.user_id, thread, version, limit + 1).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = found.len() > limit;
         found.truncate(limit);
@@ -306,21 +294,13 @@ impl Messages {
             })
             .collect();
         let version = items.last().map_or(version, |change| change.version);
-        Ok(Changes {
-            items,
-            version,
-            has_more,
-        })
+        Ok(Changes { items, version, has_more })
     }
 
     /// Takes the lock of the message's thread, and its next version. Whether the caller may is looked at afterwards,
     /// when nothing can change any more; where they may not, the transaction is not committed.
     async fn lock_thread_of(&self, tx: &Tx, message: Uuid) -> Result<i64> {
-        let found = self
-            .repository
-            .get(tx, message)
-            .await?
-            .ok_or_else(|| Error::not_found("message"))?;
+        let found = self.repository.get(tx, message).await?.ok_or_else(|| Error::not_found("message"))?;
         let locked = ThreadRepository.lock(tx, found.thread_id).await;
         Ok(locked.map_err(|_| Error::not_found("message"))?.version)
     }
@@ -333,13 +313,7 @@ impl Messages {
         message: &Message,
         version: i64,
     ) -> Result<()> {
-        let event = NewEvent::new(kind)
-            .of_thread(message.thread_id, version)
-            .by(caller.user_id);
-        events::append(
-            tx,
-            event.with(json!({"message_id": message.id, "seq": message.seq})),
-        )
-        .await
+        let event = NewEvent::new(kind).of_thread(message.thread_id, version).by(caller.user_id);
+        events::append(tx, event.with(json!({"message_id": message.id, "seq": message.seq}))).await
     }
 }

@@ -28,10 +28,7 @@ pub(super) async fn mark(
         .one(tx)
         .await?;
     let mine = mine.ok_or_else(|| Error::not_found("thread"))?;
-    let thread = ThreadRepository
-        .get(tx, thread_id)
-        .await?
-        .ok_or_else(|| Error::not_found("thread"))?;
+    let thread = ThreadRepository.get(tx, thread_id).await?.ok_or_else(|| Error::not_found("thread"))?;
     let seq = seq.unwrap_or(thread.last_seq);
     if !(0..=thread.last_seq).contains(&seq) {
         let bound = thread.last_seq;
@@ -41,11 +38,7 @@ pub(super) async fn mark(
             format!("must be from 0 to {bound}, the last message"),
         ));
     }
-    let read = if kind == MarkKind::Read {
-        seq.max(mine.last_read_seq)
-    } else {
-        mine.last_read_seq
-    };
+    let read = if kind == MarkKind::Read { seq.max(mine.last_read_seq) } else { mine.last_read_seq };
     let delivered = seq.max(mine.last_delivered_seq);
     let moved: Vec<(MarkKind, i64)> = [
         (MarkKind::Delivered, mine.last_delivered_seq, delivered),
@@ -74,9 +67,6 @@ pub(super) async fn mark(
         at: Set(tx.now().max(thread.last_activity_at)),
     });
     mark::Entity::insert_many(rows).exec_without_returning(tx).await?;
-    let event = NewEvent::new(RECEIPT_UPDATED)
-        .of_thread(thread_id, thread.version)
-        .of_user(user)
-        .by(user);
+    let event = NewEvent::new(RECEIPT_UPDATED).of_thread(thread_id, thread.version).of_user(user).by(user);
     events::append(tx, event.with(json!({"kind": kind, "seq": seq}))).await
 }

@@ -113,10 +113,7 @@ impl MessageRepository {
     ) -> Result<CursorPage<Message>> {
         let list = format!("messages:{thread}:{direction:?}");
         let position: Option<Cursor<i64>> = request.position(&list)?;
-        let select = self
-            .seen(user)
-            .filter(Column::ThreadId.eq(thread))
-            .filter(matching);
+        let select = self.seen(user).filter(Column::ThreadId.eq(thread)).filter(matching);
         let mut cursor = with_marks(select).cursor_by(Column::Seq);
         if direction == Direction::Descending {
             cursor.desc();
@@ -128,9 +125,7 @@ impl MessageRepository {
         };
         let rows = cursor.into_model::<MessageRow>().all(conn).await?;
         let messages: Vec<Message> = rows.into_iter().map(Message::from).collect();
-        CursorPage::assemble(messages, request.limit, &list, position.as_ref(), |message| {
-            message.seq
-        })
+        CursorPage::assemble(messages, request.limit, &list, position.as_ref(), |message| message.seq)
     }
 
     /// The direct messages that `user` sent or received since `oldest`, newest first.
@@ -163,14 +158,9 @@ impl MessageRepository {
                 Some(Cursor { key, backward: false }) => part.and_where(Column::Id.lt(*key)),
                 None => &mut part,
             };
-            Query::select()
-                .column(Column::Id)
-                .from_subquery(part.take(), Alias::new("part"))
-                .take()
+            Query::select().column(Column::Id).from_subquery(part.take(), Alias::new("part")).take()
         };
-        let sent = Condition::all()
-            .add(Column::SenderId.eq(user))
-            .add(Column::ReceiverId.is_not_null());
+        let sent = Condition::all().add(Column::SenderId.eq(user)).add(Column::ReceiverId.is_not_null());
         let received = Column::ReceiverId.eq(user).into();
         // A message to oneself is in both.
         let mut ids: SelectStatement = part(sent);
@@ -178,18 +168,14 @@ impl MessageRepository {
             .order_by(Alias::new("id"), order)
             .limit(request.limit + 1);
         let rows = conn.query_all(&ids).await?;
-        let mut ids: Vec<Uuid> = rows
-            .iter()
-            .map(|row| row.try_get("", "id"))
-            .collect::<std::result::Result<_, _>>()?;
+        let mut ids: Vec<Uuid> =
+            rows.iter().map(|row| row.try_get("", "id")).collect::<std::result::Result<_, _>>()?;
         if backward {
             ids.reverse();
         }
         let mut found = self.by_ids(conn, ids.iter().copied()).await?;
         let messages: Vec<Message> = ids.iter().filter_map(|id| found.remove(id)).collect();
-        CursorPage::assemble(messages, request.limit, &list, position.as_ref(), |message| {
-            message.id
-        })
+        CursorPage::assemble(messages, request.limit, &list, position.as_ref(), |message| message.id)
     }
 
     /// A page of the direct messages that the user received, newest first: all, only unread, or only read ones.
@@ -206,9 +192,7 @@ impl MessageRepository {
         let seq = || Expr::col((Entity, Column::Seq));
         let last_read = || Expr::col((Participants, P::LastReadSeq));
         select = match unread_only {
-            Some(true) => select
-                .filter(seq().gt(last_read()))
-                .filter(Column::SenderId.ne(user)),
+            Some(true) => select.filter(seq().gt(last_read())).filter(Column::SenderId.ne(user)),
             Some(false) => select.filter(seq().lte(last_read())),
             None => select,
         };
@@ -223,13 +207,7 @@ impl MessageRepository {
         query: &ListQuery<Entity>,
         page: PageRequest,
     ) -> Result<Page<Message>> {
-        page_of_messages(
-            conn,
-            self.seen(user).filter(Column::SenderId.eq(user)),
-            query,
-            page,
-        )
-        .await
+        page_of_messages(conn, self.seen(user).filter(Column::SenderId.eq(user)), query, page).await
     }
 
     /// The messages of a thread that changed after `version`, tombstones included, in the order of their last change.
@@ -248,10 +226,7 @@ impl MessageRepository {
             .order_by_asc(Column::Version)
             .limit(limit);
         let rows = with_marks(select).into_model::<MessageRow>().all(conn).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.message.deleted_at, row.into()))
-            .collect())
+        Ok(rows.into_iter().map(|row| (row.message.deleted_at, row.into())).collect())
     }
 
     /// Writes into a message of a thread whose lock is held. `None` where it is deleted.
@@ -344,11 +319,7 @@ fn with_marks(select: Select<Entity>) -> Select<Entity> {
 }
 
 async fn one<C: ConnectionTrait>(conn: &C, select: Select<Entity>) -> Result<Option<Message>> {
-    Ok(with_marks(select)
-        .into_model::<MessageRow>()
-        .one(conn)
-        .await?
-        .map(Message::from))
+    Ok(with_marks(select).into_model::<MessageRow>().one(conn).await?.map(Message::from))
 }
 
 async fn all<C: ConnectionTrait>(conn: &C, select: Select<Entity>) -> Result<Vec<Message>> {
@@ -363,14 +334,7 @@ async fn page_of_messages<C: ConnectionTrait>(
     page: PageRequest,
 ) -> Result<Page<Message>> {
     let backend = conn.get_database_backend();
-    let total = select
-        .clone()
-        .filter(query.condition(backend))
-        .count(conn)
-        .await?;
-    let select = query
-        .apply(select, backend)
-        .offset(page.offset())
-        .limit(page.size);
+    let total = select.clone().filter(query.condition(backend)).count(conn).await?;
+    let select = query.apply(select, backend).offset(page.offset()).limit(page.size);
     Ok(Page::new(all(conn, select).await?, total, page))
 }

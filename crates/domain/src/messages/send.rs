@@ -32,12 +32,8 @@ pub(super) async fn send(tx: &Tx, sender: Uuid, thread: Uuid, text: String) -> R
         }
     } else {
         threads.participant(tx, thread.id, sender).await?;
-        Entity::insert(row_of(&message))
-            .exec_without_returning(tx)
-            .await?;
-        let event = NewEvent::new(MESSAGE_CREATED)
-            .of_thread(thread.id, message.version)
-            .by(sender);
+        Entity::insert(row_of(&message)).exec_without_returning(tx).await?;
+        let event = NewEvent::new(MESSAGE_CREATED).of_thread(thread.id, message.version).by(sender);
         events::append(tx, event.with(payload)).await?;
     }
     Ok(message)

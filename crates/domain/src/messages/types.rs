@@ -48,11 +48,7 @@ impl Validate for NewDirectMessage {
         match (&self.receiver_id, &self.receiver_username) {
             (None, None) => faults.add("receiver_id", "missing", "is required, or receiver_username"),
             (Some(_), Some(_)) => {
-                faults.add(
-                    "receiver_username",
-                    "not_allowed",
-                    "can't be given beside receiver_id",
-                );
+                faults.add("receiver_username", "not_allowed", "can't be given beside receiver_id");
             }
             _ => {}
         }
@@ -125,21 +121,13 @@ pub(super) struct MessageRow {
 impl MessageRow {
     /// A message that was sent just now, and that nobody has seen.
     pub fn new(message: entity::Model) -> Self {
-        Self {
-            message,
-            delivered_at: None,
-            read_at: None,
-        }
+        Self { message, delivered_at: None, read_at: None }
     }
 }
 
 impl From<MessageRow> for Message {
     fn from(row: MessageRow) -> Self {
-        let MessageRow {
-            message,
-            delivered_at,
-            read_at,
-        } = row;
+        let MessageRow { message, delivered_at, read_at } = row;
         Self {
             id: message.id,
             thread_id: message.thread_id,

@@ -67,15 +67,11 @@ impl Threads {
         };
         let id = row.id.clone().unwrap();
         let mut on_key = OnConflict::column(Column::DirectKey);
-        let insert = Entity::insert(row)
-            .on_conflict(on_key.do_nothing().to_owned())
-            .try_insert();
+        let insert = Entity::insert(row).on_conflict(on_key.do_nothing().to_owned()).try_insert();
         let inserted = insert.exec_without_returning(tx).await?;
         if matches!(inserted, TryInsertResult::Inserted(1..)) {
-            self.insert_participants(tx, id, both.into_iter().map(|user| (user, Role::Member)))
-                .await?;
-            self.note(tx, caller, id, 1, NewEvent::new(THREAD_CREATED))
-                .await?;
+            self.insert_participants(tx, id, both.into_iter().map(|user| (user, Role::Member))).await?;
+            self.note(tx, caller, id, 1, NewEvent::new(THREAD_CREATED)).await?;
         }
         let found = self.repository.find_direct(tx, &key).await?;
         let thread = found.ok_or_else(|| Error::not_found("thread"))?;
@@ -84,14 +80,9 @@ impl Threads {
     }
 
     async fn start_group(&self, tx: &Tx, caller: &Caller, new: NewThread) -> Result<Uuid> {
-        self.users
-            .require_active(tx, &new.participant_ids, "participant_ids")
-            .await?;
-        let others: HashSet<Uuid> = new
-            .participant_ids
-            .into_iter()
-            .filter(|id| *id != caller.user_id)
-            .collect();
+        self.users.require_active(tx, &new.participant_ids, "participant_ids").await?;
+        let others: HashSet<Uuid> =
+            new.participant_ids.into_iter().filter(|id| *id != caller.user_id).collect();
         if others.is_empty() {
             return Err(Error::invalid(
                 "participant_ids",
@@ -107,10 +98,8 @@ impl Threads {
         let id = row.id.clone().unwrap();
         Entity::insert(row).exec_without_returning(tx).await?;
         let members = others.into_iter().map(|user| (user, Role::Member));
-        self.insert_participants(tx, id, members.chain([(caller.user_id, Role::Owner)]))
-            .await?;
-        self.note(tx, caller, id, 1, NewEvent::new(THREAD_CREATED))
-            .await?;
+        self.insert_participants(tx, id, members.chain([(caller.user_id, Role::Owner)])).await?;
+        self.note(tx, caller, id, 1, NewEvent::new(THREAD_CREATED)).await?;
         Ok(id)
     }
 
@@ -121,9 +110,7 @@ impl Threads {
         users: impl Iterator<Item = (Uuid, Role)>,
     ) -> Result<()> {
         let rows = users.map(|(user, role)| joining(tx, thread, user, role, 0, 0));
-        participant::Entity::insert_many(rows)
-            .exec_without_returning(tx)
-            .await?;
+        participant::Entity::insert_many(rows).exec_without_returning(tx).await?;
         Ok(())
     }
 
@@ -135,22 +122,14 @@ impl Threads {
         query: &ListQuery<Entity>,
         request: &CursorRequest,
     ) -> Result<CursorPage<Thread>> {
-        let page = self
-            .repository
-            .list_of_user(conn, caller.user_id, query, request)
-            .await?;
+        let page = self.repository.list_of_user(conn, caller.user_id, query, request).await?;
         let threads = self.seen_by(conn, caller.user_id, page.items.clone()).await?;
         Ok(page.with_items(threads))
     }
 
     /// One of the caller's threads. Errors: `not_found`.
     pub async fn get<C: ConnectionTrait>(&self, conn: &C, caller: &Caller, id: Uuid) -> Result<Thread> {
-        let found = self
-            .repository
-            .of_user(caller.user_id)
-            .filter(Column::Id.eq(id))
-            .one(conn)
-            .await?;
+        let found = self.repository.of_user(caller.user_id).filter(Column::Id.eq(id)).one(conn).await?;
         let thread = found.ok_or_else(|| Error::not_found("thread"))?;
         let mut seen = self.seen_by(conn, caller.user_id, vec![thread]).await?;
         seen.pop().ok_or_else(|| Error::not_found("thread"))
@@ -196,10 +175,7 @@ impl Threads {
     pub async fn update(&self, tx: &Tx, caller: &Caller, id: Uuid, patch: ThreadPatch) -> Result<()> {
         patch.check()?;
         let thread = self.lock_group(tx, caller, id, Role::is_admin).await?;
-        let mut row = entity::ActiveModel {
-            id: Set(id),
-            ..entity::ActiveModel::default()
-        };
+        let mut row = entity::ActiveModel { id: Set(id), ..entity::ActiveModel::default() };
         if let Some(name) = patch.name {
             row.name = Set(Some(name));
         }
@@ -207,18 +183,14 @@ impl Threads {
             row.history = Set(history);
         }
         self.repository.update(tx, row).await?;
-        self.note(tx, caller, id, thread.version, NewEvent::new(THREAD_UPDATED))
-            .await
+        self.note(tx, caller, id, thread.version, NewEvent::new(THREAD_UPDATED)).await
     }
 
     /// Soft-deletes a group, for all of its participants. Errors: `not_found`, `forbidden`, `direct_thread`.
     pub async fn delete(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
-        let thread = self
-            .lock_group(tx, caller, id, |role| role == Role::Owner)
-            .await?;
+        let thread = self.lock_group(tx, caller, id, |role| role == Role::Owner).await?;
         self.repository.soft_delete(tx, id).await?;
-        self.note(tx, caller, id, thread.version, NewEvent::new(THREAD_DELETED))
-            .await
+        self.note(tx, caller, id, thread.version, NewEvent::new(THREAD_DELETED)).await
     }
 
     /// A page of the participants. Errors: `not_found`.
@@ -259,9 +231,7 @@ impl Threads {
     ) -> Result<Page<Participant>> {
         patch.check()?;
         let only_leaving = patch.add.is_empty() && patch.remove == [caller.user_id];
-        let thread = self
-            .lock_group(tx, caller, id, |role| only_leaving || role.is_admin())
-            .await?;
+        let thread = self.lock_group(tx, caller, id, |role| only_leaving || role.is_admin()).await?;
         let mine = self.repository.participant(tx, id, caller.user_id).await?;
         let mut events = self.remove(tx, &mine, &patch.remove).await?;
         events.extend(self.add(tx, &thread, &patch.add).await?);
@@ -270,20 +240,13 @@ impl Threads {
             return Err(THREAD_FULL.error(format!("a thread has at most {MAX_PARTICIPANTS} participants")));
         }
         Entity::update_many()
-            .col_expr(
-                Column::ParticipantCount,
-                Expr::value(thread.participant_count + change),
-            )
+            .col_expr(Column::ParticipantCount, Expr::value(thread.participant_count + change))
             .filter(Column::Id.eq(id))
             .exec(tx)
             .await?;
-        let events = events
-            .into_iter()
-            .map(|event| event.of_thread(id, thread.version).by(caller.user_id));
+        let events = events.into_iter().map(|event| event.of_thread(id, thread.version).by(caller.user_id));
         events::append_all(tx, events).await?;
-        self.repository
-            .list_participants(tx, id, PageRequest::default())
-            .await
+        self.repository.list_participants(tx, id, PageRequest::default()).await
     }
 
     async fn remove(&self, tx: &Tx, mine: &participant::Model, users: &[Uuid]) -> Result<Vec<NewEvent>> {
@@ -291,18 +254,10 @@ impl Threads {
             return Ok(Vec::new());
         }
         let rows = rows_of(tx, mine.thread_id, users).await?;
-        let present = |user: &Uuid| {
-            rows.iter()
-                .any(|row| row.user_id == *user && row.left_at.is_none())
-        };
+        let present = |user: &Uuid| rows.iter().any(|row| row.user_id == *user && row.left_at.is_none());
         let mut faults = messenger_core::Faults::new();
         for (index, user) in users.iter().enumerate() {
-            faults.check(
-                present(user),
-                &format!("remove.{index}"),
-                "not_a_participant",
-                "is no participant",
-            );
+            faults.check(present(user), &format!("remove.{index}"), "not_a_participant", "is no participant");
         }
         if !faults.is_empty() {
             return Err(NOT_A_PARTICIPANT
@@ -310,9 +265,7 @@ impl Threads {
                 .with_faults(faults));
         }
         let owners = rows.iter().any(|row| row.role == Role::Owner);
-        let others_owner = rows
-            .iter()
-            .any(|row| row.role == Role::Owner && row.user_id != mine.user_id);
+        let others_owner = rows.iter().any(|row| row.role == Role::Owner && row.user_id != mine.user_id);
         if others_owner && mine.role != Role::Owner {
             return Err(codes::FORBIDDEN.error("only an owner may remove an owner"));
         }
@@ -325,10 +278,7 @@ impl Threads {
             .filter(participant::Column::UserId.is_in(users.iter().copied()))
             .exec(tx)
             .await?;
-        Ok(users
-            .iter()
-            .map(|user| NewEvent::new(PARTICIPANT_REMOVED).of_user(*user))
-            .collect())
+        Ok(users.iter().map(|user| NewEvent::new(PARTICIPANT_REMOVED).of_user(*user)).collect())
     }
 
     async fn add(&self, tx: &Tx, thread: &entity::Model, users: &[Uuid]) -> Result<Vec<NewEvent>> {
@@ -339,30 +289,16 @@ impl Threads {
         let before = rows_of(tx, thread.id, users).await?;
         let mut faults = messenger_core::Faults::new();
         for (index, user) in users.iter().enumerate() {
-            let here = before
-                .iter()
-                .any(|row| row.user_id == *user && row.left_at.is_none());
-            faults.check(
-                !here,
-                &format!("add.{index}"),
-                "already_participant",
-                "is a participant already",
-            );
+            let here = before.iter().any(|row| row.user_id == *user && row.left_at.is_none());
+            faults.check(!here, &format!("add.{index}"), "already_participant", "is a participant already");
         }
         if !faults.is_empty() {
-            return Err(ALREADY_PARTICIPANT
-                .error("someone to add is in the thread")
-                .with_faults(faults));
+            return Err(ALREADY_PARTICIPANT.error("someone to add is in the thread").with_faults(faults));
         }
         // What was said before is not unread, whether it can be seen or not.
-        let joined_seq = if thread.history == History::Full {
-            0
-        } else {
-            thread.last_seq
-        };
-        let rows = users
-            .iter()
-            .map(|user| joining(tx, thread.id, *user, Role::Member, joined_seq, thread.last_seq));
+        let joined_seq = if thread.history == History::Full { 0 } else { thread.last_seq };
+        let rows =
+            users.iter().map(|user| joining(tx, thread.id, *user, Role::Member, joined_seq, thread.last_seq));
         let mut again = OnConflict::columns([participant::Column::ThreadId, participant::Column::UserId]);
         again.update_columns([
             participant::Column::Role,
@@ -372,16 +308,9 @@ impl Threads {
             participant::Column::LastDeliveredSeq,
             participant::Column::LastReadSeq,
         ]);
-        participant::Entity::insert_many(rows)
-            .on_conflict(again)
-            .exec_without_returning(tx)
-            .await?;
+        participant::Entity::insert_many(rows).on_conflict(again).exec_without_returning(tx).await?;
         let payload = json!({"role": Role::Member});
-        let event = |user: &Uuid| {
-            NewEvent::new(PARTICIPANT_ADDED)
-                .of_user(*user)
-                .with(payload.clone())
-        };
+        let event = |user: &Uuid| NewEvent::new(PARTICIPANT_ADDED).of_user(*user).with(payload.clone());
         Ok(users.iter().map(event).collect())
     }
 
@@ -394,9 +323,7 @@ impl Threads {
         user: Uuid,
         role: Role,
     ) -> Result<Participant> {
-        let thread = self
-            .lock_group(tx, caller, id, |mine| mine == Role::Owner)
-            .await?;
+        let thread = self.lock_group(tx, caller, id, |mine| mine == Role::Owner).await?;
         let theirs = self.repository.participant(tx, id, user).await;
         let theirs = theirs.map_err(|_| Error::not_found("participant"))?;
         if theirs.role == Role::Owner
@@ -411,9 +338,7 @@ impl Threads {
             .filter(participant::Column::UserId.eq(user))
             .exec(tx)
             .await?;
-        let event = NewEvent::new(PARTICIPANT_UPDATED)
-            .of_user(user)
-            .with(json!({"role": role}));
+        let event = NewEvent::new(PARTICIPANT_UPDATED).of_user(user).with(json!({"role": role}));
         self.note(tx, caller, id, thread.version, event).await?;
         self.repository.shown_participant(tx, id, user).await
     }

@@ -65,9 +65,7 @@ impl From<ParticipantRow> for Participant {
 
 /// That the user of the row is in the thread now.
 pub fn is_in(user: Uuid) -> Condition {
-    Condition::all()
-        .add(participant::Column::UserId.eq(user))
-        .add(participant::Column::LeftAt.is_null())
+    Condition::all().add(participant::Column::UserId.eq(user)).add(participant::Column::LeftAt.is_null())
 }
 
 impl ThreadRepository {
@@ -93,10 +91,7 @@ impl ThreadRepository {
         let list = format!("threads:{user}");
         let position: Option<Cursor<(Timestamp, Uuid)>> = request.position(&list)?;
         let matching = query.condition(conn.get_database_backend());
-        let mut cursor = self
-            .of_user(user)
-            .filter(matching)
-            .cursor_by((Column::LastActivityAt, Column::Id));
+        let mut cursor = self.of_user(user).filter(matching).cursor_by((Column::LastActivityAt, Column::Id));
         cursor.desc();
         match &position {
             Some(Cursor { key, backward: true }) => cursor.before(*key).last(request.limit + 1),
@@ -118,10 +113,7 @@ impl ThreadRepository {
     /// As [`lock`](Self::lock), and takes the next `seq` as well. Its `last_activity_at` is the new message's time,
     /// which is never before that of the message before it. Errors: `not_found`.
     pub async fn next_message(self, tx: &Tx, thread: Uuid) -> Result<entity::Model> {
-        let later = Func::greatest([
-            Expr::col(Column::LastActivityAt),
-            Expr::value(Value::from(tx.now())),
-        ]);
+        let later = Func::greatest([Expr::col(Column::LastActivityAt), Expr::value(Value::from(tx.now()))]);
         let update = next_version(tx, thread)
             .col_expr(Column::LastSeq, Expr::col(Column::LastSeq).add(1))
             .col_expr(Column::LastActivityAt, later.into());
@@ -170,11 +162,8 @@ impl ThreadRepository {
             .and_where(Expr::col((Messages, M::Seq)).gt(Expr::col((Participants, P::LastReadSeq))))
             .and_where(Expr::col((Messages, M::SenderId)).ne(Expr::col((Participants, P::UserId))))
             .take();
-        let last = of_thread()
-            .column((Messages, M::Id))
-            .order_by((Messages, M::Seq), Order::Desc)
-            .limit(1)
-            .take();
+        let last =
+            of_thread().column((Messages, M::Id)).order_by((Messages, M::Seq), Order::Desc).limit(1).take();
         let found = Participants::find()
             .select_only()
             .column(P::ThreadId)
@@ -185,10 +174,7 @@ impl ThreadRepository {
             .into_model::<Standing>()
             .all(conn)
             .await?;
-        Ok(found
-            .into_iter()
-            .map(|standing| (standing.thread_id, standing))
-            .collect())
+        Ok(found.into_iter().map(|standing| (standing.thread_id, standing)).collect())
     }
 
     /// The first participants of each of these threads: one statement, however large the threads are.
@@ -203,10 +189,7 @@ impl ThreadRepository {
             part.order_by((participant::Entity, participant::Column::UserId), Order::Asc)
                 .limit(SHOWN_PARTICIPANTS);
             let alias = Alias::new("part").into_iden();
-            Query::select()
-                .expr(Expr::col(sea_orm::sea_query::Asterisk))
-                .from_subquery(part, alias)
-                .take()
+            Query::select().expr(Expr::col(sea_orm::sea_query::Asterisk)).from_subquery(part, alias).take()
         });
         let Some(mut all) = parts.next() else {
             return Ok(HashMap::new());
@@ -238,9 +221,7 @@ impl ThreadRepository {
             .offset(page.offset())
             .limit(page.size);
         let rows = conn.query_all(&select).await?;
-        let items = rows
-            .iter()
-            .map(|row| Ok(ParticipantRow::from_query_result(row, "")?.into()));
+        let items = rows.iter().map(|row| Ok(ParticipantRow::from_query_result(row, "")?.into()));
         Ok(Page::new(items.collect::<Result<_>>()?, total, page))
     }
 
@@ -253,10 +234,7 @@ impl ThreadRepository {
     ) -> Result<Participant> {
         let mut select = participants_of(thread);
         select.and_where(participant::Column::UserId.eq(user));
-        let row = conn
-            .query_one(&select)
-            .await?
-            .ok_or_else(|| Error::not_found("participant"))?;
+        let row = conn.query_one(&select).await?.ok_or_else(|| Error::not_found("participant"))?;
         Ok(ParticipantRow::from_query_result(&row, "")?.into())
     }
 
@@ -293,22 +271,13 @@ fn participants_of(thread: Uuid) -> SelectStatement {
     use participant::{Column as P, Entity as Participants};
     let mut select = Participants::find()
         .select_only()
-        .columns([
-            P::ThreadId,
-            P::UserId,
-            P::Role,
-            P::JoinedAt,
-            P::LastDeliveredSeq,
-            P::LastReadSeq,
-        ])
+        .columns([P::ThreadId, P::UserId, P::Role, P::JoinedAt, P::LastDeliveredSeq, P::LastReadSeq])
         .filter(P::ThreadId.eq(thread))
         .filter(P::LeftAt.is_null())
         .into_query();
-    select
-        .column((users::entity::Entity, users::entity::Column::Username))
-        .inner_join(
-            users::entity::Entity,
-            Expr::col((users::entity::Entity, users::entity::Column::Id)).equals((Participants, P::UserId)),
-        );
+    select.column((users::entity::Entity, users::entity::Column::Username)).inner_join(
+        users::entity::Entity,
+        Expr::col((users::entity::Entity, users::entity::Column::Id)).equals((Participants, P::UserId)),
+    );
     select
 }

@@ -44,31 +44,16 @@ pub struct NewThread {
 impl Validate for NewThread {
     fn validate(&self, faults: &mut Faults) {
         let named = self.participant_ids.len();
-        faults.check(
-            named <= MAX_NAMED,
-            "participant_ids",
-            "too_many",
-            "must have at most 100 items",
-        );
+        faults.check(named <= MAX_NAMED, "participant_ids", "too_many", "must have at most 100 items");
         match self.kind {
             ThreadType::Direct => {
                 faults.check(named == 1, "participant_ids", "wrong_count", "must name one user");
-                faults.check(
-                    self.name.is_none(),
-                    "name",
-                    "not_allowed",
-                    "a direct thread has no name",
-                );
+                faults.check(self.name.is_none(), "name", "not_allowed", "a direct thread has no name");
                 let no_history = self.history.is_none();
                 faults.check(no_history, "history", "not_allowed", "is for a group");
             }
             ThreadType::Group => {
-                faults.check(
-                    named >= 1,
-                    "participant_ids",
-                    "too_few",
-                    "must have at least 1 items",
-                );
+                faults.check(named >= 1, "participant_ids", "too_few", "must have at least 1 items");
                 match &self.name {
                     Some(name) => check_name(name, faults),
                     None => faults.add("name", "missing", "is required for a group"),
@@ -128,12 +113,7 @@ impl Validate for ParticipantsPatch {
         faults.check(!none, "", "empty", "must name at least one user");
         let mut seen = HashSet::new();
         for (field, ids) in [("add", &self.add), ("remove", &self.remove)] {
-            faults.check(
-                ids.len() <= MAX_NAMED,
-                field,
-                "too_many",
-                "must have at most 100 items",
-            );
+            faults.check(ids.len() <= MAX_NAMED, field, "too_many", "must have at most 100 items");
             for (index, id) in ids.iter().enumerate() {
                 if !seen.insert(id) {
                     faults.add(format!("{field}.{index}"), "repeated", "is named twice");

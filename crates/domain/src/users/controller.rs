@@ -56,11 +56,7 @@ impl Controller for Users {
     }
 
     fn new_row(&self, input: NewAccount) -> ActiveModel {
-        let NewAccount {
-            user,
-            password_hash,
-            group,
-        } = input;
+        let NewAccount { user, password_hash, group } = input;
         ActiveModel {
             username: Set(user.username.to_lowercase()),
             email: Set(user.email.map(|email| email.to_lowercase())),
@@ -137,10 +133,7 @@ impl Users {
     pub async fn deactivate_self(&self, tx: &Tx, caller: &Caller) -> Result<()> {
         let user = self.get(tx, caller.user_id).await?;
         self.keep_a_superuser(tx, &user).await?;
-        let patch = UserAdminPatch {
-            is_active: Some(false),
-            ..UserAdminPatch::default()
-        };
+        let patch = UserAdminPatch { is_active: Some(false), ..UserAdminPatch::default() };
         self.update(tx, user.id, patch).await?;
         self.note(tx, user.id, user.id).await
     }
@@ -192,16 +185,8 @@ impl Users {
             return Ok(user);
         }
         self.keep_a_superuser(tx, &user).await?;
-        let row = ActiveModel {
-            id: Set(id),
-            group: Set(group.name().to_owned()),
-            ..ActiveModel::default()
-        };
-        let user = self
-            .repository
-            .update(tx, row)
-            .await?
-            .ok_or_else(|| Error::not_found(Self::NAME))?;
+        let row = ActiveModel { id: Set(id), group: Set(group.name().to_owned()), ..ActiveModel::default() };
+        let user = self.repository.update(tx, row).await?.ok_or_else(|| Error::not_found(Self::NAME))?;
         session::end_all(tx, id).await?;
         self.note(tx, id, caller.user_id).await?;
         Ok(user)
@@ -242,9 +227,7 @@ impl Users {
         if faults.is_empty() {
             return Ok(());
         }
-        Err(NAME_TAKEN
-            .error("another account has that username or e-mail address")
-            .with_faults(faults))
+        Err(NAME_TAKEN.error("another account has that username or e-mail address").with_faults(faults))
     }
 
     async fn note(&self, tx: &Tx, user: Uuid, actor: Uuid) -> Result<()> {
@@ -287,11 +270,7 @@ impl Accounts for Users {
     }
 
     async fn create(&self, tx: &Tx, user: NewUser, password_hash: String) -> Result<Model> {
-        let account = NewAccount {
-            user,
-            password_hash,
-            group: PermissionGroup::Regular,
-        };
+        let account = NewAccount { user, password_hash, group: PermissionGroup::Regular };
         Controller::create(self, tx, account).await
     }
 }

@@ -68,10 +68,5 @@ impl Listable for Entity {
         Column::UpdatedAt,
         Column::DeletedAt,
     ];
-    const SEARCH: &'static [Column] = &[
-        Column::Username,
-        Column::Email,
-        Column::FirstName,
-        Column::LastName,
-    ];
+    const SEARCH: &'static [Column] = &[Column::Username, Column::Email, Column::FirstName, Column::LastName];
 }

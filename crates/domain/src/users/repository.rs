@@ -28,11 +28,7 @@ impl UserRepository {
     /// The user with that name or address.
     pub async fn find_by_login<C: ConnectionTrait>(self, conn: &C, login: &str) -> Result<Option<Model>> {
         let login = login.to_lowercase();
-        let column = if login.contains('@') {
-            Column::Email
-        } else {
-            Column::Username
-        };
+        let column = if login.contains('@') { Column::Email } else { Column::Username };
         Ok(self.alive().filter(column.eq(login)).one(conn).await?)
     }
 
@@ -40,11 +36,7 @@ impl UserRepository {
     pub async fn find_by_id_or_name<C: ConnectionTrait>(self, conn: &C, text: &str) -> Result<Option<Model>> {
         match text.parse::<Uuid>() {
             Ok(id) => self.get(conn, id).await,
-            Err(_) => Ok(self
-                .alive()
-                .filter(Column::Username.eq(text.to_lowercase()))
-                .one(conn)
-                .await?),
+            Err(_) => Ok(self.alive().filter(Column::Username.eq(text.to_lowercase())).one(conn).await?),
         }
     }
 
@@ -86,11 +78,7 @@ impl UserRepository {
         name: &str,
         field: &str,
     ) -> Result<Model> {
-        let found = self
-            .active()
-            .filter(Column::Username.eq(name.to_lowercase()))
-            .one(conn)
-            .await?;
+        let found = self.active().filter(Column::Username.eq(name.to_lowercase())).one(conn).await?;
         found.ok_or_else(|| no_such_user(&[field.to_owned()]))
     }
 
@@ -112,11 +100,7 @@ impl UserRepository {
             .filter(|(_, id)| !found.contains(id))
             .map(|(index, _)| format!("{field}.{index}"))
             .collect();
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(no_such_user(&missing))
-        }
+        if missing.is_empty() { Ok(()) } else { Err(no_such_user(&missing)) }
     }
 
     /// A page of the active users with `text` in their name, or with `text` as their id.
@@ -141,11 +125,7 @@ impl UserRepository {
         page: PageRequest,
         include_deleted: bool,
     ) -> Result<Page<Model>> {
-        let users = if include_deleted {
-            self.with_deleted()
-        } else {
-            self.alive()
-        };
+        let users = if include_deleted { self.with_deleted() } else { self.alive() };
         page_of(conn, users, query, page).await
     }
 
@@ -162,9 +142,7 @@ fn no_such_user(fields: &[String]) -> Error {
     for field in fields {
         faults.add(field, "not_found", "is no active user");
     }
-    USER_NOT_FOUND
-        .error("a user that was named isn't there or isn't active")
-        .with_faults(faults)
+    USER_NOT_FOUND.error("a user that was named isn't there or isn't active").with_faults(faults)
 }
 
 /// The names of users, by id, deleted ones included.

@@ -114,22 +114,8 @@ pub struct UserAdminPatch {
 
 impl From<UserPatch> for UserAdminPatch {
     fn from(patch: UserPatch) -> Self {
-        let UserPatch {
-            username,
-            email,
-            first_name,
-            last_name,
-            bio,
-        } = patch;
-        Self {
-            username,
-            email,
-            email_confirmed: None,
-            first_name,
-            last_name,
-            bio,
-            is_active: None,
-        }
+        let UserPatch { username, email, first_name, last_name, bio } = patch;
+        Self { username, email, email_confirmed: None, first_name, last_name, bio, is_active: None }
     }
 }
 
@@ -141,15 +127,7 @@ impl Validate for UserPatch {
 
 impl Validate for UserAdminPatch {
     fn validate(&self, faults: &mut Faults) {
-        let Self {
-            username,
-            email,
-            email_confirmed,
-            first_name,
-            last_name,
-            bio,
-            is_active,
-        } = self;
+        let Self { username, email, email_confirmed, first_name, last_name, bio, is_active } = self;
         let empty = username.is_none()
             && email.is_absent()
             && email_confirmed.is_none()
@@ -162,18 +140,8 @@ impl Validate for UserAdminPatch {
             check_username(username, faults);
         }
         check_email(email.value().map(String::as_str), faults);
-        check_text(
-            "first_name",
-            first_name.value().map(String::as_str),
-            NAME_MAX,
-            faults,
-        );
-        check_text(
-            "last_name",
-            last_name.value().map(String::as_str),
-            NAME_MAX,
-            faults,
-        );
+        check_text("first_name", first_name.value().map(String::as_str), NAME_MAX, faults);
+        check_text("last_name", last_name.value().map(String::as_str), NAME_MAX, faults);
         check_text("bio", bio.value().map(String::as_str), BIO_MAX, faults);
     }
 }
@@ -204,12 +172,7 @@ fn check_email(email: Option<&str>, faults: &mut Faults) {
 fn check_text(field: &str, text: Option<&str>, max: usize, faults: &mut Faults) {
     let Some(text) = text else { return };
     faults.length(field, text, 0, max);
-    faults.check(
-        !text.trim().is_empty(),
-        field,
-        "blank",
-        "must not be blank; null clears it",
-    );
+    faults.check(!text.trim().is_empty(), field, "blank", "must not be blank; null clears it");
 }
 
 /// A permission group to be put into.
@@ -319,10 +282,7 @@ pub struct UserRecord {
 impl UserRecord {
     /// The record of `user`.
     pub fn new(user: Model, groups: &Groups) -> Self {
-        Self {
-            deleted_at: user.deleted_at,
-            profile: Profile::new(user, groups),
-        }
+        Self { deleted_at: user.deleted_at, profile: Profile::new(user, groups) }
     }
 }
 

@@ -1,9 +1,5 @@
 //! What the rules of the messenger promise below HTTP, on both databases.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "what isn't as promised ends the test"
-)]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what isn't as promised ends the test")]
 
 mod people;
 mod sending;

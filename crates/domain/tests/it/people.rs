@@ -20,17 +20,10 @@ pub async fn person(store: &Store, username: &str) -> Caller {
         first_name: None,
         last_name: None,
     };
-    let account = NewAccount {
-        user,
-        password_hash: "not a hash".to_owned(),
-        group: PermissionGroup::Regular,
-    };
+    let account =
+        NewAccount { user, password_hash: "not a hash".to_owned(), group: PermissionGroup::Regular };
     let tx = store.db.begin().await.unwrap();
     let made = Controller::create(&Users::default(), &tx, account).await.unwrap();
     tx.commit().await.unwrap();
-    Caller {
-        user_id: made.id,
-        session_id: Uuid::nil(),
-        scopes: Scopes::default(),
-    }
+    Caller { user_id: made.id, session_id: Uuid::nil(), scopes: Scopes::default() }
 }

@@ -106,27 +106,15 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
     async fn take(&mut self, step: &Step) {
         let tx = self.store.db.begin().await.unwrap();
         match *step {
             Step::Send(who) => {
-                let text = NewText {
-                    text: format!("by {who}"),
-                };
-                match self
-                    .messages
-                    .send(&tx, &self.people[who], self.thread, text)
-                    .await
-                {
+                let text = NewText { text: format!("by {who}") };
+                match self.messages.send(&tx, &self.people[who], self.thread, text).await {
                     Ok(sent) => {
                         assert!(self.model.sees_from[&who].is_some());
-                        let sent = Said {
-                            id: sent.id,
-                            sender: who,
-                            deleted: false,
-                            readers: Vec::new(),
-                        };
+                        let sent = Said { id: sent.id, sender: who, deleted: false, readers: Vec::new() };
                         self.model.said.push(sent);
                     }
                     Err(error) => {
@@ -150,11 +138,7 @@ impl Course<'_> {
                     () if !said.readers.is_empty() => Some(ALREADY_READ),
                     () => None,
                 };
-                assert_eq!(
-                    deleted.as_ref().err().map(messenger_core::Error::code),
-                    expected,
-                    "{step:?}"
-                );
+                assert_eq!(deleted.as_ref().err().map(messenger_core::Error::code), expected, "{step:?}");
                 if deleted.is_err() {
                     return;
                 }
@@ -164,15 +148,8 @@ impl Course<'_> {
                 let Some((_, said)) = self.message(which) else {
                     return;
                 };
-                let text = NewText {
-                    text: "edited".to_owned(),
-                };
-                if self
-                    .messages
-                    .edit(&tx, &self.people[who], said.id, text)
-                    .await
-                    .is_err()
-                {
+                let text = NewText { text: "edited".to_owned() };
+                if self.messages.edit(&tx, &self.people[who], said.id, text).await.is_err() {
                     return;
                 }
             }
@@ -180,10 +157,7 @@ impl Course<'_> {
                 let Some((index, said)) = self.message(which) else {
                     return;
                 };
-                let marked = self
-                    .messages
-                    .mark(&tx, &self.people[who], said.id, MarkKind::Read)
-                    .await;
+                let marked = self.messages.mark(&tx, &self.people[who], said.id, MarkKind::Read).await;
                 let may = self.model.sees(who, index) && !said.deleted && said.sender != who;
                 assert_eq!(marked.is_ok(), may, "{step:?}");
                 if !may {
@@ -195,20 +169,12 @@ impl Course<'_> {
                 let Some((_, said)) = self.message(which) else {
                     return;
                 };
-                if self
-                    .messages
-                    .mark(&tx, &self.people[who], said.id, MarkKind::Delivered)
-                    .await
-                    .is_err()
-                {
+                if self.messages.mark(&tx, &self.people[who], said.id, MarkKind::Delivered).await.is_err() {
                     return;
                 }
             }
             Step::ReadAll(who) => {
-                let read = self
-                    .messages
-                    .read_thread(&tx, &self.people[who], self.thread, None)
-                    .await;
+                let read = self.messages.read_thread(&tx, &self.people[who], self.thread, None).await;
                 assert_eq!(read.is_ok(), self.model.sees_from[&who].is_some());
                 if read.is_err() {
                     return;
@@ -217,14 +183,8 @@ impl Course<'_> {
             }
             Step::Leave(who) => {
                 let me = self.people[who].user_id;
-                let patch = ParticipantsPatch {
-                    add: vec![],
-                    remove: vec![me],
-                };
-                let left = self
-                    .threads
-                    .change_participants(&tx, &self.people[who], self.thread, patch)
-                    .await;
+                let patch = ParticipantsPatch { add: vec![], remove: vec![me] };
+                let left = self.threads.change_participants(&tx, &self.people[who], self.thread, patch).await;
                 assert_eq!(left.is_ok(), self.model.sees_from[&who].is_some());
                 if left.is_err() {
                     return;
@@ -233,14 +193,8 @@ impl Course<'_> {
             }
             Step::Join(who) => {
                 let them = self.people[who].user_id;
-                let patch = ParticipantsPatch {
-                    add: vec![them],
-                    remove: vec![],
-                };
-                let joined = self
-                    .threads
-                    .change_participants(&tx, &self.people[0], self.thread, patch)
-                    .await;
+                let patch = ParticipantsPatch { add: vec![them], remove: vec![] };
+                let joined = self.threads.change_participants(&tx, &self.people[0], self.thread, patch).await;
                 assert_eq!(joined.is_ok(), self.model.sees_from[&who].is_none());
                 if joined.is_err() {
                     return;
@@ -273,20 +227,12 @@ impl Course<'_> {
             let last = self.model.said.iter().enumerate().rev();
             let last = last.filter(|(index, said)| self.model.sees(who, *index) && !said.deleted);
             let last = last.map(|(_, said)| said.id).next();
-            assert_eq!(
-                thread.last_message.map(|message| message.id),
-                last,
-                "last message of {who}"
-            );
+            assert_eq!(thread.last_message.map(|message| message.id), last, "last message of {who}");
             for (index, said) in self.model.said.iter().enumerate() {
                 let found = self.messages.get(db, caller, said.id).await;
                 assert_eq!(found.is_ok(), self.model.sees(who, index) && !said.deleted);
                 if let Ok(found) = found {
-                    assert_eq!(
-                        found.is_read,
-                        !said.readers.is_empty(),
-                        "message {index}: {said:?}"
-                    );
+                    assert_eq!(found.is_read, !said.readers.is_empty(), "message {index}: {said:?}");
                 }
             }
         }
@@ -314,14 +260,7 @@ async fn run(store: &Store, number: usize, steps: &[Step]) {
         read_up_to: (0..PEOPLE).map(|who| (who, 0)).collect(),
     };
     let messages = Messages::new(DeletePolicy::Unread);
-    let mut course = Course {
-        store,
-        people,
-        thread,
-        model,
-        threads,
-        messages,
-    };
+    let mut course = Course { store, people, thread, model, threads, messages };
     for (index, step) in steps.iter().enumerate() {
         course.take(step).await;
         if index % 10 == 9 {

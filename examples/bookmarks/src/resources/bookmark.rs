@@ -144,12 +144,7 @@ pub struct BookmarkPatch {
 
 impl Validate for NewBookmark {
     fn validate(&self, faults: &mut Faults) {
-        faults.check(
-            !self.title.trim().is_empty(),
-            "title",
-            "blank",
-            "must not be blank",
-        );
+        faults.check(!self.title.trim().is_empty(), "title", "blank", "must not be blank");
     }
 }
 

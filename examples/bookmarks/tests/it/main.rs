@@ -1,9 +1,5 @@
 //! What the bookmarks promise, on both databases.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "what isn't as promised ends the test"
-)]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what isn't as promised ends the test")]
 
 use bookmarks::{
     app::{self, Bookmarks, create_app},
@@ -33,10 +29,7 @@ impl Fixture for App {
         let settings = ServiceSettings::read(&settings).unwrap();
         let secret = Secret::new("a secret for tests, long enough to sign with");
         let bookmarks = Bookmarks::new(&app::startup(&settings), db.db.clone(), &secret).unwrap();
-        Self {
-            db,
-            server: TestServer::start(move || create_app(&bookmarks)),
-        }
+        Self { db, server: TestServer::start(move || create_app(&bookmarks)) }
     }
 
     async fn tear_down(self) {
@@ -48,10 +41,7 @@ impl Fixture for App {
 const PATH: &str = "/api/v1/bookmarks";
 
 async fn add(client: &Client, url: &str, tags: &str) -> Value {
-    client
-        .post(PATH, &json!({"url": url, "title": url, "tags": tags}))
-        .await
-        .expect(201)
+    client.post(PATH, &json!({"url": url, "title": url, "tags": tags})).await.expect(201)
 }
 
 fn one(bookmark: &Value) -> String {
@@ -61,12 +51,7 @@ fn one(bookmark: &Value) -> String {
 /// The URLs of a list.
 async fn urls(client: &Client, query: &str) -> Vec<String> {
     let page = client.get(&format!("{PATH}?{query}")).await.expect(200);
-    page["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["url"].as_str().unwrap().to_owned())
-        .collect()
+    page["items"].as_array().unwrap().iter().map(|item| item["url"].as_str().unwrap().to_owned()).collect()
 }
 
 on_both! {
