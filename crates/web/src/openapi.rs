@@ -88,7 +88,6 @@ pub fn mount(document: &Document, config: &mut web::ServiceConfig) {
         async { HttpResponse::Ok().content_type("application/json").body(body) }
     };
     let swagger = Config::new([Url::from("/openapi.json")])
-        .persist_authorization(true)
         .display_request_duration(true)
         .filter(true)
         .try_it_out_enabled(true)

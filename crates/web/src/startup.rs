@@ -48,7 +48,9 @@ impl Startup<'_> {
     /// Begins to log, to standard error, as the settings say. Once in a process.
     pub fn log(&self) -> Result<(), StartError> {
         let app = &self.settings.app;
-        let filter = EnvFilter::try_new(&app.log).map_err(|error| format!("LOG: {error}"))?;
+        // PostgreSQL's notices ("already exists, skipping") are for who asks for them.
+        let directives = format!("sqlx=warn,{}", app.log);
+        let filter = EnvFilter::try_new(directives).map_err(|error| format!("LOG: {error}"))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
         let log = log.with_ansi(io::stderr().is_terminal());
         match app.log_format {

@@ -4,13 +4,22 @@
 use messenger_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
+// new-resource: modules
+
 /// What every user may do with them.
-pub const SCOPES: &[&str] = &[];
+pub const SCOPES: &[&str] = &[
+    // new-resource: scopes
+];
 
 /// Adds their operations.
-pub fn mount(_routes: &mut Routes) {}
+pub fn mount(routes: &mut Routes) {
+    routes.prefix("/api/v1");
+    // new-resource: operations
+}
 
 /// What makes their tables.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![]
+    vec![
+        // new-resource: tables
+    ]
 }

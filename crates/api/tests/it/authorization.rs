@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use messenger_testkit::{Answer, Client, client::send, on_both};
+use messenger_testkit::{Answer, Client, client::send, guard::every_resource_is_guarded, on_both};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -138,11 +138,15 @@ async fn call(client: &Client, method: &Method, path: &str, body: &Value) -> Ans
     send(if body.is_null() { request } else { request.json(body) }).await
 }
 
-/// Every operation of the document: method, path, id, and the scope that it names.
+/// Every operation of the document: method, path, id, and the scope that it names. Those of plain resources are for
+/// [`every_resource_is_guarded`].
 fn operations(document: &Value) -> Vec<(Method, String, String, Option<String>)> {
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
+            if operation.get("x-resource").is_some() {
+                continue;
+            }
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let id = operation["operationId"].as_str().unwrap().to_owned();
             let scopes = operation["security"][0]["oauth2"].as_array();
@@ -155,6 +159,11 @@ fn operations(document: &Value) -> Vec<(Method, String, String, Option<String>)>
 }
 
 on_both! {
+    /// Every operation of every plain resource is guarded.
+    async fn resources_are_guarded(app: &App) {
+        every_resource_is_guarded(&app.client(), &[]).await;
+    }
+
     /// Every operation asks its caller for what its rule says, and gives it to the right one.
     async fn every_operation_asks_what_its_rule_says(app: &App) {
         let document = app.client().get("/openapi.json").await.expect(200);

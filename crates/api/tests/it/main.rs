@@ -21,3 +21,4 @@ mod shell;
 mod support;
 mod threads;
 mod users;
+// new-resource: tests

@@ -1,20 +1,30 @@
 //! What clients list, make, change and delete: a file each, and a line in each of the lists below.
 //! `cargo xtask new-resource` writes them.
 
-use messenger_web::{Crud, Routes, migrate::create_table};
+use messenger_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
 pub mod bookmark;
+// new-resource: modules
 
 /// What every user may do with them.
-pub const SCOPES: &[&str] = &["bookmarks:read", "bookmarks:write"];
+pub const SCOPES: &[&str] = &[
+    "bookmarks:read",
+    "bookmarks:write",
+    // new-resource: scopes
+];
 
 /// Adds their operations.
 pub fn mount(routes: &mut Routes) {
-    Crud::<bookmark::Entity>::mount(routes);
+    routes.prefix("/api/v1");
+    messenger_web::Crud::<bookmark::Entity>::mount(routes);
+    // new-resource: operations
 }
 
 /// What makes their tables.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![create_table("m0002_bookmarks", bookmark::table_v1())]
+    vec![
+        messenger_web::migrate::create_table("create_bookmarks", bookmark::table_v1()),
+        // new-resource: tables
+    ]
 }

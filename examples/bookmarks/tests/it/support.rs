@@ -1,0 +1,40 @@
+//! The service under test.
+
+use bookmarks::{
+    app::{self, Bookmarks, create_app},
+    migrations::Migrator,
+};
+use messenger_testkit::{Backend, Client, Fixture, TestDb, TestServer};
+use messenger_web::{
+    ServiceSettings,
+    settings::{Environment, Secret},
+};
+
+/// The service under test.
+pub struct App {
+    pub db: TestDb<Migrator>,
+    server: TestServer,
+}
+
+impl Fixture for App {
+    async fn set_up(backend: Backend) -> Self {
+        let db = TestDb::new(backend).await;
+        let settings = Environment::new([("BCRYPT_COST".to_owned(), "4".to_owned())]);
+        let settings = ServiceSettings::read(&settings).unwrap();
+        let secret = Secret::new("a secret for tests, long enough to sign with");
+        let bookmarks = Bookmarks::new(&app::startup(&settings), db.db.clone(), &secret).unwrap();
+        Self { db, server: TestServer::start(move || create_app(&bookmarks)) }
+    }
+
+    async fn tear_down(self) {
+        self.server.stop().await;
+        self.db.tear_down().await;
+    }
+}
+
+impl App {
+    /// A client that isn't signed in.
+    pub fn client(&self) -> Client {
+        self.server.client()
+    }
+}

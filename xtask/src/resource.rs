@@ -1,0 +1,327 @@
+//! Writing a new resource into a service.
+
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    edit::Edits,
+    spec::{Field, Kind, Resource},
+};
+
+/// This folder where it is a service, and the messenger otherwise.
+pub fn default_service() -> PathBuf {
+    let here = PathBuf::from(".");
+    if here.join("src/resources/mod.rs").exists() { here } else { PathBuf::from("crates/api") }
+}
+
+/// Writes the resource into the service in that folder, and says what it did. Errors: where it is there already, or the
+/// folder is no service.
+pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
+    let Resource { snake, plural, name, .. } = resource;
+    let list = service.join("src/resources/mod.rs");
+    let known = fs::read_to_string(&list)
+        .map_err(|_| format!("{} is no service: it has no src/resources/mod.rs", service.display()))?;
+    if known.contains(&format!("pub mod {snake};")) {
+        return Err(format!("there is a resource {snake} already"));
+    }
+    let table = format!("table_name = \"{plural}\"");
+    if let Some(file) = file_with(&service.join("../.."), &table).or_else(|| file_with(service, &table)) {
+        return Err(format!("{} has a table {plural} already", file.display()));
+    }
+    let mut edits = Edits::default();
+    edits.create(service.join(format!("src/resources/{snake}.rs")), entity(resource))?;
+    edits.insert(&list, "modules", &[format!("pub mod {snake};")])?;
+    edits.insert(&list, "scopes", &[format!("\"{plural}:read\","), format!("\"{plural}:write\",")])?;
+    edits.insert(
+        &list,
+        "operations",
+        &[format!("messenger_web::Crud::<{snake}::Entity>::mount(routes);")],
+    )?;
+    let migration =
+        format!("messenger_web::migrate::create_table(\"create_{plural}\", {snake}::table_v1()),");
+    edits.insert(&list, "tables", &[migration])?;
+    edits.create(service.join(format!("tests/it/{snake}.rs")), test(resource))?;
+    edits.insert(&service.join("tests/it/main.rs"), "tests", &[format!("mod {snake};")])?;
+    let written = edits.write()?;
+    Ok(format!(
+        "{name}: the own rows of each user, at /api/v1/{plural}, with the scopes {plural}:read and {plural}:write.\n  {}\n\
+         Run its tests with: cargo test {snake}::\n\
+         A snapshot of the OpenAPI document, where there is one, is taken anew with: INSTA_UPDATE=always cargo test openapi",
+        written.join("\n  ")
+    ))
+}
+
+/// The first source file below `folder` that contains `text`, library and build folders aside.
+fn file_with(folder: &Path, text: &str) -> Option<PathBuf> {
+    for entry in fs::read_dir(folder).ok()?.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() {
+            let skipped = ["target", "examples", ".git", "xtask"].iter().any(|skipped| name == *skipped);
+            if let Some(found) = if skipped { None } else { file_with(&path, text) } {
+                return Some(found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && fs::read_to_string(&path).is_ok_and(|source| source.contains(text))
+        {
+            return Some(path);
+        }
+    }
+    None
+}
+
+#[expect(clippy::too_many_lines, reason = "most of it is the file that it writes")]
+fn entity(resource: &Resource) -> String {
+    let Resource { name, snake, plural, fields } = resource;
+    let of = |write: &dyn Fn(&Field) -> String| fields.iter().map(write).collect::<String>();
+    let model = of(&|field| {
+        let (name, ty) = (&field.name, field.rust());
+        let ty = if field.nullable { format!("Option<{ty}>") } else { ty.to_owned() };
+        let text = if field.kind == Kind::Text { "    #[sea_orm(column_type = \"Text\")]\n" } else { "" };
+        let text = if field.kind == Kind::Text && field.nullable {
+            "    #[sea_orm(column_type = \"Text\", nullable)]\n"
+        } else {
+            text
+        };
+        format!("    /// {}\n{text}    pub {name}: {ty},\n", doc(field))
+    });
+    let create = of(&|field| {
+        let (ty, schema) = (field.rust(), field.schema());
+        let (default, ty) = if field.nullable {
+            ("    #[serde(default)]\n", format!("Option<{ty}>"))
+        } else {
+            ("", ty.to_owned())
+        };
+        format!("    /// {}\n{default}    #[schema({schema})]\n    pub {}: {ty},\n", doc(field), field.name)
+    });
+    let patch = of(&|field| {
+        let (ty, schema) = (field.rust(), field.schema());
+        let (shown, kept) =
+            if field.nullable { (format!("Option<{ty}>"), "Patch") } else { (ty.to_owned(), "Option") };
+        format!(
+            "    /// {}\n    #[serde(default)]\n    #[schema(value_type = {shown}, {schema})]\n    pub {}: {kept}<{ty}>,\n",
+            doc(field),
+            field.name
+        )
+    });
+    let columns = of(&|field| format!("        .col({})\n", field.column()));
+    let listed = of(&|field| format!("Column::{}, ", camel(&field.name)));
+    let texts: Vec<_> = fields.iter().filter(|field| field.rust() == "String").collect();
+    let search =
+        texts.iter().map(|field| format!("Column::{}", camel(&field.name))).collect::<Vec<_>>().join(", ");
+    let search = if search.is_empty() {
+        String::new()
+    } else {
+        format!("    const SEARCH: &'static [Column] = &[{search}];\n")
+    };
+    let mut functions: Vec<String> = fields.iter().map(function_of).collect();
+    functions.push("uuid".to_owned());
+    functions.sort();
+    functions.dedup();
+    let functions = functions.join(", ");
+    let patch_type = if fields.iter().any(|field| field.nullable) { " Patch," } else { "" };
+    let checks = |of_patch: bool| {
+        let mut checks = String::new();
+        for field in &texts {
+            let name = &field.name;
+            let condition = match (of_patch, field.nullable) {
+                (false, false) => format!("!self.{name}.trim().is_empty()"),
+                (false, true) | (true, false) => {
+                    format!("self.{name}.as_ref().is_none_or(|text| !text.trim().is_empty())")
+                }
+                (true, true) => {
+                    format!("self.{name}.value().is_none_or(|text| !text.trim().is_empty())")
+                }
+            };
+            let _ = writeln!(
+                checks,
+                "        let {name} = {condition};\n        faults.check({name}, \"{name}\", \"blank\", \"must not be blank\");"
+            );
+        }
+        checks
+    };
+    let (create_checks, patch_checks) = (checks(false), checks(true));
+    let faults = if texts.is_empty() { "_" } else { "faults" };
+    format!(
+        r#"//! The table `{plural}`, what comes in and goes out about it, and whose rows a caller sees.
+
+use messenger_auth::Caller;
+use messenger_core::{{CommonBase, Faults, Listable,{patch_type} Timestamp, Uuid, Validate, base}};
+use messenger_web::{{Resource, Rows}};
+use sea_orm::{{DeriveIntoActiveModel, entity::prelude::*}};
+use sea_orm_migration::{{
+    schema::{{{functions}}},
+    sea_query::{{Index, IndexCreateStatement, TableCreateStatement}},
+}};
+use serde::{{Deserialize, Serialize}};
+use utoipa::ToSchema;
+
+/// A row, which is also what clients see.
+#[sea_orm::compact_model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, ToSchema)]
+#[sea_orm(table_name = "{plural}")]
+#[schema(as = {name})]
+pub struct Model {{
+    /// The id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it was deleted, or null.
+    pub deleted_at: Option<Timestamp>,
+    /// Whose it is.
+    pub owner_id: Uuid,
+{model}}}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+#[expect(missing_docs, reason = "there are none")]
+pub enum Relation {{}}
+
+impl ActiveModelBehavior for ActiveModel {{}}
+
+impl CommonBase for Entity {{
+    const ID: Column = Column::Id;
+    const CREATED_AT: Column = Column::CreatedAt;
+    const UPDATED_AT: Column = Column::UpdatedAt;
+    const DELETED_AT: Column = Column::DeletedAt;
+
+    fn id_of(model: &Model) -> Uuid {{
+        model.id
+    }}
+}}
+
+impl Listable for Entity {{
+    const FIELDS: &'static [Column] = &[Column::Id, {listed}Column::CreatedAt, Column::UpdatedAt];
+{search}}}
+
+/// The table in its first form. Never changes: what comes later is a further migration.
+pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {{
+    let table = base::table_v1("{plural}")
+        .col(uuid("owner_id"))
+{columns}        .take();
+    let of_owner = Index::create().name("ix_{plural}_owner").table("{plural}").col("owner_id").col("id").take();
+    (table, vec![of_owner])
+}}
+
+/// What a new one is made from.
+#[derive(Clone, Debug, Deserialize, ToSchema, DeriveIntoActiveModel)]
+#[serde(deny_unknown_fields)]
+pub struct New{name} {{
+{create}}}
+
+/// What one is changed by: a field that isn't mentioned stays as it is.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema, DeriveIntoActiveModel)]
+#[serde(deny_unknown_fields)]
+pub struct {name}Patch {{
+{patch}}}
+
+impl Validate for New{name} {{
+    fn validate(&self, {faults}: &mut Faults) {{
+{create_checks}    }}
+}}
+
+impl Validate for {name}Patch {{
+    fn validate(&self, {faults}: &mut Faults) {{
+{patch_checks}    }}
+}}
+
+impl Resource for Entity {{
+    type Create = New{name};
+    type Patch = {name}Patch;
+    type Output = Model;
+    const NAME: &'static str = "{snake}";
+    const PATH: &'static str = "/{plural}";
+    const SCOPES: (&'static str, &'static str) = ("{plural}:read", "{plural}:write");
+    fn rows(caller: &Caller) -> Rows<Self> {{
+        Rows::own(Column::OwnerId, caller)
+    }}
+}}
+"#
+    )
+}
+
+fn test(resource: &Resource) -> String {
+    let Resource { snake, plural, fields, .. } = resource;
+    let body = fields.iter().map(|field| format!("\"{}\": {}", field.name, value(field))).collect::<Vec<_>>();
+    let body = body.join(", ");
+    let first = fields.first().map_or("id", |field| field.name.as_str());
+    let change = fields.first().map_or_else(String::new, changed);
+    format!(
+        r#"//! The resource `{snake}`.
+
+use messenger_testkit::on_both;
+use serde_json::{{Value, json}};
+
+use crate::support::App;
+
+const PATH: &str = "/api/v1/{plural}";
+
+on_both! {{
+    /// One is made, listed, read, changed, deleted and brought back, by its owner alone.
+    async fn has_a_life(app: &App) {{
+        let (ada, charles) = (app.client().register("ada").await, app.client().register("charles").await);
+        let made = ada.post(PATH, &json!({{{body}}})).await.expect(201);
+        let one = format!("{{PATH}}/{{}}", made["id"].as_str().unwrap());
+        assert_eq!(ada.get(&one).await.expect(200), made);
+        assert_eq!(ada.get(PATH).await.expect(200)["total"], 1);
+        assert_eq!(charles.get(PATH).await.expect(200)["total"], 0);
+        charles.get(&one).await.refused(404, "not_found");
+        let changed = ada.patch(&one, &json!({{"{first}": {change}}})).await.expect(200);
+        assert_eq!(changed["{first}"], json!({change}));
+        ada.delete(&one).await.expect(204);
+        ada.get(&one).await.refused(404, "not_found");
+        ada.post(&format!("{{one}}/restore"), &Value::Null).await.expect(200);
+        assert_eq!(ada.get(&one).await.expect(200)["{first}"], changed["{first}"]);
+    }}
+
+    /// A body with faults is refused with all of them named.
+    async fn refuses_faults(app: &App) {{
+        let ada = app.client().register("ada").await;
+        let faults = ada.post(PATH, &json!({{"nonsense": 1}})).await.faults();
+        assert!(faults.contains(&"nonsense: unknown_field".to_owned()), "{{faults:?}}");
+        assert_eq!(ada.get(PATH).await.expect(200)["total"], 0);
+    }}
+}}
+"#
+    )
+}
+
+fn value(field: &Field) -> &'static str {
+    match field.kind {
+        Kind::String | Kind::Text => "\"one\"",
+        Kind::Bool => "false",
+        Kind::Int => "1",
+        Kind::Uuid => "\"0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11\"",
+        Kind::Time => "\"2026-01-31T09:30:00.000000Z\"",
+    }
+}
+
+fn changed(field: &Field) -> String {
+    match field.kind {
+        Kind::String | Kind::Text => "\"two\"",
+        Kind::Bool => "true",
+        Kind::Int => "2",
+        Kind::Uuid => "\"0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b22\"",
+        Kind::Time => "\"2027-01-31T09:30:00.000000Z\"",
+    }
+    .to_owned()
+}
+
+fn doc(field: &Field) -> String {
+    let words = field.name.replace('_', " ");
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+fn camel(name: &str) -> String {
+    heck::AsUpperCamelCase(name).to_string()
+}
+
+fn function_of(field: &Field) -> String {
+    field.column().split('(').next().unwrap_or_default().to_owned()
+}

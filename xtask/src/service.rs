@@ -1,0 +1,161 @@
+//! Making a new service.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use heck::{ToKebabCase, ToSnakeCase, ToTitleCase};
+
+use crate::{resource, spec};
+
+/// The crates that a service takes as dependencies, and so takes the fixes of.
+const LIBRARIES: [&str; 4] = ["core", "auth", "web", "testkit"];
+
+/// What is taken over as it is.
+const SHARED: [&str; 6] =
+    ["Cargo.lock", "rust-toolchain.toml", "rustfmt.toml", "clippy.toml", "deny.toml", ".gitignore"];
+
+/// Makes a service at `path`, and says what it did. Errors: where something is there already, or its last part is no name.
+pub fn make(path: &Path, with_messenger: bool, git: Option<&str>) -> Result<String, String> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.to_kebab_case() == name;
+    if !plain || name.len() > 40 || name == "bookmarks" {
+        return Err(format!(
+            "the name {name:?} must be in kebab-case, like my-service, of at most 40 characters"
+        ));
+    }
+    if path.exists() && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(format!("{} is there already, and not empty", path.display()));
+    }
+    let home = home()?;
+    let made =
+        if with_messenger { messenger(&home, path, git) } else { plain_service(&home, path, name, git) };
+    made.map_err(|error| format!("{}: {error}", path.display()))?;
+    if !with_messenger {
+        let fields = ["title:string", "body:text?", "done:bool"].map(str::to_owned);
+        resource::write(path, &spec::Resource::parse("Item", &fields)?)?;
+    }
+    let run = if with_messenger { "cargo run -p api" } else { "cargo run" };
+    Ok(format!(
+        "Made {} with the library crates of {} as dependencies. There:\n  {run}\n  cargo test{}",
+        path.display(),
+        git.map_or_else(|| home.display().to_string(), str::to_owned),
+        if with_messenger { " --workspace" } else { "" }
+    ))
+}
+
+/// The repository that this program was built from.
+fn home() -> Result<PathBuf, String> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    here.canonicalize().map_err(|error| format!("{}: {error}", here.display()))
+}
+
+fn plain_service(home: &Path, path: &Path, name: &str, git: Option<&str>) -> std::io::Result<()> {
+    let template = home.join("examples/bookmarks");
+    let (snake, title) = (name.to_snake_case(), name.to_title_case());
+    let rename = |text: String| {
+        text.replace("bookmarks::", &format!("{snake}::"))
+            .replace("\"bookmarks\"", &format!("\"{name}\""))
+            .replace("title: \"Bookmarks\"", &format!("title: \"{title}\""))
+            .replace("Bookmarks with tags, each user's own.", &format!("{title}."))
+            .replace("Bookmarks: a small service with accounts, built from the messenger's library crates without the messenger.", &format!("{title}: a service with accounts."))
+            .replace("bookmarks", "assembled")
+            .replace("Bookmarks", "Assembled")
+    };
+    for file in [
+        "src/main.rs",
+        "src/lib.rs",
+        "src/app.rs",
+        "src/user.rs",
+        "src/migrations.rs",
+        "tests/it/support.rs",
+        "tests/it/accounts.rs",
+    ] {
+        write(&path.join(file), &rename(fs::read_to_string(template.join(file))?))?;
+    }
+    let mine = |line: &&str| !line.contains("bookmark");
+    for file in ["src/resources/mod.rs", "tests/it/main.rs"] {
+        let text = fs::read_to_string(template.join(file))?;
+        let kept: Vec<_> = text.lines().filter(mine).collect();
+        write(&path.join(file), &(kept.join("\n") + "\n"))?;
+    }
+    let readme = format!(
+        "# {title}\n\nRun it with `cargo run`: the documentation is at <http://127.0.0.1:8080/docs>. Test it with `cargo test`.\n\n\
+         A file in `src/resources` for each resource, and a line in each list of `src/resources/mod.rs`.\n"
+    );
+    write(&path.join("README.md"), &readme)?;
+    share(home, path)?;
+    let manifest = fs::read_to_string(template.join("Cargo.toml"))?;
+    let manifest = manifest.replace("name = \"bookmarks\"", &format!("name = \"{name}\"")).replace(
+        "A small service built from the messenger's library crates, without the messenger",
+        &format!("{title}, a service"),
+    );
+    write(&path.join("Cargo.toml"), &format!("{manifest}\n{}", workspace(home, git, &[])?))
+}
+
+/// The messenger itself, to be changed; the library crates stay dependencies.
+fn messenger(home: &Path, path: &Path, git: Option<&str>) -> std::io::Result<()> {
+    for folder in ["crates/domain", "crates/api", "migration", "deploy", ".envs", "docs"] {
+        copy(&home.join(folder), &path.join(folder))?;
+    }
+    share(home, path)?;
+    fs::copy(home.join(".dockerignore"), path.join(".dockerignore"))?;
+    let own = [("messenger-domain", "crates/domain"), ("migration", "migration")];
+    write(&path.join("Cargo.toml"), &workspace(home, git, &own)?)
+}
+
+fn share(home: &Path, path: &Path) -> std::io::Result<()> {
+    for file in SHARED {
+        fs::copy(home.join(file), path.join(file))?;
+    }
+    Ok(())
+}
+
+/// The workspace's part of a manifest: as that of this repository, with the library crates from there.
+fn workspace(home: &Path, git: Option<&str>, own: &[(&str, &str)]) -> std::io::Result<String> {
+    let manifest = fs::read_to_string(home.join("Cargo.toml"))?;
+    let mut lines = Vec::new();
+    for line in manifest.lines() {
+        let key = line.split(" = ").next().unwrap_or_default();
+        let library = LIBRARIES.iter().find(|library| key == format!("messenger-{library}"));
+        if let Some(library) = library {
+            lines.push(match git {
+                Some(url) => format!("{key} = {{ git = {url:?} }}"),
+                None => format!("{key} = {{ path = \"{}/crates/{library}\" }}", home.display()),
+            });
+        } else if line.starts_with("members") {
+            if !own.is_empty() {
+                lines.push("members = [\"crates/*\", \"migration\"]".to_owned());
+            }
+        } else if line.contains("path = \"") {
+            if own.iter().any(|(name, _)| *name == key) {
+                lines.push(line.to_owned());
+            }
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, text)
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}

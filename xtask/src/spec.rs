@@ -1,0 +1,221 @@
+//! What a new resource is to be: its name and its fields, as they were asked for.
+
+use heck::{ToSnakeCase, ToUpperCamelCase};
+
+/// A resource to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// `Note`
+    pub name: String,
+    /// `note`
+    pub snake: String,
+    /// `notes`
+    pub plural: String,
+    /// Its fields.
+    pub fields: Vec<Field>,
+}
+
+/// A field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// `title`
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it may be null.
+    pub nullable: bool,
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text of at most 255 characters.
+    String,
+    /// A text of at most 4096 characters.
+    Text,
+    /// True or false.
+    Bool,
+    /// A whole number of 64 bits.
+    Int,
+    /// A UUID.
+    Uuid,
+    /// A moment.
+    Time,
+}
+
+const KINDS: [(&str, Kind); 6] = [
+    ("string", Kind::String),
+    ("text", Kind::Text),
+    ("bool", Kind::Bool),
+    ("int", Kind::Int),
+    ("uuid", Kind::Uuid),
+    ("time", Kind::Time),
+];
+
+const KEYWORDS: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
+    "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static",
+    "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual",
+    "where", "while", "yield",
+];
+
+/// Fields that every resource has, and words that a list's query uses.
+const TAKEN: &[&str] = &[
+    "id",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "owner_id",
+    "page",
+    "size",
+    "search",
+    "order_by",
+    "items",
+];
+
+impl Resource {
+    /// Reads a name and fields (`title:string`, `body:text?`). Errors: a sentence that names what is wrong.
+    pub fn parse(name: &str, fields: &[String]) -> Result<Self, String> {
+        let snake = name.to_snake_case();
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric()) && name.len() <= 40;
+        if !plain || name.to_upper_camel_case() != name || !name.starts_with(|c: char| c.is_ascii_uppercase())
+        {
+            return Err(format!(
+                "the name {name:?} must be a type's name of at most 40 letters and digits, like Note"
+            ));
+        }
+        if KEYWORDS.contains(&snake.as_str()) {
+            return Err(format!("the name {name:?} is a word of the language"));
+        }
+        let mut parsed: Vec<Field> = Vec::new();
+        for field in fields {
+            let field = Field::parse(field)?;
+            if parsed.iter().any(|known| known.name == field.name) {
+                return Err(format!("the field {:?} is given twice", field.name));
+            }
+            parsed.push(field);
+        }
+        if parsed.is_empty() {
+            return Err("a resource needs a field, like title:string".to_owned());
+        }
+        let plural = plural_of(&snake);
+        Ok(Self { name: name.to_owned(), snake, plural, fields: parsed })
+    }
+}
+
+impl Field {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (name, kind) = text
+            .split_once(':')
+            .ok_or_else(|| format!("the field {text:?} must be name:type, like title:string"))?;
+        let (kind, nullable) = kind.strip_suffix('?').map_or((kind, false), |kind| (kind, true));
+        let words = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            && !name.contains("__")
+            && name.len() <= 40;
+        if !words || name.to_snake_case() != name {
+            return Err(format!("the field name {name:?} must be in snake_case, like due_at"));
+        }
+        if KEYWORDS.contains(&name) {
+            return Err(format!("the field name {name:?} is a word of the language"));
+        }
+        if TAKEN.contains(&name) {
+            return Err(format!(
+                "the field name {name:?} is taken: every resource has it, or every list uses it"
+            ));
+        }
+        let known = KINDS.iter().find(|(word, _)| *word == kind);
+        let (_, kind) = known.ok_or_else(|| {
+            let known = KINDS.map(|(word, _)| word).join(", ");
+            format!("the type {kind:?} of {name} is none of {known}")
+        })?;
+        Ok(Self { name: name.to_owned(), kind: *kind, nullable })
+    }
+
+    /// The type in Rust.
+    pub fn rust(&self) -> &'static str {
+        match self.kind {
+            Kind::String | Kind::Text => "String",
+            Kind::Bool => "bool",
+            Kind::Int => "i64",
+            Kind::Uuid => "Uuid",
+            Kind::Time => "Timestamp",
+        }
+    }
+
+    /// What its schema says besides the type.
+    pub fn schema(&self) -> String {
+        match self.kind {
+            Kind::String => "example = \"text\", max_length = 255".to_owned(),
+            Kind::Text => "example = \"text\", max_length = 4096".to_owned(),
+            Kind::Bool => "example = true".to_owned(),
+            Kind::Int => "example = 1".to_owned(),
+            Kind::Uuid => "example = \"0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11\"".to_owned(),
+            Kind::Time => "example = \"2026-01-31T09:30:00.000000Z\"".to_owned(),
+        }
+    }
+
+    /// The function of `sea_orm_migration::schema` that makes its column, and what comes behind the name.
+    pub fn column(&self) -> String {
+        let (function, more) = match self.kind {
+            Kind::String => ("string_len", ", 255"),
+            Kind::Text => ("text", ""),
+            Kind::Bool => ("boolean", ""),
+            Kind::Int => ("big_integer", ""),
+            Kind::Uuid => ("uuid", ""),
+            Kind::Time => ("date_time", ""),
+        };
+        let null = if self.nullable { "_null" } else { "" };
+        format!("{function}{null}(\"{}\"{more})", self.name)
+    }
+}
+
+/// The plural of an English word, in the regular way.
+fn plural_of(word: &str) -> String {
+    let vowel_before_y = || word.chars().rev().nth(1).is_some_and(|c| "aeiou".contains(c));
+    if word.ends_with('y') && !vowel_before_y() {
+        return format!("{}ies", word.trim_end_matches('y'));
+    }
+    let hissing = ["s", "x", "z", "ch", "sh"].iter().any(|end| word.ends_with(end));
+    format!("{word}{}", if hissing { "es" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str, fields: &[&str]) -> Result<Resource, String> {
+        Resource::parse(name, &fields.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn reads_what_was_asked_for() {
+        let note = parse("ShoppingEntry", &["title:string", "due_at:time?"]).unwrap();
+        assert_eq!((note.snake.as_str(), note.plural.as_str()), ("shopping_entry", "shopping_entries"));
+        assert_eq!(note.fields[1], Field { name: "due_at".into(), kind: Kind::Time, nullable: true });
+        assert_eq!(plural_of("box"), "boxes");
+        assert_eq!(plural_of("day"), "days");
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (name, fields, word) in [
+            ("note", &["a:string"][..], "\"note\""),
+            ("My_Note", &["a:string"], "\"My_Note\""),
+            ("Nöte", &["a:string"], "\"Nöte\""),
+            ("Type", &["a:string"], "word of the language"),
+            ("Note", &[], "needs a field"),
+            ("Note", &["title"], "name:type"),
+            ("Note", &["Title:string"], "snake_case"),
+            ("Note", &["a__b:string"], "snake_case"),
+            ("Note", &["type:string"], "word of the language"),
+            ("Note", &["owner_id:uuid"], "taken"),
+            ("Note", &["a:varchar"], "none of string, text"),
+            ("Note", &["a:string", "a:text"], "twice"),
+        ] {
+            let error = parse(name, fields).unwrap_err();
+            assert!(error.contains(word), "{name} {fields:?}: {error}");
+        }
+    }
+}
