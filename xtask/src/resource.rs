@@ -4,6 +4,7 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use crate::{
@@ -46,12 +47,19 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     edits.create(service.join(format!("tests/it/{snake}.rs")), test(resource))?;
     edits.insert(&service.join("tests/it/main.rs"), "tests", &[format!("mod {snake};")])?;
     let written = edits.write()?;
+    format(service, snake);
     Ok(format!(
         "{name}: the own rows of each user, at /api/v1/{plural}, with the scopes {plural}:read and {plural}:write.\n  {}\n\
          Run its tests with: cargo test {snake}::\n\
          A snapshot of the OpenAPI document, where there is one, is taken anew with: INSTA_UPDATE=always cargo test openapi",
         written.join("\n  ")
     ))
+}
+
+/// Formats what was written. Where there is no rustfmt, it is as good unformatted.
+fn format(service: &Path, snake: &str) {
+    let files = ["src/resources", "tests/it"].map(|folder| service.join(folder).join(format!("{snake}.rs")));
+    let _ = Command::new("rustfmt").args(["--edition", "2024"]).args(files).status();
 }
 
 /// The first source file below `folder` that contains `text`, library and build folders aside.
