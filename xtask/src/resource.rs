@@ -29,13 +29,17 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
         return Err(format!("there is a resource {snake} already"));
     }
     let table = format!("table_name = \"{plural}\"");
-    if let Some(file) = file_with(&service.join("../.."), &table).or_else(|| file_with(service, &table)) {
+    // In a workspace the tables of the crates beside it are in the same database.
+    let workspace = service.join("../../crates");
+    let sources = if workspace.join("api").exists() { workspace } else { service.to_owned() };
+    if let Some(file) = file_with(&sources, &table) {
         return Err(format!("{} has a table {plural} already", file.display()));
     }
     let mut edits = Edits::default();
     edits.create(service.join(format!("src/resources/{snake}.rs")), entity(resource))?;
     edits.insert(&list, "modules", &[format!("pub mod {snake};")])?;
-    edits.insert(&list, "scopes", &[format!("\"{plural}:read\","), format!("\"{plural}:write\",")])?;
+    let scopes = format!("<{snake}::Entity as messenger_web::Resource>::SCOPES,");
+    edits.insert(&list, "scopes", &[scopes])?;
     edits.insert(
         &list,
         "operations",
@@ -67,7 +71,7 @@ fn file_with(folder: &Path, text: &str) -> Option<PathBuf> {
     for entry in fs::read_dir(folder).ok()?.flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         if path.is_dir() {
-            let skipped = ["target", "examples", ".git", "xtask"].iter().any(|skipped| name == *skipped);
+            let skipped = ["target", ".git"].iter().any(|skipped| name == *skipped);
             if let Some(found) = if skipped { None } else { file_with(&path, text) } {
                 return Some(found);
             }

@@ -54,7 +54,7 @@ impl Messenger {
     pub fn new(settings: &Settings, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let startup = startup(settings);
         let auth =
-            startup.auth(Users::default(), scopes::groups().granting(resources::SCOPES), jwt_secret)?;
+            startup.auth(Users::default(), scopes::groups().granting(resources::scopes()), jwt_secret)?;
         let service = Arc::new(Service { db: db.clone(), auth: auth.clone() });
         let probe = Probe::new(db.clone(), VERSION);
         let shell =

@@ -75,10 +75,11 @@ impl Groups {
 
     /// The same groups, to each of which `scopes` are added.
     #[must_use]
-    pub fn granting(&self, scopes: &[&str]) -> Self {
+    pub fn granting<'a>(&self, scopes: impl IntoIterator<Item = &'a str>) -> Self {
+        let scopes: Scopes = scopes.into_iter().collect();
         let mut groups = (*self.0).clone();
         for group in groups.values_mut() {
-            group.0.extend(scopes.iter().map(|name| (*name).to_owned()));
+            group.0.extend(scopes.0.iter().cloned());
         }
         Self(Arc::new(groups))
     }
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn groups_have_what_they_were_given() {
-        let groups = Groups::new([("regular", &["a"][..]), ("admin", &["a", "b"])]).granting(&["c"]);
+        let groups = Groups::new([("regular", &["a"][..]), ("admin", &["a", "b"])]).granting(["c"]);
         assert_eq!(groups.scopes("regular").to_string(), "a c");
         assert_eq!(groups.scopes("admin").to_string(), "a b c");
         assert!(groups.scopes("nobody").is_empty());

@@ -50,7 +50,7 @@ pub struct Bookmarks {
 impl Bookmarks {
     /// Puts it together over an open database whose schema is up to date.
     pub fn new(startup: &Startup<'_>, db: Db, jwt_secret: &Secret) -> Result<Self> {
-        let groups = Groups::new([("regular", resources::SCOPES)]);
+        let groups = Groups::new([("regular", &[][..])]).granting(resources::scopes());
         let auth = startup.auth(Users, groups, jwt_secret)?;
         let probe = Probe::new(db.clone(), env!("CARGO_PKG_VERSION"));
         let service = Arc::new(Service { db, auth });

@@ -7,12 +7,16 @@ use sea_orm_migration::MigrationTrait;
 pub mod bookmark;
 // new-resource: modules
 
-/// What every user may do with them.
-pub const SCOPES: &[&str] = &[
-    "bookmarks:read",
-    "bookmarks:write",
+/// What every user may do with them: the scopes of each for reading and for changing.
+pub const SCOPES: &[(&str, &str)] = &[
+    <bookmark::Entity as messenger_web::Resource>::SCOPES,
     // new-resource: scopes
 ];
+
+/// All of these scopes.
+pub fn scopes() -> impl Iterator<Item = &'static str> {
+    SCOPES.iter().flat_map(|(read, write)| [*read, *write])
+}
 
 /// Adds their operations.
 pub fn mount(routes: &mut Routes) {
