@@ -51,7 +51,7 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     edits.create(service.join(format!("tests/it/{snake}.rs")), test(resource))?;
     edits.insert(&service.join("tests/it/main.rs"), "tests", &[format!("mod {snake};")])?;
     let written = edits.write()?;
-    format(service, snake);
+    format(service);
     Ok(format!(
         "{name}: the own rows of each user, at /api/v1/{plural}, with the scopes {plural}:read and {plural}:write.\n  {}\n\
          Run its tests with: cargo test {snake}::\n\
@@ -60,10 +60,10 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     ))
 }
 
-/// Formats what was written. Where there is no rustfmt, it is as good unformatted.
-fn format(service: &Path, snake: &str) {
-    let files = ["src/resources", "tests/it"].map(|folder| service.join(folder).join(format!("{snake}.rs")));
-    let _ = Command::new("rustfmt").args(["--edition", "2024"]).args(files).status();
+/// Formats the crate that was written to. Where there is no rustfmt, it is as good unformatted.
+fn format(service: &Path) {
+    let manifest = service.join("Cargo.toml");
+    let _ = Command::new("cargo").args(["fmt", "--manifest-path"]).arg(manifest).status();
 }
 
 /// The first source file below `folder` that contains `text`, library and build folders aside.
