@@ -45,10 +45,11 @@ pub fn make(path: &Path, with_messenger: bool, git: Option<&str>) -> Result<Stri
     ))
 }
 
-/// The repository that this program was built from.
+/// The repository that this program belongs to; `cargo run` says where its crate is.
 fn home() -> Result<PathBuf, String> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    here.canonicalize().map_err(|error| format!("{}: {error}", here.display()))
+    let krate = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("run it as `cargo xtask`")?;
+    let home = Path::new(&krate).join("..");
+    home.canonicalize().map_err(|error| format!("{}: {error}", home.display()))
 }
 
 fn plain_service(home: &Path, path: &Path, name: &str, git: Option<&str>) -> std::io::Result<()> {
