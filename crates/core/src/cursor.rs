@@ -1,6 +1,8 @@
 //! Lists by cursor: `{items, next_cursor, prev_cursor}`. A row added meanwhile is never skipped or shown twice,
 //! and a page costs the same wherever it lies.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{
@@ -149,6 +151,10 @@ impl<T: ToSchema> PartialSchema for CursorPage<T> {
 }
 
 impl<T: ToSchema> ToSchema for CursorPage<T> {
+    fn name() -> Cow<'static, str> {
+        format!("CursorPage_{}", T::name()).into()
+    }
+
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(schemas);

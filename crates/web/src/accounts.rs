@@ -1,6 +1,6 @@
 //! The routes for signing up, in and out, over whatever users a service has.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use actix_web::web::Data;
 use messenger_auth::{Accounts, Auth, Grant, Tokens};
@@ -126,6 +126,10 @@ impl<P: ToSchema> PartialSchema for SignedInAs<P> {
 }
 
 impl<P: ToSchema> ToSchema for SignedInAs<P> {
+    fn name() -> Cow<'static, str> {
+        format!("SignedInAs_{}", P::name()).into()
+    }
+
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((Tokens::name().into_owned(), Tokens::schema()));
         schemas.push((P::name().into_owned(), P::schema()));

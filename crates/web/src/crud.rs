@@ -5,6 +5,7 @@
 //! can't be mounted without saying whose rows they are, and deleted and foreign rows are out by construction.
 
 use std::{
+    borrow::Cow,
     future::{Future, ready},
     marker::PhantomData,
 };
@@ -504,6 +505,10 @@ impl<T: ToSchema> PartialSchema for Bulk<T> {
 }
 
 impl<T: ToSchema> ToSchema for Bulk<T> {
+    fn name() -> Cow<'static, str> {
+        format!("Bulk_{}", T::name()).into()
+    }
+
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         push::<T>(schemas);
     }
@@ -520,6 +525,10 @@ impl<T: ToSchema> PartialSchema for BulkOf<T> {
 }
 
 impl<T: ToSchema> ToSchema for BulkOf<T> {
+    fn name() -> Cow<'static, str> {
+        format!("BulkOf_{}", T::name()).into()
+    }
+
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         push::<T>(schemas);
     }

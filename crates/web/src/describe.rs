@@ -40,9 +40,10 @@ pub struct OperationDoc {
 }
 
 impl OperationDoc {
-    /// Adds `T` to the document's schemas and gives a reference to it.
+    /// Adds `T` to the document's schemas and gives a reference to it. A generic type has to have a name of its own for
+    /// each type that it holds, as [`Page`](messenger_core::Page) does: a derived one would be the same for all.
     pub fn schema<T: ToSchema>(&mut self) -> Ref {
-        let name = schema_name::<T>();
+        let name = T::name().into_owned();
         T::schemas(&mut self.schemas);
         self.schemas.push((name.clone(), T::schema()));
         Ref::from_schema_name(name)
@@ -118,17 +119,6 @@ impl OperationDoc {
         }
         operation.build()
     }
-}
-
-/// The name of a type's schema. A generic type's own name is the same for all that it holds, which would make them
-/// one: `Page<User>` is called `Page_User`.
-fn schema_name<T: ToSchema>() -> String {
-    let path = std::any::type_name::<T>();
-    if !path.contains('<') {
-        return T::name().into_owned();
-    }
-    let names = path.split(['<', '>', ',', ' ']).filter(|part| !part.is_empty());
-    names.filter_map(|part| part.rsplit("::").next()).collect::<Vec<_>>().join("_")
 }
 
 fn example(code: Code) -> utoipa::openapi::example::Example {

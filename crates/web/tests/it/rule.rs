@@ -1,0 +1,85 @@
+//! The resource `rule`.
+
+use messenger_auth::Caller;
+use messenger_core::{CommonBase, Faults, Listable, Timestamp, Uuid, Validate, base};
+use messenger_web::{Resource, Rows};
+use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
+use sea_orm_migration::{
+    schema::{text, uuid_null},
+    sea_query::{IndexCreateStatement, TableCreateStatement},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[sea_orm::compact_model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, ToSchema)]
+#[sea_orm(table_name = "rules")]
+#[schema(as = RuleView)]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
+    pub owner_id: Option<Uuid>,
+    pub text: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl CommonBase for Entity {
+    const ID: Column = Column::Id;
+    const CREATED_AT: Column = Column::CreatedAt;
+    const UPDATED_AT: Column = Column::UpdatedAt;
+    const DELETED_AT: Column = Column::DeletedAt;
+
+    fn id_of(model: &Model) -> Uuid {
+        model.id
+    }
+}
+
+impl Listable for Entity {
+    const FIELDS: &'static [Column] = &[Column::Text];
+}
+
+pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
+    (base::table_v1("rules").col(uuid_null("owner_id")).col(text("text")).take(), Vec::new())
+}
+
+#[derive(Clone, Debug, Deserialize, ToSchema, DeriveIntoActiveModel)]
+#[serde(deny_unknown_fields)]
+pub struct NewRule {
+    pub text: String,
+}
+
+#[derive(Clone, Debug, Deserialize, ToSchema, DeriveIntoActiveModel)]
+#[serde(deny_unknown_fields)]
+pub struct RulePatch {
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub text: Option<String>,
+}
+
+impl Validate for NewRule {
+    fn validate(&self, _: &mut Faults) {}
+}
+
+impl Validate for RulePatch {
+    fn validate(&self, _: &mut Faults) {}
+}
+
+impl Resource for Entity {
+    type Create = NewRule;
+    type Patch = RulePatch;
+    type Output = Model;
+    const NAME: &'static str = "rule";
+    const PATH: &'static str = "/rules";
+    const SCOPES: (&'static str, &'static str) = ("rules:read", "rules:write");
+    const REQUIRE_IF_MATCH: bool = true;
+    fn rows(_: &Caller) -> Rows<Self> {
+        Rows::all()
+    }
+}
