@@ -160,7 +160,7 @@ fn entity(resource: &Resource) -> String {
         r#"//! The table `{plural}`, what comes in and goes out about it, and whose rows a caller sees.
 
 use messenger_auth::Caller;
-use messenger_core::{{CommonBase, Faults, Listable,{patch_type} Timestamp, Uuid, Validate, base}};
+use messenger_core::{{Faults, Listable,{patch_type} Timestamp, Uuid, Validate, base, common_base}};
 use messenger_web::{{Resource, Rows}};
 use sea_orm::{{DeriveIntoActiveModel, entity::prelude::*}};
 use sea_orm_migration::{{
@@ -195,16 +195,7 @@ pub enum Relation {{}}
 
 impl ActiveModelBehavior for ActiveModel {{}}
 
-impl CommonBase for Entity {{
-    const ID: Column = Column::Id;
-    const CREATED_AT: Column = Column::CreatedAt;
-    const UPDATED_AT: Column = Column::UpdatedAt;
-    const DELETED_AT: Column = Column::DeletedAt;
-
-    fn id_of(model: &Model) -> Uuid {{
-        model.id
-    }}
-}}
+common_base!();
 
 impl Listable for Entity {{
     const FIELDS: &'static [Column] = &[Column::Id, {listed}Column::CreatedAt, Column::UpdatedAt];

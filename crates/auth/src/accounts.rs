@@ -1,4 +1,17 @@
 //! Signing up, in and out, over whatever users a service has.
+//!
+//! ```no_run
+//! use messenger_auth::{Accounts, Auth};
+//! use messenger_core::{Db, Result};
+//!
+//! async fn story<A: Accounts>(auth: &Auth<A>, db: &Db, new: A::SignUp) -> Result<()> {
+//!     let grant = auth.sign_up(db, new).await?;
+//!     let caller = auth.authenticate(db, &grant.tokens.access_token).await?;
+//!     auth.sign_out(db, &caller).await?;
+//!     assert!(auth.authenticate(db, &grant.tokens.access_token).await.is_err(), "at once");
+//!     Ok(())
+//! }
+//! ```
 
 use std::{future::Future, time::Duration};
 

@@ -1,4 +1,17 @@
 //! Hashing and checking passwords with bcrypt, off the async threads.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> messenger_core::Result<()> {
+//! use messenger_auth::Passwords;
+//!
+//! let passwords = Passwords::new(4)?; // 12 or more for real
+//! let hash = passwords.hash("Correct-Horse-1").await?;
+//! assert!(passwords.verify("Correct-Horse-1", Some(&hash)).await?);
+//! assert!(!passwords.verify("Correct-Horse-1", None).await?, "nobody's, and as slow");
+//! # Ok(())
+//! # }
+//! ```
 
 use std::{sync::Arc, time::Duration};
 

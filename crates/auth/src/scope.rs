@@ -1,4 +1,12 @@
 //! Scopes, what a token may be used for (RFC 6749, section 3.3), and the permission groups that grant them.
+//!
+//! ```
+//! use messenger_auth::{Groups, Scopes};
+//!
+//! let groups = Groups::new([("reader", &["notes:read"][..]), ("writer", &["notes:read", "notes:write"])]);
+//! let asked = Scopes::parse("notes:write notes:delete");
+//! assert_eq!(groups.scopes("writer").intersection(&asked).to_string(), "notes:write");
+//! ```
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,12 @@
 //! Sessions and their refresh tokens.
+//!
+//! ```
+//! use messenger_auth::session;
+//!
+//! // A service's first migrations make the tables.
+//! let (tables, indexes) = session::tables_v1();
+//! assert_eq!((tables.len(), indexes.len()), (2, 3));
+//! ```
 
 use std::time::Duration;
 

@@ -1,4 +1,19 @@
 //! Access tokens: JWTs (RFC 7519) signed with HS256, and who calls with one.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use messenger_auth::{AccessTokens, Caller, Scopes};
+//! use messenger_core::{Clock, Uuid, clock::SystemClock};
+//!
+//! let secret = b"at least thirty-two bytes of secret";
+//! let tokens = AccessTokens::new(secret, "my-service", "my-service", Duration::from_mins(15)).unwrap();
+//! let now = SystemClock.now();
+//! let caller = Caller { user_id: Uuid::nil(), session_id: Uuid::nil(), scopes: Scopes::parse("notes:read") };
+//! let token = tokens.issue(&caller, now).unwrap();
+//! assert_eq!(tokens.read(&token, now).unwrap(), caller);
+//! assert!(tokens.read(&token, now + Duration::from_mins(15)).is_err());
+//! ```
 
 use std::{fmt, time::Duration};
 

@@ -1,4 +1,22 @@
 //! What every entity has.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> messenger_core::Result<()> {
+//! # let (_folder, db) = open().await?;
+//! use messenger_core::CommonBase;
+//! use messenger_core::Repository;
+//! use sea_orm::ActiveValue::Set;
+//!
+//! let tx = db.begin().await?;
+//! let row = note::ActiveModel { title: Set("One".into()), ..Default::default() };
+//! let note = Notes.create(&tx, row).await?;
+//! assert_eq!(note::Entity::updated_at(&note), note.created_at);
+//! tx.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
 
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait,
@@ -11,15 +29,7 @@ use crate::Timestamp;
 /// An entity with the four common columns: `id` (UUIDv7, made by the service), `created_at`, `updated_at`, and
 /// `deleted_at`, which is null while the row is alive (the soft delete).
 ///
-/// ```ignore
-/// impl CommonBase for Entity {
-///     const ID: Column = Column::Id;
-///     const CREATED_AT: Column = Column::CreatedAt;
-///     const UPDATED_AT: Column = Column::UpdatedAt;
-///     const DELETED_AT: Column = Column::DeletedAt;
-///     fn id_of(model: &Model) -> Uuid { model.id }
-/// }
-/// ```
+/// [`common_base!`](crate::common_base) implements it.
 pub trait CommonBase:
     EntityTrait<
         Model: ModelTrait<Entity = Self> + IntoActiveModel<Self::ActiveModel> + Clone + Send + Sync,
@@ -54,4 +64,22 @@ pub fn table_v1(table: &'static str) -> TableCreateStatement {
         .col(ColumnDef::new("updated_at").date_time().not_null())
         .col(ColumnDef::new("deleted_at").date_time())
         .take()
+}
+
+/// Implements [`CommonBase`] for the `Entity` of the module that it stands in, whose `Model` has the fields `id`,
+/// `created_at`, `updated_at` and `deleted_at`.
+#[macro_export]
+macro_rules! common_base {
+    () => {
+        impl $crate::CommonBase for Entity {
+            const ID: Column = Column::Id;
+            const CREATED_AT: Column = Column::CreatedAt;
+            const UPDATED_AT: Column = Column::UpdatedAt;
+            const DELETED_AT: Column = Column::DeletedAt;
+
+            fn id_of(model: &Model) -> $crate::Uuid {
+                model.id
+            }
+        }
+    };
 }

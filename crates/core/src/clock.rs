@@ -1,4 +1,12 @@
 //! Where time and ids come from. Both are injected through [`Db`](crate::Db), so that tests can set them.
+//!
+//! ```
+//! use messenger_core::{Clock, Ids, clock::{SystemClock, UuidV7}};
+//!
+//! let now = SystemClock.now();
+//! let ids = UuidV7::default();
+//! assert!(ids.next(now) < ids.next(now), "ids of one source are in order");
+//! ```
 
 use std::{
     fmt,

@@ -1,4 +1,52 @@
 //! The rules over one entity: validation, not-found and conflict errors, and hooks around each change.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> messenger_core::Result<()> {
+//! # let (_folder, db) = open().await?;
+//! use messenger_core::{Controller, Faults, Repository, Validate};
+//! use sea_orm::ActiveValue::Set;
+//!
+//! #[derive(Clone)]
+//! struct Title(String);
+//!
+//! impl Validate for Title {
+//!     fn validate(&self, faults: &mut Faults) {
+//!         faults.length("title", &self.0, 1, 20);
+//!     }
+//! }
+//!
+//! struct NoteRules;
+//!
+//! impl Controller for NoteRules {
+//!     type Repository = Notes;
+//!     type Create = Title;
+//!     type Patch = Title;
+//!     const NAME: &'static str = "note";
+//!
+//!     fn repository(&self) -> &Notes {
+//!         &Notes
+//!     }
+//!
+//!     fn new_row(&self, title: Title) -> note::ActiveModel {
+//!         note::ActiveModel { title: Set(title.0), ..Default::default() }
+//!     }
+//!
+//!     fn apply(&self, title: Title, row: &mut note::ActiveModel) {
+//!         row.title = Set(title.0);
+//!     }
+//! }
+//!
+//! let tx = db.begin().await?;
+//! let note = NoteRules.create(&tx, Title("One".into())).await?;
+//! let error = NoteRules.update(&tx, note.id, Title(String::new())).await.unwrap_err();
+//! assert_eq!(error.code().name, "invalid");
+//! NoteRules.delete(&tx, note.id).await?;
+//! assert_eq!(NoteRules.get(&tx, note.id).await.unwrap_err().code().name, "not_found");
+//! # Ok(())
+//! # }
+//! ```
 
 use std::{
     future::{Future, ready},

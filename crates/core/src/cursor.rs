@@ -1,5 +1,14 @@
 //! Lists by cursor: `{items, next_cursor, prev_cursor}`. A row added meanwhile is never skipped or shown twice,
 //! and a page costs the same wherever it lies.
+//!
+//! ```
+//! use messenger_core::{Cursor, CursorRequest};
+//!
+//! let next = Cursor { key: 42, backward: false }.encode("numbers").unwrap();
+//! let request = CursorRequest { limit: 10, cursor: Some(next) };
+//! assert_eq!(request.position::<i32>("numbers").unwrap().unwrap().key, 42);
+//! assert!(request.position::<i32>("letters").is_err(), "the cursor of another list");
+//! ```
 
 use std::borrow::Cow;
 

@@ -1,4 +1,21 @@
 //! Opening a database, and the transaction that a use case works in.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> messenger_core::Result<()> {
+//! # let (_folder, db) = open().await?;
+//! use messenger_core::Repository;
+//! use sea_orm::{ActiveValue::Set, Condition};
+//!
+//! let tx = db.begin().await?;
+//! let row = note::ActiveModel { title: Set("One".into()), ..Default::default() };
+//! Notes.create(&tx, row).await?;
+//! drop(tx); // not committed, so it never was
+//! assert_eq!(Notes.count(db.reader(), Condition::all()).await?, 0);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,14 @@
 //! What can go wrong, in terms that a caller understands: a [`Code`] of the one table, a sentence, and the faults.
+//!
+//! ```
+//! use messenger_core::{Code, Error, Kind};
+//!
+//! const LENT: Code = Code::new("lent", Kind::Conflict, "The book is lent");
+//!
+//! let error = LENT.error("it comes back on Monday");
+//! assert_eq!(error.code(), LENT);
+//! assert_eq!(Error::internal("a secret cause").code().name, "internal");
+//! ```
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 

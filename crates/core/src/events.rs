@@ -2,6 +2,22 @@
 //!
 //! The log is the record from which everything that looks at changes is fed. An event refers to what it tells of by
 //! id and holds no text of it, so that what is deleted is gone from the log as well.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> messenger_core::Result<()> {
+//! # let (_folder, db) = open().await?;
+//! use messenger_core::events::{self, NewEvent};
+//! use sea_orm::{EntityTrait, PaginatorTrait};
+//!
+//! let tx = db.begin().await?;
+//! events::append(&tx, NewEvent::new("note.created").with(serde_json::json!({"id": tx.new_id()}))).await?;
+//! tx.commit().await?;
+//! assert_eq!(events::Entity::find().count(db.reader()).await?, 1);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::borrow::Cow;
 

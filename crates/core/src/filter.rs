@@ -2,6 +2,22 @@
 //!
 //! `field=v`, `field__neq`, `__gt`, `__gte`, `__lt`, `__lte`, `__in` (comma-separated), `__ilike` (contains, without
 //! case), `__isnull`; `order_by=-created_at,username`; `search=text`.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> messenger_core::Result<()> {
+//! # let (_folder, db) = open().await?;
+//! use messenger_core::{ListQuery, PageRequest, Repository};
+//!
+//! let query = ListQuery::parse([("title__ilike", "one"), ("order_by", "-created_at")]).unwrap();
+//! assert_eq!(Notes.list(db.reader(), &query, PageRequest::default()).await?.total, 0);
+//!
+//! let faults = ListQuery::<note::Entity>::parse([("secret", "1")]).unwrap_err();
+//! assert_eq!(faults.into_vec()[0].code, "unknown_field");
+//! # Ok(())
+//! # }
+//! ```
 
 use sea_orm::{
     ColumnTrait, ColumnType, Condition, DbBackend, EntityTrait, IdenStatic, Order, QueryFilter, QueryOrder,

@@ -1,4 +1,13 @@
 //! Lists by page number: `{items, total, page, size, pages}`.
+//!
+//! ```
+//! use messenger_core::{Page, PageRequest};
+//!
+//! let request = PageRequest::new(2, 20).unwrap();
+//! let page = Page::new(vec!["a"], 21, request);
+//! assert_eq!((request.offset(), page.pages), (20, 2));
+//! assert!(PageRequest::new(0, 101).is_err());
+//! ```
 
 use std::borrow::Cow;
 

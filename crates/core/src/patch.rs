@@ -1,4 +1,19 @@
 //! A field of a patch: absent, null and a value are three different things.
+//!
+//! ```
+//! use messenger_core::Patch;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct NotePatch {
+//!     #[serde(default)]
+//!     text: Patch<String>,
+//! }
+//!
+//! let patch: NotePatch = serde_json::from_str(r#"{"text": null}"#).unwrap();
+//! assert_eq!(patch.text, Patch::Null);
+//! let patch: NotePatch = serde_json::from_str("{}").unwrap();
+//! assert!(patch.text.is_absent());
+//! ```
 
 use sea_orm::{ActiveValue, IntoActiveValue, Value, sea_query::Nullable};
 use serde::{Deserialize, Deserializer};

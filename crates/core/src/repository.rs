@@ -1,4 +1,24 @@
 //! Reading and writing the rows of one entity.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> messenger_core::Result<()> {
+//! # let (_folder, db) = open().await?;
+//! use messenger_core::Repository;
+//! use sea_orm::ActiveValue::Set;
+//!
+//! let tx = db.begin().await?;
+//! let row = note::ActiveModel { title: Set("One".into()), ..Default::default() };
+//! let note = Notes.create(&tx, row).await?;
+//! assert!(Notes.soft_delete(&tx, note.id).await?);
+//! assert_eq!(Notes.get(&tx, note.id).await?, None);
+//! assert!(Notes.restore(&tx, note.id).await?);
+//! tx.commit().await?;
+//! assert!(Notes.get(db.reader(), note.id).await?.is_some());
+//! # Ok(())
+//! # }
+//! ```
 
 use std::future::Future;
 
@@ -13,11 +33,7 @@ use crate::{
 };
 
 /// The rows of one entity, with soft delete. An implementation for a plain entity is one line:
-///
-/// ```ignore
-/// struct Bookmarks;
-/// impl Repository for Bookmarks { type Entity = bookmark::Entity; }
-/// ```
+/// `impl Repository for Bookmarks { type Entity = bookmark::Entity; }`
 ///
 /// Invariant: every finder starts from [`alive`](Self::alive), which leaves out deleted and foreign rows. Going
 /// round that has a name, [`with_deleted`](Self::with_deleted), and so shows in review.

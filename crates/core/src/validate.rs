@@ -1,4 +1,14 @@
 //! Faults in what a caller gave: all of them at once, each with its field.
+//!
+//! ```
+//! use messenger_core::Faults;
+//!
+//! let mut faults = Faults::new();
+//! faults.length("title", "", 1, 20);
+//! faults.check(false, "due", "past", "must be in the future");
+//! let faults = faults.into_vec();
+//! assert_eq!((faults[0].code.as_str(), faults[1].field.as_str()), ("too_short", "due"));
+//! ```
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,4 +1,14 @@
 //! Clients of a server under test.
+//!
+//! ```no_run
+//! # async fn example(client: messenger_testkit::Client) {
+//! use serde_json::json;
+//!
+//! let ada = client.register("ada").await;
+//! let note = ada.post("/api/v1/notes", &json!({"title": "one"})).await.expect(201);
+//! ada.post("/api/v1/notes", &json!({})).await.refused(422, "invalid");
+//! # }
+//! ```
 
 use reqwest::{
     Method, RequestBuilder,

@@ -1,4 +1,16 @@
 //! A clock that a test can set.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use messenger_core::Clock;
+//! use messenger_testkit::TestClock;
+//!
+//! let clock = TestClock::default();
+//! let before = clock.now();
+//! clock.advance(Duration::from_hours(24));
+//! assert!(clock.now() >= before + Duration::from_hours(24));
+//! ```
 
 use std::{
     sync::{

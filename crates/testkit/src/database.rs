@@ -1,4 +1,21 @@
 //! A database of its own for each test, copied from a template that was migrated once.
+//!
+//! ```
+//! use messenger_testkit::{Backend, Fixture, TestDb};
+//! use sea_orm_migration::{MigrationTrait, MigratorTrait};
+//!
+//! struct Migrator;
+//!
+//! impl MigratorTrait for Migrator {
+//!     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+//!         vec![]
+//!     }
+//! }
+//!
+//! messenger_testkit::run::<TestDb<Migrator>>(Backend::Sqlite, async |test| {
+//!     test.db.ping().await.unwrap();
+//! });
+//! ```
 
 use std::{
     any::type_name,

@@ -1,4 +1,14 @@
 //! A server that a test can call as any client would.
+//!
+//! ```no_run
+//! # async fn example(shell: messenger_web::Shell) {
+//! use messenger_testkit::TestServer;
+//!
+//! let server = TestServer::start(move || shell.app());
+//! server.client().get("/health").await.expect(200);
+//! server.stop().await;
+//! # }
+//! ```
 
 use std::net::TcpListener;
 

@@ -1,4 +1,15 @@
 //! The routes for signing up, in and out, over whatever users a service has.
+//!
+//! ```no_run
+//! use messenger_web::{Routes, accounts::{self, HttpAccounts}};
+//!
+//! fn routes<H: HttpAccounts>() -> Routes {
+//!     let mut routes = Routes::new();
+//!     routes.prefix("/api/v1");
+//!     accounts::routes::<H>(&mut routes);
+//!     routes
+//! }
+//! ```
 
 use std::{borrow::Cow, sync::Arc};
 

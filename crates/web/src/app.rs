@@ -1,4 +1,12 @@
 //! Putting a service together: its routes, its documents, and the middleware around them.
+//!
+//! ```
+//! use messenger_web::Routes;
+//!
+//! let mut routes = Routes::new();
+//! messenger_web::app::system_routes(&mut routes);
+//! assert!(routes.codes().iter().any(|code| code.name == "not_found"));
+//! ```
 
 use std::sync::Arc;
 

@@ -1,4 +1,24 @@
 //! The bearer token (RFC 6750), read before anything else of a request is looked at.
+//!
+//! ```
+//! use messenger_auth::Scope;
+//! use messenger_web::{NoContent, Problem, Scoped};
+//!
+//! struct NotesWrite;
+//!
+//! impl Scope for NotesWrite {
+//!     const NAME: &'static str = "notes:write";
+//!     const DESCRIPTION: &'static str = "Change notes";
+//! }
+//!
+//! async fn clear(caller: Scoped<NotesWrite>) -> Result<NoContent, Problem> {
+//!     let _whose = caller.user_id; // there is no caller without the scope
+//!     Ok(NoContent)
+//! }
+//!
+//! let mut routes = messenger_web::Routes::new();
+//! routes.delete("/notes", "notes_clear", "Delete all notes", clear);
+//! ```
 
 use std::{
     fmt,

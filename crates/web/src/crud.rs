@@ -3,6 +3,56 @@
 //! A [`Resource`] names its types, its scopes and whose rows a caller may see and change; [`Crud`] mounts and documents
 //! the rest: a list with filters, order, search and pages, get, create, bulk create, patch, soft delete and restore. It
 //! can't be mounted without saying whose rows they are, and deleted and foreign rows are out by construction.
+//!
+//! ```
+//! # mod note {
+//! # use messenger_core::{Faults, Listable, Timestamp, Uuid, Validate, common_base};
+//! # use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
+//! # #[sea_orm::compact_model]
+//! # #[derive(Clone, Debug, PartialEq, DeriveEntityModel, serde::Serialize, utoipa::ToSchema)]
+//! # #[sea_orm(table_name = "notes")]
+//! # pub struct Model {
+//! #     #[sea_orm(primary_key, auto_increment = false)]
+//! #     pub id: Uuid,
+//! #     pub created_at: Timestamp,
+//! #     pub updated_at: Timestamp,
+//! #     pub deleted_at: Option<Timestamp>,
+//! #     pub owner_id: Uuid,
+//! #     pub title: String,
+//! # }
+//! # #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+//! # pub enum Relation {}
+//! # impl ActiveModelBehavior for ActiveModel {}
+//! # common_base!();
+//! # impl Listable for Entity {
+//! #     const FIELDS: &'static [Column] = &[Column::Title];
+//! # }
+//! # #[derive(serde::Deserialize, utoipa::ToSchema, DeriveIntoActiveModel)]
+//! # pub struct NewNote { pub title: String }
+//! # #[derive(serde::Deserialize, utoipa::ToSchema, DeriveIntoActiveModel)]
+//! # pub struct NotePatch { #[serde(default)] #[schema(value_type = String)] pub title: Option<String> }
+//! # impl Validate for NewNote { fn validate(&self, _: &mut Faults) {} }
+//! # impl Validate for NotePatch { fn validate(&self, _: &mut Faults) {} }
+//! use messenger_auth::Caller;
+//! use messenger_web::{Resource, Rows};
+//!
+//! impl Resource for Entity {
+//!     type Create = NewNote;
+//!     type Patch = NotePatch;
+//!     type Output = Model;
+//!     const NAME: &'static str = "note";
+//!     const PATH: &'static str = "/notes";
+//!     const SCOPES: (&'static str, &'static str) = ("notes:read", "notes:write");
+//!     fn rows(caller: &Caller) -> Rows<Self> {
+//!         Rows::own(Column::OwnerId, caller)
+//!     }
+//! }
+//! # }
+//!
+//! let mut routes = messenger_web::Routes::new();
+//! messenger_web::Crud::<note::Entity>::mount(routes.prefix("/api/v1"));
+//! assert!(routes.codes().iter().any(|code| code.name == "precondition_failed"));
+//! ```
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,12 @@
 //! How the types in a handler's signature write its part of the OpenAPI document.
+//!
+//! ```
+//! use messenger_web::describe::{DescribeOutput, OperationDoc};
+//!
+//! let mut doc = OperationDoc::default();
+//! messenger_web::NoContent::describe(&mut doc);
+//! assert!(doc.answers.contains_key(&204));
+//! ```
 
 use std::collections::BTreeMap;
 

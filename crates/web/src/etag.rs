@@ -1,4 +1,12 @@
 //! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1): nobody overwrites a change that they have not seen.
+//!
+//! ```
+//! use messenger_web::IfMatch;
+//!
+//! let anything = IfMatch::default(); // the caller doesn't say
+//! assert!(anything.check("\"2026\"", false).is_ok());
+//! assert_eq!(anything.check("\"2026\"", true).unwrap_err().code().name, "precondition_required");
+//! ```
 
 use std::future::{Ready, ready};
 

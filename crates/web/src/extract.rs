@@ -1,4 +1,30 @@
 //! What a handler takes: body, query and path, each checked against the schema that the document shows.
+//!
+//! ```
+//! use messenger_core::{Faults, Validate};
+//! use messenger_web::{Body, Created, IdPath, Path, Problem};
+//!
+//! #[derive(serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Comment {
+//!     #[schema(max_length = 100)] // enforced, and in the document
+//!     text: String,
+//! }
+//!
+//! impl Validate for Comment {
+//!     fn validate(&self, faults: &mut Faults) {
+//!         faults.check(!self.text.trim().is_empty(), "text", "blank", "must not be blank");
+//!     }
+//! }
+//!
+//! async fn comment(path: Path<IdPath>, body: Body<Comment>) -> Result<Created<Comment>, Problem> {
+//!     let _note = path.0.id;
+//!     Ok(Created(body.0))
+//! }
+//!
+//! let mut routes = messenger_web::Routes::new();
+//! routes.post("/notes/{id}/comments", "comments_create", "Comment on a note", comment);
+//! ```
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;

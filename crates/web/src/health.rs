@@ -1,4 +1,9 @@
 //! Whether the service lives, and whether it should get requests.
+//!
+//! ```
+//! let mut routes = messenger_web::Routes::new();
+//! messenger_web::health::routes(&mut routes); // /health, /health/live, /health/ready
+//! ```
 
 use std::sync::{
     Arc,

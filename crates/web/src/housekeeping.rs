@@ -1,4 +1,11 @@
 //! What is cleared away now and then: sessions that are over, and answers kept for idempotency keys.
+//!
+//! ```no_run
+//! # async fn example(db: messenger_core::Db) {
+//! let clearing = tokio::spawn(messenger_web::housekeeping::run(db)); // Startup::run does this
+//! # clearing.abort();
+//! # }
+//! ```
 
 use std::time::Duration;
 

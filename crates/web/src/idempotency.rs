@@ -3,6 +3,18 @@
 //! The key is written in the transaction of the effect. So there is no moment at which one is there without the
 //! other: not after a crash, not with two requests at once, not on another server. A refused request leaves no key,
 //! as it had no effect; sent again, it is looked at again.
+//!
+//! ```no_run
+//! use messenger_core::Db;
+//! use messenger_web::{NoContent, Once, Problem, Reply};
+//!
+//! async fn ring(once: Once, db: actix_web::web::Data<Db>) -> Result<Reply<NoContent>, Problem> {
+//!     once.run(&db, async |_tx| Ok(NoContent)).await
+//! }
+//!
+//! let mut routes = messenger_web::Routes::new();
+//! routes.post("/bell", "bell_ring", "Ring the bell", ring);
+//! ```
 
 use std::{
     future::{Ready, ready},

@@ -1,4 +1,15 @@
 //! The query of a list: pages or cursors, and the filters that the entity allows.
+//!
+//! ```no_run
+//! use messenger_core::{Listable, PageRequest};
+//! use messenger_web::{List, Problem};
+//!
+//! async fn count<E: Listable>(list: List<E, PageRequest>) -> Result<String, Problem> {
+//!     let List { request, query } = list; // both within their bounds
+//!     let _matching = query.is_ordered();
+//!     Ok(format!("page {}", request.page))
+//! }
+//! ```
 
 use std::future::{Ready, ready};
 

@@ -1,4 +1,21 @@
 //! Bringing the schema up to date, and back.
+//!
+//! ```
+//! use messenger_core::base;
+//! use messenger_web::migrate::{create_table, library_v1};
+//! use sea_orm_migration::{MigrationTrait, MigratorTrait, schema::string};
+//!
+//! struct Migrator;
+//!
+//! impl MigratorTrait for Migrator {
+//!     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+//!         let notes = base::table_v1("notes").col(string("title")).take();
+//!         vec![library_v1(), create_table("create_notes", (notes, Vec::new()))]
+//!     }
+//! }
+//!
+//! assert_eq!(Migrator::migrations().len(), 2);
+//! ```
 
 use messenger_core::{Db, Result};
 use sea_orm::{

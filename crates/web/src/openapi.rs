@@ -1,4 +1,17 @@
 //! The OpenAPI document, made from the route table, and the page that shows it.
+//!
+//! ```
+//! use messenger_web::{Routes, openapi::{About, document}};
+//!
+//! let about = About {
+//!     title: "Notes".to_owned(),
+//!     version: "1.0.0".to_owned(),
+//!     description: "Notes, each user's own.".to_owned(),
+//!     scopes: Vec::new(),
+//!     token_url: "/api/v1/auth/token".to_owned(),
+//! };
+//! assert_eq!(document(&about, &Routes::new()).info.title, "Notes");
+//! ```
 
 use std::{collections::BTreeMap, sync::Arc};
 

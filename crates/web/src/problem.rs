@@ -1,4 +1,16 @@
 //! Problem details (RFC 9457): the one shape of every refusal.
+//!
+//! ```
+//! use messenger_core::{Error, Kind};
+//! use messenger_web::{Problem, problem};
+//!
+//! fn handler() -> Result<(), Problem> {
+//!     Err(Error::not_found("note"))?
+//! }
+//!
+//! assert!(handler().is_err());
+//! assert_eq!(problem::status(Kind::NotFound), 404);
+//! ```
 
 use std::fmt;
 

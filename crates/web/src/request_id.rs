@@ -1,4 +1,8 @@
 //! `X-Request-Id`: taken from the request or made, given back, and on every line of the log.
+//!
+//! ```
+//! assert_eq!(messenger_web::request_id::HEADER, "x-request-id");
+//! ```
 
 use std::{fmt, sync::LazyLock};
 

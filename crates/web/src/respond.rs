@@ -1,4 +1,11 @@
 //! What a handler gives back.
+//!
+//! ```
+//! use messenger_web::{NoContent, respond::Answer};
+//!
+//! assert_eq!(NoContent.status(), 204);
+//! assert_eq!(NoContent.json().unwrap(), "");
+//! ```
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode};
 use serde::Serialize;

@@ -1,4 +1,16 @@
 //! The one table of operations, from which come both the router and the OpenAPI document.
+//!
+//! ```
+//! use messenger_web::{NoContent, Routes};
+//!
+//! async fn ping() -> NoContent {
+//!     NoContent
+//! }
+//!
+//! let mut routes = Routes::new();
+//! routes.prefix("/api/v1").tag("system", "Signs of life");
+//! routes.get("/ping", "system_ping", "Give a sign of life", ping).describe("Says nothing of the database.");
+//! ```
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 

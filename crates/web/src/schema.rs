@@ -1,5 +1,14 @@
 //! Checking JSON against the schema that the OpenAPI document shows, so that what is documented is what is enforced,
 //! and all faults are named at once.
+//!
+//! ```
+//! use messenger_core::{Faults, PageRequest};
+//!
+//! let schema = messenger_web::schema::schema_of::<PageRequest>().unwrap();
+//! let mut faults = Faults::new();
+//! schema.check(&schema.typed([("page", "0")]), &mut faults);
+//! assert_eq!(faults.into_vec()[0].field, "page");
+//! ```
 
 use std::{
     any::TypeId,

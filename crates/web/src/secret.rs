@@ -1,4 +1,11 @@
 //! The JWT secret that the server makes and keeps by itself where none is set.
+//!
+//! ```
+//! let folder = tempfile::tempdir().unwrap();
+//! let secret = messenger_web::secret::keep(folder.path()).unwrap();
+//! let again = messenger_web::secret::keep(folder.path()).unwrap();
+//! assert_eq!(secret.expose(), again.expose());
+//! ```
 
 use std::{fs, io, io::Write, path::Path};
 

@@ -1,4 +1,13 @@
 //! Running a server until it is told to stop, and then draining it.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use messenger_web::server::ServerOptions;
+//!
+//! let options = ServerOptions { shutdown_timeout: Duration::from_secs(10), ..ServerOptions::default() };
+//! assert_eq!(options.workers, None);
+//! ```
 
 use std::{future::Future, io, net::TcpListener, time::Duration};
 

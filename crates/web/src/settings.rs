@@ -1,4 +1,14 @@
 //! The settings that every service has, by section, from the environment; and the reference that is made from them.
+//!
+//! ```
+//! use messenger_web::settings::{Environment, ServiceSettings};
+//!
+//! let set = |name: &str, value: &str| Environment::new([(name.to_owned(), value.to_owned())]);
+//! let settings = ServiceSettings::read(&set("PORT", "9000")).unwrap();
+//! assert_eq!(settings.server.port, 9000);
+//! let error = ServiceSettings::read(&set("BCRYPT_COST", "99")).unwrap_err();
+//! assert!(error.to_string().contains("BCRYPT_COST"));
+//! ```
 
 use std::{fmt, path::PathBuf, time::Duration};
 

@@ -1,4 +1,18 @@
 //! Starting a service, and stopping it.
+//!
+//! ```no_run
+//! # use sea_orm_migration::MigratorTrait;
+//! # async fn example<M: MigratorTrait>() -> Result<(), messenger_web::startup::StartError> {
+//! use messenger_web::{ServiceSettings, Startup, settings::Environment};
+//!
+//! let settings = ServiceSettings::read(&Environment::of_process())?;
+//! let startup = Startup { name: "notes", title: "Notes", settings: &settings };
+//! startup.log()?;
+//! let db = startup.open().await?;
+//! startup.prepare::<M>(&db).await?;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::{
     error::Error,

@@ -2,7 +2,7 @@
 
 use messenger_auth::{Account, Accounts, Auth, password};
 use messenger_core::{
-    Code, CommonBase, Error, Faults, Repository, Result, Timestamp, Tx, Uuid, Validate, base,
+    Code, Error, Faults, Repository, Result, Timestamp, Tx, Uuid, Validate, base, common_base,
     db::conflict_as, error::codes,
 };
 use messenger_web::accounts::HttpAccounts;
@@ -38,16 +38,7 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl CommonBase for Entity {
-    const ID: Column = Column::Id;
-    const CREATED_AT: Column = Column::CreatedAt;
-    const UPDATED_AT: Column = Column::UpdatedAt;
-    const DELETED_AT: Column = Column::DeletedAt;
-
-    fn id_of(model: &Model) -> Uuid {
-        model.id
-    }
-}
+common_base!();
 
 /// The table in its first form. Never changes: what comes later is a further migration.
 pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {

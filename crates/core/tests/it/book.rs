@@ -1,8 +1,8 @@
 //! A plain entity with everything that core gives: what a service writes for one.
 
 use messenger_core::{
-    Code, CommonBase, Controller, Db, Faults, Kind, Listable, Patch, Repository, Result, Timestamp, Tx, Uuid,
-    Validate,
+    Code, Controller, Db, Faults, Kind, Listable, Patch, Repository, Result, Timestamp, Tx, Uuid, Validate,
+    common_base,
 };
 use messenger_testkit::TestDb;
 use sea_orm::{ActiveValue::Set, Condition, DbErr, entity::prelude::*};
@@ -30,16 +30,7 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl CommonBase for Entity {
-    const ID: Column = Column::Id;
-    const CREATED_AT: Column = Column::CreatedAt;
-    const UPDATED_AT: Column = Column::UpdatedAt;
-    const DELETED_AT: Column = Column::DeletedAt;
-
-    fn id_of(model: &Model) -> Uuid {
-        model.id
-    }
-}
+common_base!();
 
 impl Listable for Entity {
     const FIELDS: &'static [Column] = &[

@@ -1,6 +1,6 @@
 //! The table `messages`.
 
-use messenger_core::{CommonBase, Listable, Timestamp, Uuid};
+use messenger_core::{Listable, Timestamp, Uuid, common_base};
 use sea_orm::entity::prelude::*;
 
 /// A message. Deleted ones stay as tombstones, without their text.
@@ -39,16 +39,7 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl CommonBase for Entity {
-    const ID: Column = Column::Id;
-    const CREATED_AT: Column = Column::CreatedAt;
-    const UPDATED_AT: Column = Column::UpdatedAt;
-    const DELETED_AT: Column = Column::DeletedAt;
-
-    fn id_of(model: &Model) -> Uuid {
-        model.id
-    }
-}
+common_base!();
 
 impl Listable for Entity {
     const FIELDS: &'static [Column] = &[

@@ -1,6 +1,6 @@
 //! The table `users`.
 
-use messenger_core::{CommonBase, Listable, Timestamp, Uuid};
+use messenger_core::{Listable, Timestamp, Uuid, common_base};
 use sea_orm::entity::prelude::*;
 
 /// A user. `username` and `email` are stored in lower case and unique, also among deactivated and deleted users, who
@@ -42,16 +42,7 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl CommonBase for Entity {
-    const ID: Column = Column::Id;
-    const CREATED_AT: Column = Column::CreatedAt;
-    const UPDATED_AT: Column = Column::UpdatedAt;
-    const DELETED_AT: Column = Column::DeletedAt;
-
-    fn id_of(model: &Model) -> Uuid {
-        model.id
-    }
-}
+common_base!();
 
 impl Listable for Entity {
     const FIELDS: &'static [Column] = &[

@@ -1,7 +1,7 @@
 //! The resource `page`.
 
 use messenger_auth::Caller;
-use messenger_core::{CommonBase, Faults, Listable, Timestamp, Uuid, Validate, base};
+use messenger_core::{Faults, Listable, Timestamp, Uuid, Validate, base, common_base};
 use messenger_web::{Resource, Rows};
 use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
 use sea_orm_migration::{
@@ -30,16 +30,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl CommonBase for Entity {
-    const ID: Column = Column::Id;
-    const CREATED_AT: Column = Column::CreatedAt;
-    const UPDATED_AT: Column = Column::UpdatedAt;
-    const DELETED_AT: Column = Column::DeletedAt;
-
-    fn id_of(model: &Model) -> Uuid {
-        model.id
-    }
-}
+common_base!();
 
 impl Listable for Entity {
     const FIELDS: &'static [Column] = &[Column::Text];
