@@ -15,7 +15,8 @@ use actix_web::{
     App, Error,
     body::BoxBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    middleware::{NormalizePath, TrailingSlash, from_fn},
+    http::header,
+    middleware::{DefaultHeaders, NormalizePath, TrailingSlash, from_fn},
     web,
 };
 use messenger_core::Result;
@@ -113,6 +114,7 @@ impl Shell {
             })
             .default_service(web::to(problem::unknown_route))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
+            .wrap(default_headers())
             .wrap(self.cors())
             .wrap(from_fn(problem::render))
             .wrap(TracingLogger::<request_id::RequestSpan>::new())
@@ -133,6 +135,14 @@ impl Shell {
         let cors = Cors::default().allow_any_method().allow_any_header().expose_any_header().max_age(3600);
         origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
     }
+}
+
+/// Answers are for their caller alone: tokens must not be kept by anything on the way (RFC 6749, section 5.1), and neither
+/// should messages be.
+fn default_headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add((header::CACHE_CONTROL, "no-store"))
+        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
 }
 
 /// Adds the operations that every service has: health, and the table of problems.

@@ -95,12 +95,18 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Body<T
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let kind = media_type(&request);
-            if kind != "application/json" && !kind.ends_with("+json") {
+            // A request with neither a body nor a type for it says nothing, as `{}` does.
+            let nothing = kind.is_empty() && !is_announced(&request);
+            if !nothing && kind != "application/json" && !kind.ends_with("+json") {
                 return Err(codes::UNSUPPORTED_MEDIA_TYPE.error("the body must be application/json").into());
             }
             let bytes = read_body(&request, payload).await?;
-            let value: Value = serde_json::from_slice(&bytes)
-                .map_err(|error| codes::MALFORMED.error(format!("the body is no JSON: {error}")))?;
+            let value: Value = if nothing {
+                Value::Object(serde_json::Map::new())
+            } else {
+                serde_json::from_slice(&bytes)
+                    .map_err(|error| codes::MALFORMED.error(format!("the body is no JSON: {error}")))?
+            };
             Ok(Self(checked(&value)?))
         })
     }
@@ -219,6 +225,13 @@ pub(crate) fn split_known<T: ToSchema + 'static>(
     }
     faults.into_result()?;
     Ok((schema.typed(known), rest))
+}
+
+/// Whether the request says that it has a body.
+fn is_announced(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let length = headers.get("content-length").and_then(|value| value.to_str().ok());
+    headers.contains_key("transfer-encoding") || length.is_some_and(|length| length != "0")
 }
 
 fn media_type(request: &HttpRequest) -> String {

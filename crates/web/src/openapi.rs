@@ -118,7 +118,10 @@ pub fn to(path: &'static str) -> HttpResponse {
 
 async fn page(file: web::Path<String>, config: web::Data<Config<'static>>) -> HttpResponse {
     match utoipa_swagger_ui::serve(&file, config.into_inner()) {
-        Ok(Some(file)) => HttpResponse::Ok().content_type(file.content_type).body(file.bytes.into_owned()),
+        Ok(Some(file)) => HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+            .content_type(file.content_type)
+            .body(file.bytes.into_owned()),
         Ok(None) => HttpResponse::from_error(crate::Problem(Error::not_found("file"))),
         Err(error) => HttpResponse::from_error(crate::Problem(Error::internal(error.to_string()))),
     }

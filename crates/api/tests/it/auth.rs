@@ -36,7 +36,9 @@ on_both! {
         let body = json!({
             "username": "Ada.L", "password": PASSWORD, "email": "Ada@Example.org", "first_name": "Ada", "last_name": "L",
         });
-        let made = app.client().post("/api/v1/auth/register", &body).await.expect(201);
+        let made = app.client().post("/api/v1/auth/register", &body).await;
+        assert_eq!(made.headers["cache-control"], "no-store");
+        let made = made.expect(201);
         assert_eq!((&made["token_type"], &made["expires_in"]), (&json!("bearer"), &json!(900)));
         let user = &made["user"];
         assert_eq!((&user["username"], &user["email"]), (&json!("ada.l"), &json!("ada@example.org")));

@@ -53,6 +53,8 @@ on_both! {
             raw(&ada, MESSAGES, json, body.to_owned()).await.refused(400, "malformed");
         }
         raw(&ada, MESSAGES, json, vec![0xff, 0xfe, b'"']).await.refused(400, "malformed");
+        let nothing = send(ada.request(Method::POST, MESSAGES)).await.faults();
+        assert_eq!(nothing, ["text: missing"], "no body at all");
         for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {
             raw(&ada, MESSAGES, kind, "{}").await.refused(415, "unsupported_media_type");
         }
