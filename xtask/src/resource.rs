@@ -28,7 +28,7 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     if known.contains(&format!("pub mod {snake};")) {
         return Err(format!("there is a resource {snake} already"));
     }
-    let table = format!("table_name = \"{plural}\"");
+    let table = format!("#[sea_orm(table_name = \"{plural}\"");
     // In a workspace the tables of the crates beside it are in the same database.
     let workspace = service.join("../../crates");
     let sources = if workspace.join("api").exists() { workspace } else { service.to_owned() };
@@ -66,17 +66,18 @@ fn format(service: &Path) {
     let _ = Command::new("cargo").args(["fmt", "--manifest-path"]).arg(manifest).status();
 }
 
-/// The first source file below `folder` that contains `text`, library and build folders aside.
+/// The first source file below `folder` with a line that begins with `text`; tests and documentation aside.
 fn file_with(folder: &Path, text: &str) -> Option<PathBuf> {
     for entry in fs::read_dir(folder).ok()?.flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         if path.is_dir() {
-            let skipped = ["target", ".git"].iter().any(|skipped| name == *skipped);
+            let skipped = ["target", ".git", "tests", "doc"].iter().any(|skipped| name == *skipped);
             if let Some(found) = if skipped { None } else { file_with(&path, text) } {
                 return Some(found);
             }
         } else if path.extension().is_some_and(|extension| extension == "rs")
-            && fs::read_to_string(&path).is_ok_and(|source| source.contains(text))
+            && fs::read_to_string(&path)
+                .is_ok_and(|source| source.lines().any(|line| line.trim_start().starts_with(text)))
         {
             return Some(path);
         }
