@@ -1,6 +1,6 @@
 //! Users, threads, participants, messages and marks.
 
-use messenger_core::base::table_v1;
+use groundwork_core::base::table_v1;
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]

@@ -38,15 +38,15 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     let mut edits = Edits::default();
     edits.create(service.join(format!("src/resources/{snake}.rs")), entity(resource))?;
     edits.insert(&list, "modules", &[format!("pub mod {snake};")])?;
-    let scopes = format!("<{snake}::Entity as messenger_web::Resource>::SCOPES,");
+    let scopes = format!("<{snake}::Entity as groundwork_web::Resource>::SCOPES,");
     edits.insert(&list, "scopes", &[scopes])?;
     edits.insert(
         &list,
         "operations",
-        &[format!("messenger_web::Crud::<{snake}::Entity>::mount(routes);")],
+        &[format!("groundwork_web::Crud::<{snake}::Entity>::mount(routes);")],
     )?;
     let migration =
-        format!("messenger_web::migrate::create_table(\"create_{plural}\", {snake}::table_v1()),");
+        format!("groundwork_web::migrate::create_table(\"create_{plural}\", {snake}::table_v1()),");
     edits.insert(&list, "tables", &[migration])?;
     edits.create(service.join(format!("tests/it/{snake}.rs")), test(resource))?;
     edits.insert(&service.join("tests/it/main.rs"), "tests", &[format!("mod {snake};")])?;
@@ -160,9 +160,9 @@ fn entity(resource: &Resource) -> String {
     format!(
         r#"//! The table `{plural}`, what comes in and goes out about it, and whose rows a caller sees.
 
-use messenger_auth::Caller;
-use messenger_core::{{Faults, Listable,{patch_type} Timestamp, Uuid, Validate, base, common_base}};
-use messenger_web::{{Resource, Rows}};
+use groundwork_auth::Caller;
+use groundwork_core::{{Faults, Listable,{patch_type} Timestamp, Uuid, Validate, base, common_base}};
+use groundwork_web::{{Resource, Rows}};
 use sea_orm::{{DeriveIntoActiveModel, entity::prelude::*}};
 use sea_orm_migration::{{
     schema::{{{functions}}},
@@ -257,38 +257,38 @@ fn test(resource: &Resource) -> String {
     format!(
         r#"//! The resource `{snake}`.
 
-use messenger_testkit::on_both;
+use groundwork_testkit::both_databases;
 use serde_json::{{Value, json}};
 
 use crate::support::App;
 
 const PATH: &str = "/api/v1/{plural}";
 
-on_both! {{
-    /// One is made, listed, read, changed, deleted and brought back, by its owner alone.
-    async fn has_a_life(app: &App) {{
-        let (ada, charles) = (app.client().register("ada").await, app.client().register("charles").await);
-        let made = ada.post(PATH, &json!({{{body}}})).await.expect(201);
-        let one = format!("{{PATH}}/{{}}", made["id"].as_str().unwrap());
-        assert_eq!(ada.get(&one).await.expect(200), made);
-        assert_eq!(ada.get(PATH).await.expect(200)["total"], 1);
-        assert_eq!(charles.get(PATH).await.expect(200)["total"], 0);
-        charles.get(&one).await.refused(404, "not_found");
-        let changed = ada.patch(&one, &json!({{"{first}": {change}}})).await.expect(200);
-        assert_eq!(changed["{first}"], json!({change}));
-        ada.delete(&one).await.expect(204);
-        ada.get(&one).await.refused(404, "not_found");
-        ada.post(&format!("{{one}}/restore"), &Value::Null).await.expect(200);
-        assert_eq!(ada.get(&one).await.expect(200)["{first}"], changed["{first}"]);
-    }}
+/// One is made, listed, read, changed, deleted and brought back, by its owner alone.
+#[both_databases]
+async fn has_a_life(app: &App) {{
+    let (ada, charles) = (app.client().register("ada").await, app.client().register("charles").await);
+    let made = ada.post(PATH, &json!({{{body}}})).await.expect(201);
+    let one = format!("{{PATH}}/{{}}", made["id"].as_str().unwrap());
+    assert_eq!(ada.get(&one).await.expect(200), made);
+    assert_eq!(ada.get(PATH).await.expect(200)["total"], 1);
+    assert_eq!(charles.get(PATH).await.expect(200)["total"], 0);
+    charles.get(&one).await.refused(404, "not_found");
+    let changed = ada.patch(&one, &json!({{"{first}": {change}}})).await.expect(200);
+    assert_eq!(changed["{first}"], json!({change}));
+    ada.delete(&one).await.expect(204);
+    ada.get(&one).await.refused(404, "not_found");
+    ada.post(&format!("{{one}}/restore"), &Value::Null).await.expect(200);
+    assert_eq!(ada.get(&one).await.expect(200)["{first}"], changed["{first}"]);
+}}
 
-    /// A body with faults is refused with all of them named.
-    async fn refuses_faults(app: &App) {{
-        let ada = app.client().register("ada").await;
-        let faults = ada.post(PATH, &json!({{"nonsense": 1}})).await.faults();
-        assert!(faults.contains(&"nonsense: unknown_field".to_owned()), "{{faults:?}}");
-        assert_eq!(ada.get(PATH).await.expect(200)["total"], 0);
-    }}
+/// A body with faults is refused with all of them named.
+#[both_databases]
+async fn refuses_faults(app: &App) {{
+    let ada = app.client().register("ada").await;
+    let faults = ada.post(PATH, &json!({{"nonsense": 1}})).await.faults();
+    assert!(faults.contains(&"nonsense: unknown_field".to_owned()), "{{faults:?}}");
+    assert_eq!(ada.get(PATH).await.expect(200)["total"], 0);
 }}
 "#
     )

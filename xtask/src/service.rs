@@ -119,7 +119,7 @@ fn workspace(home: &Path, git: Option<&str>, own: &[(&str, &str)]) -> std::io::R
     let mut lines = Vec::new();
     for line in manifest.lines() {
         let key = line.split(" = ").next().unwrap_or_default();
-        let library = LIBRARIES.iter().find(|library| key == format!("messenger-{library}"));
+        let library = LIBRARIES.iter().find(|library| key == format!("groundwork-{library}"));
         if let Some(library) = library {
             lines.push(match git {
                 Some(url) => format!("{key} = {{ git = {url:?} }}"),

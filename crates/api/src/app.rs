@@ -8,14 +8,14 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     web::Data,
 };
-use messenger_auth::Auth;
-use messenger_core::{Db, Result};
-use messenger_domain::{Messages, Threads, Users, scopes};
-use messenger_web::{
+use groundwork_auth::Auth;
+use groundwork_core::{Db, Result};
+use groundwork_web::{
     Service, Shell,
     health::Probe,
     openapi::{About, Document},
 };
+use messenger_domain::{Messages, Threads, Users, scopes};
 
 use crate::{
     resources, routes,
@@ -98,8 +98,8 @@ pub fn create_app(
 /// The OpenAPI document, which needs no database.
 pub fn openapi() -> Result<Document> {
     let mut routes = routes::all();
-    messenger_web::app::system_routes(&mut routes);
-    Document::new(&messenger_web::openapi::document(&about(), &routes))
+    groundwork_web::app::system_routes(&mut routes);
+    Document::new(&groundwork_web::openapi::document(&about(), &routes))
 }
 
 fn about() -> About {

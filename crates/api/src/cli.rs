@@ -7,13 +7,13 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use messenger_auth::Passwords;
-use messenger_core::Controller;
+use groundwork_auth::Passwords;
+use groundwork_core::Controller;
+use groundwork_web::migrate;
 use messenger_domain::{
     Users,
     users::{NewAccount, NewUser, PermissionGroup},
 };
-use messenger_web::migrate;
 
 use crate::{
     app,
@@ -123,7 +123,7 @@ async fn create_superuser(
 ) -> Result<(), Box<dyn Error>> {
     let password = read_password()?;
     let user = NewUser { username, password, email, first_name: None, last_name: None };
-    messenger_core::Validate::check(&user).map_err(explain)?;
+    groundwork_core::Validate::check(&user).map_err(explain)?;
     let db = serve::startup(settings).open().await?;
     migrate::up::<Migrator>(&db).await?;
     let password_hash = Passwords::new(settings.auth.bcrypt_cost)?.hash(&user.password).await?;
@@ -160,8 +160,8 @@ async fn seed(settings: &Settings) -> Result<(), Box<dyn Error>> {
 }
 
 /// A refusal with its faults, for a terminal.
-fn explain(error: messenger_core::Error) -> Box<dyn Error> {
-    let messenger_core::Error::Refused(refusal) = &error else {
+fn explain(error: groundwork_core::Error) -> Box<dyn Error> {
+    let groundwork_core::Error::Refused(refusal) = &error else {
         return error.into();
     };
     let faults = refusal.faults.iter().map(|fault| format!("\n  {}: {}", fault.field, fault.message));

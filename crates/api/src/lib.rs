@@ -10,4 +10,4 @@ pub mod seed;
 pub mod serve;
 pub mod settings;
 
-pub use messenger_web::{housekeeping, secret};
+pub use groundwork_web::{housekeeping, secret};

@@ -1,7 +1,7 @@
 //! A small demo of users, threads and messages.
 
-use messenger_auth::{Caller, Passwords, Scopes};
-use messenger_core::{Controller, Db, Error, Result, Tx, Uuid};
+use groundwork_auth::{Caller, Passwords, Scopes};
+use groundwork_core::{Controller, Db, Error, Result, Tx, Uuid};
 use messenger_domain::{
     Messages, Threads, Users,
     messages::{MarkKind, NewDirectMessage, NewText},

@@ -1,7 +1,7 @@
 //! Starting the server.
 
-use messenger_core::Db;
-use messenger_web::{Startup, startup::StartError};
+use groundwork_core::Db;
+use groundwork_web::{Startup, startup::StartError};
 
 use crate::{
     app::{Messenger, create_app},

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, ops::Deref};
 
+use groundwork_web::settings::{Environment, ServiceSettings, Setting, service_sections, settings_of};
+pub use groundwork_web::settings::{Secret, SettingsError};
 use messenger_domain::messages::DeletePolicy;
-use messenger_web::settings::{Environment, ServiceSettings, Setting, service_sections, settings_of};
-pub use messenger_web::settings::{Secret, SettingsError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -64,5 +64,5 @@ pub fn names() -> BTreeSet<String> {
 
 /// The reference of all settings, in Markdown: what `docs/settings.md` holds.
 pub fn reference() -> String {
-    messenger_web::settings::reference(sections())
+    groundwork_web::settings::reference(sections())
 }

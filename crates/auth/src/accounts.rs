@@ -1,8 +1,8 @@
 //! Signing up, in and out, over whatever users a service has.
 //!
 //! ```no_run
-//! use messenger_auth::{Accounts, Auth};
-//! use messenger_core::{Db, Result};
+//! use groundwork_auth::{Accounts, Auth};
+//! use groundwork_core::{Db, Result};
 //!
 //! async fn story<A: Accounts>(auth: &Auth<A>, db: &Db, new: A::SignUp) -> Result<()> {
 //!     let grant = auth.sign_up(db, new).await?;
@@ -15,7 +15,7 @@
 
 use std::{future::Future, time::Duration};
 
-use messenger_core::{Db, Error, Result, Tx, Uuid, Validate, error::codes};
+use groundwork_core::{Db, Error, Result, Tx, Uuid, Validate, error::codes};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -2,8 +2,8 @@
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> messenger_core::Result<()> {
-//! use messenger_auth::Passwords;
+//! # async fn main() -> groundwork_core::Result<()> {
+//! use groundwork_auth::Passwords;
 //!
 //! let passwords = Passwords::new(4)?; // 12 or more for real
 //! let hash = passwords.hash("Correct-Horse-1").await?;
@@ -15,7 +15,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use messenger_core::{Code, Error, Faults, Kind, Result, error::codes};
+use groundwork_core::{Code, Error, Faults, Kind, Result, error::codes};
 use tokio::{sync::Semaphore, task, time};
 
 /// The most bytes of a password: what bcrypt reads. Longer ones are refused and never cut.

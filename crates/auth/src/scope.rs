@@ -1,7 +1,7 @@
 //! Scopes, what a token may be used for (RFC 6749, section 3.3), and the permission groups that grant them.
 //!
 //! ```
-//! use messenger_auth::{Groups, Scopes};
+//! use groundwork_auth::{Groups, Scopes};
 //!
 //! let groups = Groups::new([("reader", &["notes:read"][..]), ("writer", &["notes:read", "notes:write"])]);
 //! let asked = Scopes::parse("notes:write notes:delete");

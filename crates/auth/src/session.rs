@@ -1,7 +1,7 @@
 //! Sessions and their refresh tokens.
 //!
 //! ```
-//! use messenger_auth::session;
+//! use groundwork_auth::session;
 //!
 //! // A service's first migrations make the tables.
 //! let (tables, indexes) = session::tables_v1();
@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use messenger_core::{Db, Error, Result, Timestamp, Tx, Uuid, error::codes};
+use groundwork_core::{Db, Error, Result, Timestamp, Tx, Uuid, error::codes};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DeriveIden, EntityTrait, QueryFilter,
     SelectExt, Set, Value,
@@ -26,7 +26,7 @@ use crate::Scopes;
 
 /// A signed-in session.
 pub mod row {
-    use messenger_core::{Timestamp, Uuid};
+    use groundwork_core::{Timestamp, Uuid};
     use sea_orm::entity::prelude::*;
 
     /// A session. `scope` is null where it was not asked for fewer than the group has.
@@ -54,7 +54,7 @@ pub mod row {
 
 /// A refresh token, by its hash.
 pub mod refresh_token {
-    use messenger_core::{Timestamp, Uuid};
+    use groundwork_core::{Timestamp, Uuid};
     use sea_orm::entity::prelude::*;
 
     /// A refresh token.

@@ -3,8 +3,8 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use messenger_auth::{AccessTokens, Caller, Scopes};
-//! use messenger_core::{Clock, Uuid, clock::SystemClock};
+//! use groundwork_auth::{AccessTokens, Caller, Scopes};
+//! use groundwork_core::{Clock, Uuid, clock::SystemClock};
 //!
 //! let secret = b"at least thirty-two bytes of secret";
 //! let tokens = AccessTokens::new(secret, "my-service", "my-service", Duration::from_mins(15)).unwrap();
@@ -17,8 +17,8 @@
 
 use std::{fmt, time::Duration};
 
+use groundwork_core::{Error, Result, Timestamp, Uuid, error::codes};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use messenger_core::{Error, Result, Timestamp, Uuid, error::codes};
 use serde::{Deserialize, Serialize};
 
 use crate::{Scope, Scopes};

@@ -1,6 +1,6 @@
 // An entity for the examples in the documentation, and a database with its table.
 mod note {
-    use messenger_core::{Listable, Timestamp, Uuid, common_base};
+    use groundwork_core::{Listable, Timestamp, Uuid, common_base};
     use sea_orm::entity::prelude::*;
 
     #[sea_orm::model]
@@ -27,18 +27,18 @@ mod note {
 
 pub struct Notes;
 
-impl messenger_core::Repository for Notes {
+impl groundwork_core::Repository for Notes {
     type Entity = note::Entity;
 }
 
 /// A database of its own; it is gone with the folder.
-async fn open() -> messenger_core::Result<(tempfile::TempDir, messenger_core::Db)> {
+async fn open() -> groundwork_core::Result<(tempfile::TempDir, groundwork_core::Db)> {
     use sea_orm::{ConnectionTrait, sea_query::ColumnDef};
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/notes.db", folder.path().display());
-    let db = messenger_core::Db::open(&messenger_core::DbOptions::new(url)).await?;
-    let notes = messenger_core::base::table_v1("notes").col(ColumnDef::new("title").string().not_null()).take();
+    let db = groundwork_core::Db::open(&groundwork_core::DbOptions::new(url)).await?;
+    let notes = groundwork_core::base::table_v1("notes").col(ColumnDef::new("title").string().not_null()).take();
     db.schema().execute(&notes).await?;
-    db.schema().execute(&messenger_core::events::table_v1().0).await?;
+    db.schema().execute(&groundwork_core::events::table_v1().0).await?;
     Ok((folder, db))
 }

@@ -3,10 +3,10 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> messenger_core::Result<()> {
+//! # async fn main() -> groundwork_core::Result<()> {
 //! # let (_folder, db) = open().await?;
-//! use messenger_core::CommonBase;
-//! use messenger_core::Repository;
+//! use groundwork_core::CommonBase;
+//! use groundwork_core::Repository;
 //! use sea_orm::ActiveValue::Set;
 //!
 //! let tx = db.begin().await?;

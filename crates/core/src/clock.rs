@@ -1,7 +1,7 @@
 //! Where time and ids come from. Both are injected through [`Db`](crate::Db), so that tests can set them.
 //!
 //! ```
-//! use messenger_core::{Clock, Ids, clock::{SystemClock, UuidV7}};
+//! use groundwork_core::{Clock, Ids, clock::{SystemClock, UuidV7}};
 //!
 //! let now = SystemClock.now();
 //! let ids = UuidV7::default();

@@ -3,9 +3,9 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> messenger_core::Result<()> {
+//! # async fn main() -> groundwork_core::Result<()> {
 //! # let (_folder, db) = open().await?;
-//! use messenger_core::{Controller, Faults, Repository, Validate};
+//! use groundwork_core::{Controller, Faults, Repository, Validate};
 //! use sea_orm::ActiveValue::Set;
 //!
 //! #[derive(Clone)]

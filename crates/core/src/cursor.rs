@@ -2,7 +2,7 @@
 //! and a page costs the same wherever it lies.
 //!
 //! ```
-//! use messenger_core::{Cursor, CursorRequest};
+//! use groundwork_core::{Cursor, CursorRequest};
 //!
 //! let next = Cursor { key: 42, backward: false }.encode("numbers").unwrap();
 //! let request = CursorRequest { limit: 10, cursor: Some(next) };

@@ -3,9 +3,9 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> messenger_core::Result<()> {
+//! # async fn main() -> groundwork_core::Result<()> {
 //! # let (_folder, db) = open().await?;
-//! use messenger_core::Repository;
+//! use groundwork_core::Repository;
 //! use sea_orm::{ActiveValue::Set, Condition};
 //!
 //! let tx = db.begin().await?;

@@ -1,7 +1,7 @@
 //! What can go wrong, in terms that a caller understands: a [`Code`] of the one table, a sentence, and the faults.
 //!
 //! ```
-//! use messenger_core::{Code, Error, Kind};
+//! use groundwork_core::{Code, Error, Kind};
 //!
 //! const LENT: Code = Code::new("lent", Kind::Conflict, "The book is lent");
 //!
@@ -17,7 +17,7 @@ use crate::{Fault, Faults};
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The kind of a refusal. `messenger-web` maps each to one HTTP status.
+/// The kind of a refusal. `groundwork-web` maps each to one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Not in the language that was agreed on (no JSON, for instance).

@@ -6,9 +6,9 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> messenger_core::Result<()> {
+//! # async fn main() -> groundwork_core::Result<()> {
 //! # let (_folder, db) = open().await?;
-//! use messenger_core::events::{self, NewEvent};
+//! use groundwork_core::events::{self, NewEvent};
 //! use sea_orm::{EntityTrait, PaginatorTrait};
 //!
 //! let tx = db.begin().await?;

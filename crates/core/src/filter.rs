@@ -6,9 +6,9 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> messenger_core::Result<()> {
+//! # async fn main() -> groundwork_core::Result<()> {
 //! # let (_folder, db) = open().await?;
-//! use messenger_core::{ListQuery, PageRequest, Repository};
+//! use groundwork_core::{ListQuery, PageRequest, Repository};
 //!
 //! let query = ListQuery::parse([("title__ilike", "one"), ("order_by", "-created_at")]).unwrap();
 //! assert_eq!(Notes.list(db.reader(), &query, PageRequest::default()).await?.total, 0);

@@ -1,7 +1,7 @@
 //! What any service needs, and no messenger word: entities with a common base, repositories and controllers over
 //! them, filters, pages and cursors, the clock and the id source, errors, the event log, and opening a database.
 //!
-//! There is no HTTP here. `messenger-web` puts this on the wire; a command line or a worker can use it as it is.
+//! There is no HTTP here. `groundwork-web` puts this on the wire; a command line or a worker can use it as it is.
 //!
 //! The way of a call: a [`Controller`] holds the rules and works inside a [`Tx`] that its caller opened with
 //! [`Db::begin`] and commits with [`Tx::commit`]; it uses a [`Repository`], which only takes a connection and knows

@@ -1,7 +1,7 @@
 //! Lists by page number: `{items, total, page, size, pages}`.
 //!
 //! ```
-//! use messenger_core::{Page, PageRequest};
+//! use groundwork_core::{Page, PageRequest};
 //!
 //! let request = PageRequest::new(2, 20).unwrap();
 //! let page = Page::new(vec!["a"], 21, request);

@@ -1,7 +1,7 @@
 //! A field of a patch: absent, null and a value are three different things.
 //!
 //! ```
-//! use messenger_core::Patch;
+//! use groundwork_core::Patch;
 //!
 //! #[derive(serde::Deserialize)]
 //! struct NotePatch {

@@ -1,7 +1,7 @@
 //! A moment in UTC, to the microsecond, the same on both databases.
 //!
 //! ```
-//! use messenger_core::Timestamp;
+//! use groundwork_core::Timestamp;
 //!
 //! let moment: Timestamp = "2026-01-31T10:30:00+01:00".parse().unwrap();
 //! assert_eq!(moment.to_string(), "2026-01-31T09:30:00.000000Z");

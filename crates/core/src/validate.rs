@@ -1,7 +1,7 @@
 //! Faults in what a caller gave: all of them at once, each with its field.
 //!
 //! ```
-//! use messenger_core::Faults;
+//! use groundwork_core::Faults;
 //!
 //! let mut faults = Faults::new();
 //! faults.length("title", "", 1, 20);

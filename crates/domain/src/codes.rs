@@ -1,6 +1,6 @@
 //! The messenger's entries of the table of error codes.
 
-use messenger_core::{Code, Kind};
+use groundwork_core::{Code, Kind};
 
 /// A username or an e-mail address is in use.
 pub const NAME_TAKEN: Code = Code::new("name_taken", Kind::Conflict, "That name is taken");

@@ -1,6 +1,6 @@
 //! The scopes of the messenger, and the permission groups that grant them.
 
-use messenger_auth::{Groups, Scope};
+use groundwork_auth::{Groups, Scope};
 
 macro_rules! scopes {
     ($($name:ident = $text:literal, $description:literal;)*) => {

@@ -1,7 +1,7 @@
 //! Clients of a server under test.
 //!
 //! ```no_run
-//! # async fn example(client: messenger_testkit::Client) {
+//! # async fn example(client: groundwork_testkit::Client) {
 //! use serde_json::json;
 //!
 //! let ada = client.register("ada").await;

@@ -3,8 +3,8 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use messenger_core::Clock;
-//! use messenger_testkit::TestClock;
+//! use groundwork_core::Clock;
+//! use groundwork_testkit::TestClock;
 //!
 //! let clock = TestClock::default();
 //! let before = clock.now();
@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use messenger_core::{Clock, Timestamp, clock::SystemClock};
+use groundwork_core::{Clock, Timestamp, clock::SystemClock};
 
 /// The machine's clock, and how far a test has put it forward.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! A database of its own for each test, copied from a template that was migrated once.
 //!
 //! ```
-//! use messenger_testkit::{Backend, Fixture, TestDb};
+//! use groundwork_testkit::{Backend, Fixture, TestDb};
 //! use sea_orm_migration::{MigrationTrait, MigratorTrait};
 //!
 //! struct Migrator;
@@ -12,7 +12,7 @@
 //!     }
 //! }
 //!
-//! messenger_testkit::run::<TestDb<Migrator>>(Backend::Sqlite, async |test| {
+//! groundwork_testkit::run::<TestDb<Migrator>>(Backend::Sqlite, async |test| {
 //!     test.db.ping().await.unwrap();
 //! });
 //! ```
@@ -28,7 +28,7 @@ use std::{
     },
 };
 
-use messenger_core::{Db, DbOptions};
+use groundwork_core::{Db, DbOptions};
 use sea_orm_migration::MigratorTrait;
 use tempfile::TempDir;
 use tokio::sync::Mutex;

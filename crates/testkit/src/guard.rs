@@ -1,8 +1,8 @@
 //! The authorisation test of resources: every one that the OpenAPI document tells of, without a line about it.
 //!
 //! ```no_run
-//! # async fn example(server: messenger_testkit::TestServer) {
-//! use messenger_testkit::guard::every_resource_is_guarded;
+//! # async fn example(server: groundwork_testkit::TestServer) {
+//! use groundwork_testkit::guard::every_resource_is_guarded;
 //!
 //! every_resource_is_guarded(&server.client(), &["rule"]).await; // rules belong to everybody
 //! # }

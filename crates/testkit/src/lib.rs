@@ -1,13 +1,12 @@
 //! For tests: a database of its own for each test, on SQLite and on PostgreSQL; a running server; and clients.
 //!
-//! A promise is written once, and [`on_both!`] makes a test of it for each database:
+//! A test is written once, and [`both_databases`] makes one of it for each database:
 //!
 //! ```ignore
-//! on_both! {
-//!     /// What is added is there.
-//!     async fn adds(db: &TestDb<Migrator>) {
-//!         assert_eq!(add(&db.db).await, 1);
-//!     }
+//! /// What is added is there.
+//! #[both_databases]
+//! async fn adds(db: &TestDb<Migrator>) {
+//!     assert_eq!(add(&db.db).await, 1);
 //! }
 //! ```
 //!
@@ -34,6 +33,7 @@ use std::future::Future;
 pub use client::{Answer, Client};
 pub use clock::TestClock;
 pub use database::{Backend, TestDb};
+pub use groundwork_testkit_macros::both_databases;
 pub use server::TestServer;
 
 /// What a test works on, made anew for each on one of the databases.
@@ -44,7 +44,7 @@ pub trait Fixture: Sized {
     fn tear_down(self) -> impl Future<Output = ()>;
 }
 
-/// Runs one test on one database; for [`on_both!`].
+/// Runs one test on one database; for [`both_databases`].
 pub fn run<F: Fixture>(backend: Backend, test: impl AsyncFnOnce(&F)) {
     if !database::is_available(backend) {
         return;
@@ -56,29 +56,4 @@ pub fn run<F: Fixture>(backend: Backend, test: impl AsyncFnOnce(&F)) {
         test(&fixture).await;
         fixture.tear_down().await;
     });
-}
-
-/// Makes of each promise two tests, `on_sqlite` and `on_postgres`. A promise is an `async fn` that takes a reference to
-/// a [`Fixture`].
-#[macro_export]
-macro_rules! on_both {
-    ($($(#[doc = $doc:literal])* async fn $name:ident($fixture:ident: &$type:ty) $body:block)*) => {$(
-        $(#[doc = $doc])*
-        mod $name {
-            #[allow(clippy::wildcard_imports, reason = "the promise was written one level up")]
-            use super::*;
-
-            async fn promise($fixture: &$type) $body
-
-            #[test]
-            fn on_sqlite() {
-                $crate::run::<$type>($crate::Backend::Sqlite, promise);
-            }
-
-            #[test]
-            fn on_postgres() {
-                $crate::run::<$type>($crate::Backend::Postgres, promise);
-            }
-        }
-    )*};
 }

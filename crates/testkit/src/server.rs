@@ -1,8 +1,8 @@
 //! A server that a test can call as any client would.
 //!
 //! ```no_run
-//! # async fn example(shell: messenger_web::Shell) {
-//! use messenger_testkit::TestServer;
+//! # async fn example(shell: groundwork_web::Shell) {
+//! use groundwork_testkit::TestServer;
 //!
 //! let server = TestServer::start(move || shell.app());
 //! server.client().get("/health").await.expect(200);

@@ -1,7 +1,7 @@
 //! The routes for signing up, in and out, over whatever users a service has.
 //!
 //! ```no_run
-//! use messenger_web::{Routes, accounts::{self, HttpAccounts}};
+//! use groundwork_web::{Routes, accounts::{self, HttpAccounts}};
 //!
 //! fn routes<H: HttpAccounts>() -> Routes {
 //!     let mut routes = Routes::new();
@@ -14,8 +14,8 @@
 use std::{borrow::Cow, sync::Arc};
 
 use actix_web::web::Data;
-use messenger_auth::{Accounts, Auth, Grant, Tokens};
-use messenger_core::{Code, Db, Error, Faults, Validate, error::codes};
+use groundwork_auth::{Accounts, Auth, Grant, Tokens};
+use groundwork_core::{Code, Db, Error, Faults, Validate, error::codes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{
     PartialSchema, ToSchema,

@@ -1,10 +1,10 @@
 //! Putting a service together: its routes, its documents, and the middleware around them.
 //!
 //! ```
-//! use messenger_web::Routes;
+//! use groundwork_web::Routes;
 //!
 //! let mut routes = Routes::new();
-//! messenger_web::app::system_routes(&mut routes);
+//! groundwork_web::app::system_routes(&mut routes);
 //! assert!(routes.codes().iter().any(|code| code.name == "not_found"));
 //! ```
 
@@ -19,7 +19,7 @@ use actix_web::{
     middleware::{DefaultHeaders, NormalizePath, TrailingSlash, from_fn},
     web,
 };
-use messenger_core::Result;
+use groundwork_core::Result;
 use tracing_actix_web::TracingLogger;
 
 use crate::{
@@ -153,7 +153,7 @@ pub fn system_routes(routes: &mut Routes) {
     routes
         .get("/problems/{code}", "problems_get", "One kind of problem", problem)
         .describe("What the `type` of a problem refers to.")
-        .errors(&[messenger_core::error::codes::NOT_FOUND]);
+        .errors(&[groundwork_core::error::codes::NOT_FOUND]);
 }
 
 /// The code in the path of a problem's description.
@@ -173,7 +173,7 @@ async fn problem(
     all: web::Data<Vec<ProblemType>>,
 ) -> std::result::Result<Json<ProblemType>, Problem> {
     let found = all.iter().find(|problem| problem.code == path.0.code);
-    found.copied().map(Json).ok_or_else(|| messenger_core::Error::not_found("kind of problem").into())
+    found.copied().map(Json).ok_or_else(|| groundwork_core::Error::not_found("kind of problem").into())
 }
 
 /// The table of problems.

@@ -1,8 +1,8 @@
 //! The bearer token (RFC 6750), read before anything else of a request is looked at.
 //!
 //! ```
-//! use messenger_auth::Scope;
-//! use messenger_web::{NoContent, Problem, Scoped};
+//! use groundwork_auth::Scope;
+//! use groundwork_web::{NoContent, Problem, Scoped};
 //!
 //! struct NotesWrite;
 //!
@@ -16,7 +16,7 @@
 //!     Ok(NoContent)
 //! }
 //!
-//! let mut routes = messenger_web::Routes::new();
+//! let mut routes = groundwork_web::Routes::new();
 //! routes.delete("/notes", "notes_clear", "Delete all notes", clear);
 //! ```
 
@@ -38,8 +38,8 @@ use actix_web::{
     middleware::Next,
 };
 use futures::FutureExt;
-use messenger_auth::{Caller, Scope};
-use messenger_core::{Error, Result, error::codes};
+use groundwork_auth::{Caller, Scope};
+use groundwork_core::{Error, Result, error::codes};
 
 use crate::{
     Problem,

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # mod note {
-//! # use messenger_core::{Faults, Listable, Timestamp, Uuid, Validate, common_base};
+//! # use groundwork_core::{Faults, Listable, Timestamp, Uuid, Validate, common_base};
 //! # use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
 //! # #[sea_orm::compact_model]
 //! # #[derive(Clone, Debug, PartialEq, DeriveEntityModel, serde::Serialize, utoipa::ToSchema)]
@@ -33,8 +33,8 @@
 //! # pub struct NotePatch { #[serde(default)] #[schema(value_type = String)] pub title: Option<String> }
 //! # impl Validate for NewNote { fn validate(&self, _: &mut Faults) {} }
 //! # impl Validate for NotePatch { fn validate(&self, _: &mut Faults) {} }
-//! use messenger_auth::Caller;
-//! use messenger_web::{Resource, Rows};
+//! use groundwork_auth::Caller;
+//! use groundwork_web::{Resource, Rows};
 //!
 //! impl Resource for Entity {
 //!     type Create = NewNote;
@@ -49,8 +49,8 @@
 //! }
 //! # }
 //!
-//! let mut routes = messenger_web::Routes::new();
-//! messenger_web::Crud::<note::Entity>::mount(routes.prefix("/api/v1"));
+//! let mut routes = groundwork_web::Routes::new();
+//! groundwork_web::Crud::<note::Entity>::mount(routes.prefix("/api/v1"));
 //! assert!(routes.codes().iter().any(|code| code.name == "precondition_failed"));
 //! ```
 
@@ -61,8 +61,8 @@ use std::{
 };
 
 use actix_web::web::Data;
-use messenger_auth::{Caller, Scope};
-use messenger_core::{
+use groundwork_auth::{Caller, Scope};
+use groundwork_core::{
     Code, Controller, Db, Error, Faults, Listable, Page, Repository, Result, Tx, Uuid, Validate,
     error::codes,
     events::{self, NewEvent},
@@ -105,7 +105,7 @@ pub trait Resource: Listable {
         + Send
         + Sync
         + 'static;
-    /// What one is changed by: each field an `Option`, or for a nullable column a [`Patch`](messenger_core::Patch).
+    /// What one is changed by: each field an `Option`, or for a nullable column a [`Patch`](groundwork_core::Patch).
     type Patch: DeserializeOwned
         + ToSchema
         + Validate

@@ -1,17 +1,17 @@
 //! How the types in a handler's signature write its part of the OpenAPI document.
 //!
 //! ```
-//! use messenger_web::describe::{DescribeOutput, OperationDoc};
+//! use groundwork_web::describe::{DescribeOutput, OperationDoc};
 //!
 //! let mut doc = OperationDoc::default();
-//! messenger_web::NoContent::describe(&mut doc);
+//! groundwork_web::NoContent::describe(&mut doc);
 //! assert!(doc.answers.contains_key(&204));
 //! ```
 
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, web::Data};
-use messenger_core::{Code, Error, error::codes};
+use groundwork_core::{Code, Error, error::codes};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -49,7 +49,7 @@ pub struct OperationDoc {
 
 impl OperationDoc {
     /// Adds `T` to the document's schemas and gives a reference to it. A generic type has to have a name of its own for
-    /// each type that it holds, as [`Page`](messenger_core::Page) does: a derived one would be the same for all.
+    /// each type that it holds, as [`Page`](groundwork_core::Page) does: a derived one would be the same for all.
     pub fn schema<T: ToSchema>(&mut self) -> Ref {
         let name = T::name().into_owned();
         T::schemas(&mut self.schemas);
@@ -194,6 +194,6 @@ describe_tuples! {
 }
 
 /// The refusal of a request whose input has faults.
-pub(crate) fn invalid(faults: messenger_core::Faults) -> Error {
+pub(crate) fn invalid(faults: groundwork_core::Faults) -> Error {
     codes::INVALID.error("the input has faults").with_faults(faults)
 }

@@ -1,7 +1,7 @@
 //! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1): nobody overwrites a change that they have not seen.
 //!
 //! ```
-//! use messenger_web::IfMatch;
+//! use groundwork_web::IfMatch;
 //!
 //! let anything = IfMatch::default(); // the caller doesn't say
 //! assert!(anything.check("\"2026\"", false).is_ok());
@@ -19,7 +19,7 @@ use actix_web::{
         header::{self, HeaderValue},
     },
 };
-use messenger_core::{CommonBase, Error, Result, error::codes, sea_orm::EntityTrait};
+use groundwork_core::{CommonBase, Error, Result, error::codes, sea_orm::EntityTrait};
 use utoipa::openapi::{
     ObjectBuilder, Required,
     path::{ParameterBuilder, ParameterIn},

@@ -1,8 +1,8 @@
 //! What a handler takes: body, query and path, each checked against the schema that the document shows.
 //!
 //! ```
-//! use messenger_core::{Faults, Validate};
-//! use messenger_web::{Body, Created, IdPath, Path, Problem};
+//! use groundwork_core::{Faults, Validate};
+//! use groundwork_web::{Body, Created, IdPath, Path, Problem};
 //!
 //! #[derive(serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
 //! #[serde(deny_unknown_fields)]
@@ -22,7 +22,7 @@
 //!     Ok(Created(body.0))
 //! }
 //!
-//! let mut routes = messenger_web::Routes::new();
+//! let mut routes = groundwork_web::Routes::new();
 //! routes.post("/notes/{id}/comments", "comments_create", "Comment on a note", comment);
 //! ```
 
@@ -31,7 +31,7 @@ use std::pin::Pin;
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web, web::BytesMut};
 use futures::StreamExt;
-use messenger_core::{Error, Faults, Result, Uuid, Validate, error::codes};
+use groundwork_core::{Error, Faults, Result, Uuid, Validate, error::codes};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use utoipa::{
@@ -254,7 +254,7 @@ pub(crate) async fn read_body(request: &HttpRequest, mut payload: Payload) -> Re
     Ok(body.freeze())
 }
 
-const BODY_ERRORS: [messenger_core::Code; 4] =
+const BODY_ERRORS: [groundwork_core::Code; 4] =
     [codes::MALFORMED, codes::TOO_LARGE, codes::UNSUPPORTED_MEDIA_TYPE, codes::INVALID];
 
 impl<T: ToSchema> DescribeInput for Body<T> {

@@ -1,8 +1,8 @@
 //! Whether the service lives, and whether it should get requests.
 //!
 //! ```
-//! let mut routes = messenger_web::Routes::new();
-//! messenger_web::health::routes(&mut routes); // /health, /health/live, /health/ready
+//! let mut routes = groundwork_web::Routes::new();
+//! groundwork_web::health::routes(&mut routes); // /health, /health/live, /health/ready
 //! ```
 
 use std::sync::{
@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode, web::Data};
-use messenger_core::Db;
+use groundwork_core::Db;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -1,15 +1,15 @@
 //! What is cleared away now and then: sessions that are over, and answers kept for idempotency keys.
 //!
 //! ```no_run
-//! # async fn example(db: messenger_core::Db) {
-//! let clearing = tokio::spawn(messenger_web::housekeeping::run(db)); // Startup::run does this
+//! # async fn example(db: groundwork_core::Db) {
+//! let clearing = tokio::spawn(groundwork_web::housekeeping::run(db)); // Startup::run does this
 //! # clearing.abort();
 //! # }
 //! ```
 
 use std::time::Duration;
 
-use messenger_core::{Db, Result};
+use groundwork_core::{Db, Result};
 
 /// How often.
 const INTERVAL: Duration = Duration::from_hours(1);
@@ -31,7 +31,7 @@ pub async fn run(db: Db) {
 /// Clears away once.
 pub async fn sweep(db: &Db) -> Result<()> {
     let now = db.now();
-    let sessions = messenger_auth::session::sweep(db, now - KEEP_SESSIONS).await?;
+    let sessions = groundwork_auth::session::sweep(db, now - KEEP_SESSIONS).await?;
     let keys = crate::idempotency::sweep(db, now).await?;
     tracing::debug!(sessions, keys, "cleared away");
     Ok(())

@@ -5,14 +5,14 @@
 //! as it had no effect; sent again, it is looked at again.
 //!
 //! ```no_run
-//! use messenger_core::Db;
-//! use messenger_web::{NoContent, Once, Problem, Reply};
+//! use groundwork_core::Db;
+//! use groundwork_web::{NoContent, Once, Problem, Reply};
 //!
 //! async fn ring(once: Once, db: actix_web::web::Data<Db>) -> Result<Reply<NoContent>, Problem> {
 //!     once.run(&db, async |_tx| Ok(NoContent)).await
 //! }
 //!
-//! let mut routes = messenger_web::Routes::new();
+//! let mut routes = groundwork_web::Routes::new();
 //! routes.post("/bell", "bell_ring", "Ring the bell", ring);
 //! ```
 
@@ -29,8 +29,8 @@ use actix_web::{
     web::Bytes,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use messenger_auth::Caller;
-use messenger_core::{
+use groundwork_auth::Caller;
+use groundwork_core::{
     Db, Error, Result, Timestamp, Tx, Uuid,
     error::codes,
     sea_orm::{
@@ -62,7 +62,7 @@ pub const LIFETIME: Duration = Duration::from_hours(24);
 
 /// A key that was used, and the answer.
 pub mod row {
-    use messenger_core::{Timestamp, Uuid};
+    use groundwork_core::{Timestamp, Uuid};
     use sea_orm::entity::prelude::*;
 
     /// A key that was used.
@@ -220,7 +220,7 @@ async fn claim<R>(tx: &Tx, key: &Key) -> Result<Option<Reply<R>>> {
 }
 
 fn of(key: &Key) -> Expr {
-    use messenger_core::sea_orm::sea_query::ExprTrait;
+    use groundwork_core::sea_orm::sea_query::ExprTrait;
     row::Column::UserId.eq(key.user_id).and(row::Column::Key.eq(key.text.clone()))
 }
 

@@ -1,8 +1,8 @@
 //! The query of a list: pages or cursors, and the filters that the entity allows.
 //!
 //! ```no_run
-//! use messenger_core::{Listable, PageRequest};
-//! use messenger_web::{List, Problem};
+//! use groundwork_core::{Listable, PageRequest};
+//! use groundwork_web::{List, Problem};
 //!
 //! async fn count<E: Listable>(list: List<E, PageRequest>) -> Result<String, Problem> {
 //!     let List { request, query } = list; // both within their bounds
@@ -14,7 +14,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use messenger_core::{
+use groundwork_core::{
     Faults, ListQuery, Listable, PageRequest, Result,
     error::codes,
     sea_orm::{ColumnTrait, ColumnType, IdenStatic},

@@ -1,8 +1,8 @@
 //! Bringing the schema up to date, and back.
 //!
 //! ```
-//! use messenger_core::base;
-//! use messenger_web::migrate::{create_table, library_v1};
+//! use groundwork_core::base;
+//! use groundwork_web::migrate::{create_table, library_v1};
 //! use sea_orm_migration::{MigrationTrait, MigratorTrait, schema::string};
 //!
 //! struct Migrator;
@@ -17,7 +17,7 @@
 //! assert_eq!(Migrator::migrations().len(), 2);
 //! ```
 
-use messenger_core::{Db, Result};
+use groundwork_core::{Db, Result};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
@@ -66,8 +66,8 @@ pub async fn status<M: MigratorTrait>(db: &Db) -> Result<Vec<(String, bool)>> {
 /// The tables of the library crates in their first form: the event log, sessions and idempotency keys. A service's
 /// first migration.
 pub fn library_v1() -> Box<dyn MigrationTrait> {
-    let (mut tables, mut indexes) = messenger_auth::session::tables_v1();
-    for (table, more) in [messenger_core::events::table_v1(), crate::idempotency::table_v1()] {
+    let (mut tables, mut indexes) = groundwork_auth::session::tables_v1();
+    for (table, more) in [groundwork_core::events::table_v1(), crate::idempotency::table_v1()] {
         tables.push(table);
         indexes.extend(more);
     }

@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the route table, and the page that shows it.
 //!
 //! ```
-//! use messenger_web::{Routes, openapi::{About, document}};
+//! use groundwork_web::{Routes, openapi::{About, document}};
 //!
 //! let about = About {
 //!     title: "Notes".to_owned(),
@@ -16,7 +16,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web};
-use messenger_core::{Error, Result};
+use groundwork_core::{Error, Result};
 use utoipa::openapi::{
     Components, Info, OpenApi, OpenApiBuilder, PathItem, Paths,
     security::{Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityScheme},

@@ -1,8 +1,8 @@
 //! Problem details (RFC 9457): the one shape of every refusal.
 //!
 //! ```
-//! use messenger_core::{Error, Kind};
-//! use messenger_web::{Problem, problem};
+//! use groundwork_core::{Error, Kind};
+//! use groundwork_web::{Problem, problem};
 //!
 //! fn handler() -> Result<(), Problem> {
 //!     Err(Error::not_found("note"))?
@@ -24,7 +24,7 @@ use actix_web::{
     },
     middleware::Next,
 };
-use messenger_core::{
+use groundwork_core::{
     Code, Error, Fault, Kind,
     error::{Refusal, codes},
 };

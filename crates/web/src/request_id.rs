@@ -1,7 +1,7 @@
 //! `X-Request-Id`: taken from the request or made, given back, and on every line of the log.
 //!
 //! ```
-//! assert_eq!(messenger_web::request_id::HEADER, "x-request-id");
+//! assert_eq!(groundwork_web::request_id::HEADER, "x-request-id");
 //! ```
 
 use std::{fmt, sync::LazyLock};
@@ -13,7 +13,7 @@ use actix_web::{
     http::header::{HeaderName, HeaderValue},
     middleware::Next,
 };
-use messenger_core::{
+use groundwork_core::{
     Clock, Ids,
     clock::{SystemClock, UuidV7},
 };

@@ -1,7 +1,7 @@
 //! What a handler gives back.
 //!
 //! ```
-//! use messenger_web::{NoContent, respond::Answer};
+//! use groundwork_web::{NoContent, respond::Answer};
 //!
 //! assert_eq!(NoContent.status(), 204);
 //! assert_eq!(NoContent.json().unwrap(), "");

@@ -1,7 +1,7 @@
 //! The one table of operations, from which come both the router and the OpenAPI document.
 //!
 //! ```
-//! use messenger_web::{NoContent, Routes};
+//! use groundwork_web::{NoContent, Routes};
 //!
 //! async fn ping() -> NoContent {
 //!     NoContent
@@ -20,7 +20,7 @@ use actix_web::{
     middleware::from_fn,
     web,
 };
-use messenger_core::{Code, error::codes};
+use groundwork_core::{Code, error::codes};
 use utoipa::openapi::{HttpMethod, path::Operation};
 
 use crate::{

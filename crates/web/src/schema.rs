@@ -2,9 +2,9 @@
 //! and all faults are named at once.
 //!
 //! ```
-//! use messenger_core::{Faults, PageRequest};
+//! use groundwork_core::{Faults, PageRequest};
 //!
-//! let schema = messenger_web::schema::schema_of::<PageRequest>().unwrap();
+//! let schema = groundwork_web::schema::schema_of::<PageRequest>().unwrap();
 //! let mut faults = Faults::new();
 //! schema.check(&schema.typed([("page", "0")]), &mut faults);
 //! assert_eq!(faults.into_vec()[0].field, "page");
@@ -16,12 +16,12 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
+use groundwork_core::{Error, Faults, Result};
 use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind},
     paths::LocationSegment,
 };
-use messenger_core::{Error, Faults, Result};
 use serde_json::{Map, Value, json};
 use utoipa::{ToSchema, openapi::Components};
 

@@ -2,8 +2,8 @@
 //!
 //! ```
 //! let folder = tempfile::tempdir().unwrap();
-//! let secret = messenger_web::secret::keep(folder.path()).unwrap();
-//! let again = messenger_web::secret::keep(folder.path()).unwrap();
+//! let secret = groundwork_web::secret::keep(folder.path()).unwrap();
+//! let again = groundwork_web::secret::keep(folder.path()).unwrap();
 //! assert_eq!(secret.expose(), again.expose());
 //! ```
 
@@ -24,7 +24,7 @@ pub fn keep(folder: &Path) -> io::Result<Secret> {
     }
     let text = fs::read_to_string(&path)?;
     let text = text.trim();
-    if text.len() < messenger_auth::token::MIN_SECRET_BYTES {
+    if text.len() < groundwork_auth::token::MIN_SECRET_BYTES {
         let message = format!("{} holds no secret; delete it to have a new one made", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }

@@ -3,7 +3,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use messenger_web::server::ServerOptions;
+//! use groundwork_web::server::ServerOptions;
 //!
 //! let options = ServerOptions { shutdown_timeout: Duration::from_secs(10), ..ServerOptions::default() };
 //! assert_eq!(options.workers, None);

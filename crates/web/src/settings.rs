@@ -1,7 +1,7 @@
 //! The settings that every service has, by section, from the environment; and the reference that is made from them.
 //!
 //! ```
-//! use messenger_web::settings::{Environment, ServiceSettings};
+//! use groundwork_web::settings::{Environment, ServiceSettings};
 //!
 //! let set = |name: &str, value: &str| Environment::new([(name.to_owned(), value.to_owned())]);
 //! let settings = ServiceSettings::read(&set("PORT", "9000")).unwrap();
@@ -12,7 +12,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use messenger_auth::token::MIN_SECRET_BYTES;
+use groundwork_auth::token::MIN_SECRET_BYTES;
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
@@ -69,7 +69,7 @@ pub struct AppSettings {
     #[serde(default = "default::data_dir")]
     #[schema(value_type = String, default = "data")]
     pub data_dir: PathBuf,
-    /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, also by module (`info,messenger_auth=debug`).
+    /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, also by module (`info,groundwork_auth=debug`).
     #[serde(default = "default::log")]
     #[schema(default = "info")]
     pub log: String,

@@ -2,8 +2,8 @@
 //!
 //! ```no_run
 //! # use sea_orm_migration::MigratorTrait;
-//! # async fn example<M: MigratorTrait>() -> Result<(), messenger_web::startup::StartError> {
-//! use messenger_web::{ServiceSettings, Startup, settings::Environment};
+//! # async fn example<M: MigratorTrait>() -> Result<(), groundwork_web::startup::StartError> {
+//! use groundwork_web::{ServiceSettings, Startup, settings::Environment};
 //!
 //! let settings = ServiceSettings::read(&Environment::of_process())?;
 //! let startup = Startup { name: "notes", title: "Notes", settings: &settings };
@@ -28,8 +28,8 @@ use actix_web::{
     body::BoxBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
 };
-use messenger_auth::{AccessTokens, Accounts, Auth, Groups, Passwords};
-use messenger_core::{Db, DbOptions};
+use groundwork_auth::{AccessTokens, Accounts, Auth, Groups, Passwords};
+use groundwork_core::{Db, DbOptions};
 use sea_orm_migration::MigratorTrait;
 use tracing_subscriber::EnvFilter;
 
@@ -117,7 +117,7 @@ impl Startup<'_> {
         accounts: A,
         groups: Groups,
         secret: &Secret,
-    ) -> messenger_core::Result<Auth<A>> {
+    ) -> groundwork_core::Result<Auth<A>> {
         let settings = &self.settings.auth;
         let access = AccessTokens::new(
             secret.expose().as_bytes(),

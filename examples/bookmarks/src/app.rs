@@ -8,9 +8,9 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     web::Data,
 };
-use messenger_auth::Groups;
-use messenger_core::{Db, Result};
-use messenger_web::{
+use groundwork_auth::Groups;
+use groundwork_core::{Db, Result};
+use groundwork_web::{
     Routes, Service, ServiceSettings, Shell, Startup, accounts, health::Probe, openapi::About,
     settings::Secret, startup::StartError,
 };

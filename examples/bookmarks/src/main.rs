@@ -1,7 +1,7 @@
 //! Runs the service.
 
 use bookmarks::app;
-use messenger_web::{
+use groundwork_web::{
     settings::{Environment, ServiceSettings},
     startup::StartError,
 };

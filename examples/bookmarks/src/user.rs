@@ -1,11 +1,11 @@
 //! The table `users`, and signing up and in with it.
 
-use messenger_auth::{Account, Accounts, Auth, password};
-use messenger_core::{
+use groundwork_auth::{Account, Accounts, Auth, password};
+use groundwork_core::{
     Code, Error, Faults, Repository, Result, Timestamp, Tx, Uuid, Validate, base, common_base,
     db::conflict_as, error::codes,
 };
-use messenger_web::accounts::HttpAccounts;
+use groundwork_web::accounts::HttpAccounts;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, entity::prelude::*};
 use sea_orm_migration::{
     schema::{boolean, string, string_uniq},

@@ -1,7 +1,7 @@
 //! Plain resources beside the messenger: a file each, and a line in each of the lists below. `cargo xtask new-resource`
 //! writes them.
 
-use messenger_web::Routes;
+use groundwork_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
 // new-resource: modules

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use actix_web::web::Data;
-use messenger_core::{CursorRequest, Page, PageRequest, error::codes};
+use groundwork_core::{CursorRequest, Page, PageRequest, error::codes};
+use groundwork_web::{
+    Body, Created, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
+};
 use messenger_domain::{
     codes::{ALREADY_READ, USER_NOT_FOUND},
     messages::{MarkKind, Message, MessageList, NewDirectMessage, NewText, Receipt, entity::Entity},
     scopes::{MessagesRead, MessagesWrite},
-};
-use messenger_web::{
-    Body, Created, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;

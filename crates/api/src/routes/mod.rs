@@ -1,12 +1,12 @@
 //! The messenger's table of operations.
 
-use messenger_auth::Auth;
-use messenger_core::Code;
+use groundwork_auth::Auth;
+use groundwork_core::Code;
+use groundwork_web::{Routes, accounts, accounts::HttpAccounts};
 use messenger_domain::{
     Users, codes,
     users::{Profile, entity::Model},
 };
-use messenger_web::{Routes, accounts, accounts::HttpAccounts};
 
 use crate::resources;
 

@@ -1,7 +1,11 @@
 //! `/threads`: threads, who takes part in them, and the messages in them.
 
 use actix_web::web::Data;
-use messenger_core::{CursorPage, CursorRequest, Page, PageRequest, Uuid, error::codes};
+use groundwork_core::{CursorPage, CursorRequest, Page, PageRequest, Uuid, error::codes};
+use groundwork_web::{
+    Body, Created, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
+    respond::CreatedOrFound,
+};
 use messenger_domain::{
     codes::{ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL, USER_NOT_FOUND},
     messages::{
@@ -9,10 +13,6 @@ use messenger_domain::{
     },
     scopes::{MessagesRead, MessagesWrite, ThreadsRead, ThreadsWrite},
     threads::{NewRole, NewThread, Participant, ParticipantsPatch, Thread, ThreadPatch, entity::Entity},
-};
-use messenger_web::{
-    Body, Created, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
-    respond::CreatedOrFound,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;

@@ -1,7 +1,10 @@
 //! `/users`: profiles, search, and what administrators do.
 
 use actix_web::web::Data;
-use messenger_core::{Controller, Page, PageRequest, error::codes};
+use groundwork_core::{Controller, Page, PageRequest, error::codes};
+use groundwork_web::{
+    Body, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
+};
 use messenger_domain::{
     codes::{LAST_SUPERUSER, NAME_TAKEN},
     scopes::{Profile as ProfileScope, UsersAdmin, UsersRead, UsersSuperuser},
@@ -10,7 +13,6 @@ use messenger_domain::{
         entity::{Entity, Model},
     },
 };
-use messenger_web::{Body, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped};
 use serde::Deserialize;
 use utoipa::ToSchema;
 

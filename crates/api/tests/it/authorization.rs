@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use messenger_testkit::{Answer, Client, client::send, guard::every_resource_is_guarded, on_both};
+use groundwork_testkit::{Answer, Client, both_databases, client::send, guard::every_resource_is_guarded};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -158,56 +158,57 @@ fn operations(document: &Value) -> Vec<(Method, String, String, Option<String>)>
     all
 }
 
-on_both! {
-    /// Every operation of every plain resource is guarded.
-    async fn resources_are_guarded(app: &App) {
-        every_resource_is_guarded(&app.client(), &[]).await;
-    }
+/// Every operation of every plain resource is guarded.
+#[both_databases]
+async fn resources_are_guarded(app: &App) {
+    every_resource_is_guarded(&app.client(), &[]).await;
+}
 
-    /// Every operation asks its caller for what its rule says, and gives it to the right one.
-    async fn every_operation_asks_what_its_rule_says(app: &App) {
-        let document = app.client().get("/openapi.json").await.expect(200);
-        let operations = operations(&document);
-        let documented: BTreeSet<&str> = operations.iter().map(|(_, _, id, _)| id.as_str()).collect();
-        let ruled: BTreeSet<&str> = RULES.iter().map(|(id, _)| *id).collect();
-        assert_eq!(documented, ruled, "each operation needs a rule here, and no other");
+/// Every operation asks its caller for what its rule says, and gives it to the right one.
+#[both_databases]
+async fn every_operation_asks_what_its_rule_says(app: &App) {
+    let document = app.client().get("/openapi.json").await.expect(200);
+    let operations = operations(&document);
+    let documented: BTreeSet<&str> = operations.iter().map(|(_, _, id, _)| id.as_str()).collect();
+    let ruled: BTreeSet<&str> = RULES.iter().map(|(id, _)| *id).collect();
+    assert_eq!(documented, ruled, "each operation needs a rule here, and no other");
 
-        let all_scopes = document["components"]["securitySchemes"]["oauth2"]["flows"]["password"]["scopes"].clone();
-        for (index, (method, path, id, scope)) in operations.iter().enumerate() {
-            let (_, rule) = RULES.iter().find(|(known, _)| known == id).unwrap();
-            assert_eq!(scope.is_none(), *rule == Public, "{id}: the document and the rule disagree");
-            let Some(scope) = scope else { continue };
-            let world = World::new(app, index).await;
-            let (path, body) = world.request(id, path);
+    let all_scopes =
+        document["components"]["securitySchemes"]["oauth2"]["flows"]["password"]["scopes"].clone();
+    for (index, (method, path, id, scope)) in operations.iter().enumerate() {
+        let (_, rule) = RULES.iter().find(|(known, _)| known == id).unwrap();
+        assert_eq!(scope.is_none(), *rule == Public, "{id}: the document and the rule disagree");
+        let Some(scope) = scope else { continue };
+        let world = World::new(app, index).await;
+        let (path, body) = world.request(id, path);
 
-            let anonymous = call(&world.owner.anonymous(), method, &path, &body).await;
-            anonymous.refused(401, "unauthenticated");
-            let bad = call(&world.owner.with_token("no.such.token"), method, &path, &body).await;
-            bad.refused(401, "unauthenticated");
+        let anonymous = call(&world.owner.anonymous(), method, &path, &body).await;
+        anonymous.refused(401, "unauthenticated");
+        let bad = call(&world.owner.with_token("no.such.token"), method, &path, &body).await;
+        bad.refused(401, "unauthenticated");
 
-            if !scope.is_empty() {
-                let others: Vec<_> =
-                    all_scopes.as_object().unwrap().keys().filter(|name| *name != scope).cloned().collect();
-                let form = [
-                    ("grant_type", "password"),
-                    ("username", &format!("superuser-{index}")),
-                    ("password", messenger_testkit::client::PASSWORD),
-                    ("scope", &others.join(" ")),
-                ];
-                let tokens = send(app.client().request(Method::POST, "/api/v1/auth/token").form(&form)).await;
-                let without = world.superuser.signed_in(&tokens.expect(200));
-                call(&without, method, &path, &body).await.refused(403, "missing_scope");
-            }
-            if let Row(as_member, as_stranger) = rule {
-                let stranger = call(&world.stranger, method, &path, &body).await;
-                assert_eq!(stranger.status, *as_stranger, "{id} by a stranger: {:#}", stranger.body);
-                let member = call(&world.member, method, &path, &body).await;
-                assert_eq!(member.status, *as_member, "{id} by a participant: {:#}", member.body);
-            }
-            let by_admin = id.starts_with("users_") && !id.ends_with("_me");
-            let right = if by_admin { &world.superuser } else { &world.owner };
-            let done = call(right, method, &path, &body).await;
-            assert!((200..300).contains(&done.status), "{id} by the right one: {} {:#}", done.status, done.body);
+        if !scope.is_empty() {
+            let others: Vec<_> =
+                all_scopes.as_object().unwrap().keys().filter(|name| *name != scope).cloned().collect();
+            let form = [
+                ("grant_type", "password"),
+                ("username", &format!("superuser-{index}")),
+                ("password", groundwork_testkit::client::PASSWORD),
+                ("scope", &others.join(" ")),
+            ];
+            let tokens = send(app.client().request(Method::POST, "/api/v1/auth/token").form(&form)).await;
+            let without = world.superuser.signed_in(&tokens.expect(200));
+            call(&without, method, &path, &body).await.refused(403, "missing_scope");
         }
+        if let Row(as_member, as_stranger) = rule {
+            let stranger = call(&world.stranger, method, &path, &body).await;
+            assert_eq!(stranger.status, *as_stranger, "{id} by a stranger: {:#}", stranger.body);
+            let member = call(&world.member, method, &path, &body).await;
+            assert_eq!(member.status, *as_member, "{id} by a participant: {:#}", member.body);
+        }
+        let by_admin = id.starts_with("users_") && !id.ends_with("_me");
+        let right = if by_admin { &world.superuser } else { &world.owner };
+        let done = call(right, method, &path, &body).await;
+        assert!((200..300).contains(&done.status), "{id} by the right one: {} {:#}", done.status, done.body);
     }
 }

@@ -1,9 +1,9 @@
 //! Bad input: a clear answer that names the field and the bound, and nothing changes.
 
-use messenger_auth::session;
-use messenger_core::events;
+use groundwork_auth::session;
+use groundwork_core::events;
+use groundwork_testkit::{Answer, Client, both_databases, client::send};
 use messenger_domain::{messages, threads, users};
-use messenger_testkit::{Answer, Client, client::send, on_both};
 use reqwest::Method;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
@@ -42,227 +42,278 @@ async fn raw(
     .await
 }
 
-on_both! {
-    /// A body that can't be read, is too large or of another kind.
-    async fn bodies_that_are_none(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let before = rows(app).await;
-        let json = Some("application/json");
-        let deep = "[".repeat(10_000);
-        for body in ["", "{", "hello", "{\"text\": }", "{\"text\": \"\\ud800\"}", "\u{0}", deep.as_str()] {
-            raw(&ada, MESSAGES, json, body.to_owned()).await.refused(400, "malformed");
-        }
-        raw(&ada, MESSAGES, json, vec![0xff, 0xfe, b'"']).await.refused(400, "malformed");
-        let nothing = send(ada.request(Method::POST, MESSAGES)).await.faults();
-        assert_eq!(nothing, ["text: missing"], "no body at all");
-        for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {
-            raw(&ada, MESSAGES, kind, "{}").await.refused(415, "unsupported_media_type");
-        }
-        let good = json!({"receiver_id": charles.id(), "text": "x"}).to_string();
-        let large = format!("{good}{}", " ".repeat(65536 - good.len() + 1));
-        raw(&ada, MESSAGES, json, large.clone()).await.refused(413, "too_large");
-        let chunks = large.as_bytes().chunks(1000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()));
-        let stream = reqwest::Body::wrap_stream(futures::stream::iter(chunks.collect::<Vec<_>>()));
-        raw(&ada, MESSAGES, json, stream).await.refused(413, "too_large");
-        let with_key = ada.request(Method::POST, MESSAGES).header("idempotency-key", "k").header("content-type", "application/json");
-        send(with_key.body(large)).await.refused(413, "too_large");
-        assert_eq!(rows(app).await, before);
-        let fits = format!("{good}{}", " ".repeat(65536 - good.len()));
-        raw(&ada, MESSAGES, Some("application/json; charset=utf-8"), fits).await.expect(201);
+/// A body that can't be read, is too large or of another kind.
+#[both_databases]
+async fn bodies_that_are_none(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let before = rows(app).await;
+    let json = Some("application/json");
+    let deep = "[".repeat(10_000);
+    for body in ["", "{", "hello", "{\"text\": }", "{\"text\": \"\\ud800\"}", "\u{0}", deep.as_str()] {
+        raw(&ada, MESSAGES, json, body.to_owned()).await.refused(400, "malformed");
     }
-
-    /// Wrong types, missing and unknown fields: all of them at once, by name.
-    async fn every_fault_is_named_at_once(app: &App) {
-        let ada = app.user("ada").await;
-        let before = rows(app).await;
-        for (body, faults) in [
-            (json!({}), vec!["password: missing", "username: missing"]),
-            (json!([]), vec![": wrong_type"]),
-            (json!("x"), vec![": wrong_type"]),
-            (json!(null), vec![": wrong_type"]),
-            (
-                json!({"username": 5, "password": true, "email": [], "first_name": {}, "age": 3}),
-                vec!["age: unknown_field", "email: wrong_type", "first_name: wrong_type", "password: wrong_type", "username: wrong_type"],
-            ),
-            (
-                json!({"username": "a b", "password": "short", "email": "nobody", "last_name": " "}),
-                vec![
-                    "email: bad_format", "last_name: blank", "password: no_digit", "password: no_upper_case",
-                    "password: too_short", "username: bad_characters",
-                ],
-            ),
-            (json!({"username": "x".repeat(1000), "password": "Correct-Horse-1"}), vec!["username: too_long"]),
-            (json!({"username": "ab", "password": "Correct-Horse-1"}), vec!["username: too_short"]),
-            (json!({"username": "ünal", "password": "Correct-Horse-1"}), vec!["username: bad_characters"]),
-            (json!({"username": "a@example.org", "password": "Correct-Horse-1"}), vec!["username: bad_characters"]),
-            (json!({"username": UNKNOWN, "password": "Correct-Horse-1"}), vec!["username: looks_like_id"]),
-            (json!({"username": "grace", "password": format!("Aa1{}", "x".repeat(70))}), vec!["password: too_long"]),
-            (json!({"username": "grace", "password": "Correct-Horse-1", "first_name": "x".repeat(101)}), vec!["first_name: too_long"]),
-        ] {
-            assert_eq!(ada.anonymous().post(REGISTER, &body).await.faults(), faults, "{body}");
-        }
-        let problem = ada.anonymous().post(REGISTER, &json!({"username": "ab", "password": "Correct-Horse-1"})).await;
-        let problem = problem.refused(422, "invalid");
-        assert_eq!(problem["errors"][0]["message"], "must have at least 3 characters", "the bound is named");
-        assert_eq!(rows(app).await, before);
+    raw(&ada, MESSAGES, json, vec![0xff, 0xfe, b'"']).await.refused(400, "malformed");
+    let nothing = send(ada.request(Method::POST, MESSAGES)).await.faults();
+    assert_eq!(nothing, ["text: missing"], "no body at all");
+    for kind in
+        [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")]
+    {
+        raw(&ada, MESSAGES, kind, "{}").await.refused(415, "unsupported_media_type");
     }
+    let good = json!({"receiver_id": charles.id(), "text": "x"}).to_string();
+    let large = format!("{good}{}", " ".repeat(65536 - good.len() + 1));
+    raw(&ada, MESSAGES, json, large.clone()).await.refused(413, "too_large");
+    let chunks = large.as_bytes().chunks(1000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()));
+    let stream = reqwest::Body::wrap_stream(futures::stream::iter(chunks.collect::<Vec<_>>()));
+    raw(&ada, MESSAGES, json, stream).await.refused(413, "too_large");
+    let with_key = ada
+        .request(Method::POST, MESSAGES)
+        .header("idempotency-key", "k")
+        .header("content-type", "application/json");
+    send(with_key.body(large)).await.refused(413, "too_large");
+    assert_eq!(rows(app).await, before);
+    let fits = format!("{good}{}", " ".repeat(65536 - good.len()));
+    raw(&ada, MESSAGES, Some("application/json; charset=utf-8"), fits).await.expect(201);
+}
 
-    /// Texts are kept exactly up to 4096 characters, whatever they are made of, and refused beyond.
-    async fn texts_have_a_bound(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let thread = ada.writes_to(&charles, "x").await.thread_id.to_string();
-        let path = format!("{THREADS}/{thread}/messages");
-        for text in ["🎉".repeat(4096), "e\u{301}\u{200d}👩‍👩‍👧\u{202e}\r\n\t".to_owned(), "\\u0000 \"'; DROP TABLE users; --".to_owned()] {
-            assert_eq!(ada.says(&thread, &text).await.text, text);
-        }
-        let before = rows(app).await;
-        for (text, faults) in [
-            ("x".repeat(4097), vec!["text: too_long"]),
-            ("🎉".repeat(4097), vec!["text: too_long"]),
-            (String::new(), vec!["text: blank", "text: too_short"]),
-            (" \n\t\u{a0}\u{2003}".to_owned(), vec!["text: blank"]),
-            ("a\0b".to_owned(), vec!["text: bad_value"]),
-        ] {
-            assert_eq!(ada.post(&path, &json!({"text": text})).await.faults(), faults);
-        }
-        for body in [json!({"text": null}), json!({"text": 1}), json!({"text": ["x"]})] {
-            assert_eq!(ada.post(&path, &body).await.faults(), ["text: wrong_type"]);
-        }
-        assert_eq!(rows(app).await, before);
+/// Wrong types, missing and unknown fields: all of them at once, by name.
+#[both_databases]
+async fn every_fault_is_named_at_once(app: &App) {
+    let ada = app.user("ada").await;
+    let before = rows(app).await;
+    for (body, faults) in [
+        (json!({}), vec!["password: missing", "username: missing"]),
+        (json!([]), vec![": wrong_type"]),
+        (json!("x"), vec![": wrong_type"]),
+        (json!(null), vec![": wrong_type"]),
+        (
+            json!({"username": 5, "password": true, "email": [], "first_name": {}, "age": 3}),
+            vec![
+                "age: unknown_field",
+                "email: wrong_type",
+                "first_name: wrong_type",
+                "password: wrong_type",
+                "username: wrong_type",
+            ],
+        ),
+        (
+            json!({"username": "a b", "password": "short", "email": "nobody", "last_name": " "}),
+            vec![
+                "email: bad_format",
+                "last_name: blank",
+                "password: no_digit",
+                "password: no_upper_case",
+                "password: too_short",
+                "username: bad_characters",
+            ],
+        ),
+        (json!({"username": "x".repeat(1000), "password": "Correct-Horse-1"}), vec!["username: too_long"]),
+        (json!({"username": "ab", "password": "Correct-Horse-1"}), vec!["username: too_short"]),
+        (json!({"username": "ünal", "password": "Correct-Horse-1"}), vec!["username: bad_characters"]),
+        (
+            json!({"username": "a@example.org", "password": "Correct-Horse-1"}),
+            vec!["username: bad_characters"],
+        ),
+        (json!({"username": UNKNOWN, "password": "Correct-Horse-1"}), vec!["username: looks_like_id"]),
+        (
+            json!({"username": "grace", "password": format!("Aa1{}", "x".repeat(70))}),
+            vec!["password: too_long"],
+        ),
+        (
+            json!({"username": "grace", "password": "Correct-Horse-1", "first_name": "x".repeat(101)}),
+            vec!["first_name: too_long"],
+        ),
+    ] {
+        assert_eq!(ada.anonymous().post(REGISTER, &body).await.faults(), faults, "{body}");
     }
+    let problem =
+        ada.anonymous().post(REGISTER, &json!({"username": "ab", "password": "Correct-Horse-1"})).await;
+    let problem = problem.refused(422, "invalid");
+    assert_eq!(problem["errors"][0]["message"], "must have at least 3 characters", "the bound is named");
+    assert_eq!(rows(app).await, before);
+}
 
-    /// NUL is refused wherever a text goes in.
-    async fn nul_is_refused_everywhere(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let before = rows(app).await;
-        let register = json!({"username": "gr\0ce", "password": "Correct-Horse-1\0", "first_name": "\0x"});
-        ada.anonymous().post(REGISTER, &register).await.refused(422, "invalid");
-        let login = json!({"username": "ad\0a", "password": "x\0"});
-        ada.anonymous().post("/api/v1/auth/login", &login).await.refused(422, "invalid");
-        ada.patch("/api/v1/users/me", &json!({"bio": "a\0b"})).await.refused(422, "invalid");
-        let group = json!({"type": "group", "name": "a\0b", "participant_ids": [charles.id()]});
-        ada.post(THREADS, &group).await.refused(422, "invalid");
-        for query in ["users/search?q=%00", "threads?name=%00", "threads?search=%00", "messages?user=a%00", "threads?cursor=%00"] {
-            ada.get(&format!("/api/v1/{query}")).await.refused(422, "invalid");
-        }
-        ada.get("/api/v1/users/%00").await.refused(422, "invalid");
-        assert_eq!(rows(app).await, before);
+/// Texts are kept exactly up to 4096 characters, whatever they are made of, and refused beyond.
+#[both_databases]
+async fn texts_have_a_bound(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.writes_to(&charles, "x").await.thread_id.to_string();
+    let path = format!("{THREADS}/{thread}/messages");
+    for text in [
+        "🎉".repeat(4096),
+        "e\u{301}\u{200d}👩‍👩‍👧\u{202e}\r\n\t".to_owned(),
+        "\\u0000 \"'; DROP TABLE users; --".to_owned(),
+    ] {
+        assert_eq!(ada.says(&thread, &text).await.text, text);
     }
-
-    /// Pages, cursors and numbers out of bounds.
-    async fn numbers_have_bounds(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let thread = ada.writes_to(&charles, "x").await.thread_id.to_string();
-        for (query, field) in [
-            ("messages/inbox?page=0", "page"),
-            ("messages/inbox?page=-1", "page"),
-            ("messages/inbox?page=abc", "page"),
-            ("messages/inbox?page=1.5", "page"),
-            ("messages/inbox?page=1000001", "page"),
-            ("messages/inbox?page=99999999999999999999999", "page"),
-            ("messages/outbox?size=0", "size"),
-            ("messages/outbox?size=101", "size"),
-            ("threads?limit=0", "limit"),
-            ("threads?limit=101", "limit"),
-            ("threads?cursor=garbage", "cursor"),
-            ("threads?cursor=", "cursor"),
-            ("messages?cursor=eyJsIjoieCIsImsiOjF9", "cursor"),
-            ("messages?max_age_days=-1", "max_age_days"),
-            ("messages?max_age_days=18446744073709551615", "max_age_days"),
-            ("messages?page=1", "page"),
-            ("messages?limit=1&limit=2", "limit"),
-            ("threads/{thread}/changes?since=9223372036854775808", "since"),
-            ("threads/{thread}/messages?before=99999999999999999999", "before"),
-            ("threads/{thread}/messages?after=x", "after"),
-            ("threads/{thread}/messages?seq__gt=9223372036854775808", "seq__gt"),
-            ("threads/{thread}/participants?page=0", "page"),
-        ] {
-            let path = format!("/api/v1/{}", query.replace("{thread}", &thread));
-            let problem = ada.get(&path).await.refused(422, "invalid");
-            assert_eq!(problem["errors"][0]["field"], field, "{query}: {problem:#}");
-        }
-        let last = format!("/api/v1/threads/{thread}/changes?since=9223372036854775807");
-        assert_eq!(ada.get(&last).await.expect(200)["items"], json!([]));
-        ada.get(&format!("/api/v1/threads/{thread}/messages?before=9223372036854775807")).await.expect(200);
-        ada.get("/api/v1/messages/inbox?page=1000000&size=100").await.expect(200);
-        ada.get("/api/v1/messages?max_age_days=36500").await.expect(200);
-        let path = format!("/api/v1/threads/{thread}/read");
-        for seq in [json!(9_223_372_036_854_775_808_u64), json!("1"), json!(1.5), json!(2)] {
-            let problem = ada.post(&path, &json!({"seq": seq})).await.refused(422, "invalid");
-            assert_eq!(problem["errors"][0]["field"], "seq");
-        }
+    let before = rows(app).await;
+    for (text, faults) in [
+        ("x".repeat(4097), vec!["text: too_long"]),
+        ("🎉".repeat(4097), vec!["text: too_long"]),
+        (String::new(), vec!["text: blank", "text: too_short"]),
+        (" \n\t\u{a0}\u{2003}".to_owned(), vec!["text: blank"]),
+        ("a\0b".to_owned(), vec!["text: bad_value"]),
+    ] {
+        assert_eq!(ada.post(&path, &json!({"text": text})).await.faults(), faults);
     }
-
-    /// Ids that are none are faults; ids of others' things are as unknown as ids of nothing.
-    async fn ids_are_checked(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let message = ada.writes_to(&charles, "secret").await;
-        let before = rows(app).await;
-        for path in ["users/x", "threads/x", "threads/x/messages", "messages/x", "messages/x/receipts", "threads/1/participants"] {
-            assert_eq!(grace.get(&format!("/api/v1/{path}")).await.faults(), ["id: bad_format"], "{path}");
-        }
-        let participant = format!("/api/v1/threads/{}/participants/nobody", message.thread_id);
-        assert_eq!(ada.patch(&participant, &json!({"role": "admin"})).await.faults(), ["user_id: bad_format"]);
-        let body = json!({"type": "group", "name": "x", "participant_ids": ["x", ada.id(), 5]});
-        assert_eq!(grace.post(THREADS, &body).await.faults(), ["participant_ids.0: bad_format", "participant_ids.2: wrong_type"]);
-        let body = json!({"receiver_id": "ada", "text": "x"});
-        assert_eq!(grace.post(MESSAGES, &body).await.faults(), ["receiver_id: bad_format"]);
-
-        let told = async |thread: &str, message: &str| {
-            let mut told = Vec::new();
-            let (thread, message) = (format!("{THREADS}/{thread}"), format!("{MESSAGES}/{message}"));
-            for path in [&thread, &message] {
-                told.push(grace.get(path).await);
-                told.push(grace.delete(path).await);
-            }
-            for part in ["messages", "participants", "changes"] {
-                told.push(grace.get(&format!("{thread}/{part}")).await);
-            }
-            told.push(grace.get(&format!("{message}/receipts")).await);
-            told.push(grace.patch(&message, &json!({"text": "x"})).await);
-            told.push(grace.patch(&thread, &json!({"name": "x"})).await);
-            told.push(grace.post(&format!("{thread}/messages"), &json!({"text": "x"})).await);
-            told.push(grace.post(&format!("{thread}/read"), &json!({})).await);
-            told.push(grace.post(&format!("{message}/read"), &json!({})).await);
-            told.push(grace.post(&format!("{message}/delivered"), &json!({})).await);
-            told.into_iter().map(|answer| answer.refused(404, "not_found")["detail"].clone()).collect::<Vec<_>>()
-        };
-        let foreign = told(&message.thread_id.to_string(), &message.id.to_string()).await;
-        assert_eq!(foreign, told(UNKNOWN, UNKNOWN).await);
-        assert_eq!(rows(app).await, before);
+    for body in [json!({"text": null}), json!({"text": 1}), json!({"text": ["x"]})] {
+        assert_eq!(ada.post(&path, &body).await.faults(), ["text: wrong_type"]);
     }
+    assert_eq!(rows(app).await, before);
+}
 
-    /// A thousand participants at once, nobody, and somebody twice.
-    async fn participants_are_bounded(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let thread = ada.starts_group("Engines", &[&charles]).await;
-        let before = rows(app).await;
-        let many: Vec<Value> = (0..1000).map(|n| json!(format!("0198f0c0-6f6e-7c3e-9a55-{n:012x}"))).collect();
-        let group = json!({"type": "group", "name": "x", "participant_ids": many});
-        assert_eq!(ada.post(THREADS, &group).await.faults(), ["participant_ids: too_many"]);
-        let path = format!("{THREADS}/{thread}/participants");
-        assert_eq!(ada.patch(&path, &json!({"add": many})).await.faults(), ["add: too_many"]);
-        let twice = json!({"add": [UNKNOWN, UNKNOWN]});
-        assert_eq!(ada.patch(&path, &twice).await.faults(), ["add.1: repeated"]);
-        ada.adds(&thread, &charles).await.refused(409, "already_participant");
-        ada.removes(&thread, &ada).await.refused(409, "last_owner");
-        assert_eq!(rows(app).await, before);
+/// NUL is refused wherever a text goes in.
+#[both_databases]
+async fn nul_is_refused_everywhere(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let before = rows(app).await;
+    let register = json!({"username": "gr\0ce", "password": "Correct-Horse-1\0", "first_name": "\0x"});
+    ada.anonymous().post(REGISTER, &register).await.refused(422, "invalid");
+    let login = json!({"username": "ad\0a", "password": "x\0"});
+    ada.anonymous().post("/api/v1/auth/login", &login).await.refused(422, "invalid");
+    ada.patch("/api/v1/users/me", &json!({"bio": "a\0b"})).await.refused(422, "invalid");
+    let group = json!({"type": "group", "name": "a\0b", "participant_ids": [charles.id()]});
+    ada.post(THREADS, &group).await.refused(422, "invalid");
+    for query in [
+        "users/search?q=%00",
+        "threads?name=%00",
+        "threads?search=%00",
+        "messages?user=a%00",
+        "threads?cursor=%00",
+    ] {
+        ada.get(&format!("/api/v1/{query}")).await.refused(422, "invalid");
     }
+    ada.get("/api/v1/users/%00").await.refused(422, "invalid");
+    assert_eq!(rows(app).await, before);
+}
 
-    /// Filters and parameters that are not known are named.
-    async fn unknown_parameters_are_named(app: &App) {
-        let ada = app.user("ada").await;
-        for (query, fault) in [
-            ("threads?colour=red", "colour: unknown_field"),
-            ("threads?name__like=x", "name__like: unknown_operator"),
-            ("threads?direct_key=x", "direct_key: unknown_field"),
-            ("threads?created_at__gt=yesterday", "created_at__gt: bad_value"),
-            ("messages/inbox?order_by=secret", "order_by: unknown_field"),
-            ("messages?colour=red", "colour: unknown_parameter"),
-            ("users/search?q=x&x=1", "x: unknown_parameter"),
-            ("threads?%C3%BC=1", "ü: unknown_field"),
-        ] {
-            assert_eq!(ada.get(&format!("/api/v1/{query}")).await.faults(), [fault]);
+/// Pages, cursors and numbers out of bounds.
+#[both_databases]
+async fn numbers_have_bounds(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.writes_to(&charles, "x").await.thread_id.to_string();
+    for (query, field) in [
+        ("messages/inbox?page=0", "page"),
+        ("messages/inbox?page=-1", "page"),
+        ("messages/inbox?page=abc", "page"),
+        ("messages/inbox?page=1.5", "page"),
+        ("messages/inbox?page=1000001", "page"),
+        ("messages/inbox?page=99999999999999999999999", "page"),
+        ("messages/outbox?size=0", "size"),
+        ("messages/outbox?size=101", "size"),
+        ("threads?limit=0", "limit"),
+        ("threads?limit=101", "limit"),
+        ("threads?cursor=garbage", "cursor"),
+        ("threads?cursor=", "cursor"),
+        ("messages?cursor=eyJsIjoieCIsImsiOjF9", "cursor"),
+        ("messages?max_age_days=-1", "max_age_days"),
+        ("messages?max_age_days=18446744073709551615", "max_age_days"),
+        ("messages?page=1", "page"),
+        ("messages?limit=1&limit=2", "limit"),
+        ("threads/{thread}/changes?since=9223372036854775808", "since"),
+        ("threads/{thread}/messages?before=99999999999999999999", "before"),
+        ("threads/{thread}/messages?after=x", "after"),
+        ("threads/{thread}/messages?seq__gt=9223372036854775808", "seq__gt"),
+        ("threads/{thread}/participants?page=0", "page"),
+    ] {
+        let path = format!("/api/v1/{}", query.replace("{thread}", &thread));
+        let problem = ada.get(&path).await.refused(422, "invalid");
+        assert_eq!(problem["errors"][0]["field"], field, "{query}: {problem:#}");
+    }
+    let last = format!("/api/v1/threads/{thread}/changes?since=9223372036854775807");
+    assert_eq!(ada.get(&last).await.expect(200)["items"], json!([]));
+    ada.get(&format!("/api/v1/threads/{thread}/messages?before=9223372036854775807")).await.expect(200);
+    ada.get("/api/v1/messages/inbox?page=1000000&size=100").await.expect(200);
+    ada.get("/api/v1/messages?max_age_days=36500").await.expect(200);
+    let path = format!("/api/v1/threads/{thread}/read");
+    for seq in [json!(9_223_372_036_854_775_808_u64), json!("1"), json!(1.5), json!(2)] {
+        let problem = ada.post(&path, &json!({"seq": seq})).await.refused(422, "invalid");
+        assert_eq!(problem["errors"][0]["field"], "seq");
+    }
+}
+
+/// Ids that are none are faults; ids of others' things are as unknown as ids of nothing.
+#[both_databases]
+async fn ids_are_checked(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let message = ada.writes_to(&charles, "secret").await;
+    let before = rows(app).await;
+    for path in [
+        "users/x",
+        "threads/x",
+        "threads/x/messages",
+        "messages/x",
+        "messages/x/receipts",
+        "threads/1/participants",
+    ] {
+        assert_eq!(grace.get(&format!("/api/v1/{path}")).await.faults(), ["id: bad_format"], "{path}");
+    }
+    let participant = format!("/api/v1/threads/{}/participants/nobody", message.thread_id);
+    assert_eq!(ada.patch(&participant, &json!({"role": "admin"})).await.faults(), ["user_id: bad_format"]);
+    let body = json!({"type": "group", "name": "x", "participant_ids": ["x", ada.id(), 5]});
+    assert_eq!(
+        grace.post(THREADS, &body).await.faults(),
+        ["participant_ids.0: bad_format", "participant_ids.2: wrong_type"]
+    );
+    let body = json!({"receiver_id": "ada", "text": "x"});
+    assert_eq!(grace.post(MESSAGES, &body).await.faults(), ["receiver_id: bad_format"]);
+
+    let told = async |thread: &str, message: &str| {
+        let mut told = Vec::new();
+        let (thread, message) = (format!("{THREADS}/{thread}"), format!("{MESSAGES}/{message}"));
+        for path in [&thread, &message] {
+            told.push(grace.get(path).await);
+            told.push(grace.delete(path).await);
         }
+        for part in ["messages", "participants", "changes"] {
+            told.push(grace.get(&format!("{thread}/{part}")).await);
+        }
+        told.push(grace.get(&format!("{message}/receipts")).await);
+        told.push(grace.patch(&message, &json!({"text": "x"})).await);
+        told.push(grace.patch(&thread, &json!({"name": "x"})).await);
+        told.push(grace.post(&format!("{thread}/messages"), &json!({"text": "x"})).await);
+        told.push(grace.post(&format!("{thread}/read"), &json!({})).await);
+        told.push(grace.post(&format!("{message}/read"), &json!({})).await);
+        told.push(grace.post(&format!("{message}/delivered"), &json!({})).await);
+        told.into_iter().map(|answer| answer.refused(404, "not_found")["detail"].clone()).collect::<Vec<_>>()
+    };
+    let foreign = told(&message.thread_id.to_string(), &message.id.to_string()).await;
+    assert_eq!(foreign, told(UNKNOWN, UNKNOWN).await);
+    assert_eq!(rows(app).await, before);
+}
+
+/// A thousand participants at once, nobody, and somebody twice.
+#[both_databases]
+async fn participants_are_bounded(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    let before = rows(app).await;
+    let many: Vec<Value> = (0..1000).map(|n| json!(format!("0198f0c0-6f6e-7c3e-9a55-{n:012x}"))).collect();
+    let group = json!({"type": "group", "name": "x", "participant_ids": many});
+    assert_eq!(ada.post(THREADS, &group).await.faults(), ["participant_ids: too_many"]);
+    let path = format!("{THREADS}/{thread}/participants");
+    assert_eq!(ada.patch(&path, &json!({"add": many})).await.faults(), ["add: too_many"]);
+    let twice = json!({"add": [UNKNOWN, UNKNOWN]});
+    assert_eq!(ada.patch(&path, &twice).await.faults(), ["add.1: repeated"]);
+    ada.adds(&thread, &charles).await.refused(409, "already_participant");
+    ada.removes(&thread, &ada).await.refused(409, "last_owner");
+    assert_eq!(rows(app).await, before);
+}
+
+/// Filters and parameters that are not known are named.
+#[both_databases]
+async fn unknown_parameters_are_named(app: &App) {
+    let ada = app.user("ada").await;
+    for (query, fault) in [
+        ("threads?colour=red", "colour: unknown_field"),
+        ("threads?name__like=x", "name__like: unknown_operator"),
+        ("threads?direct_key=x", "direct_key: unknown_field"),
+        ("threads?created_at__gt=yesterday", "created_at__gt: bad_value"),
+        ("messages/inbox?order_by=secret", "order_by: unknown_field"),
+        ("messages?colour=red", "colour: unknown_parameter"),
+        ("users/search?q=x&x=1", "x: unknown_parameter"),
+        ("threads?%C3%BC=1", "ü: unknown_field"),
+    ] {
+        assert_eq!(ada.get(&format!("/api/v1/{query}")).await.faults(), [fault]);
     }
 }

@@ -5,7 +5,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use messenger_testkit::{Backend, Client, Fixture, TestDb, database::is_available, on_both};
+use groundwork_testkit::{Backend, Client, Fixture, TestDb, both_databases, database::is_available};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -89,71 +89,74 @@ impl Served {
     }
 }
 
-on_both! {
-    /// A new operator migrates, seeds, makes a superuser, serves, and stops.
-    async fn an_operator_runs_it(desk: &Desk) {
-        let status = desk.says(&["migrate", "status"], "");
-        assert!(status.lines().count() == 2 && status.lines().all(|line| line.ends_with("pending")), "{status}");
-        assert_eq!(desk.says(&["migrate", "up"], ""), "2 applied\n");
-        assert_eq!(desk.says(&["migrate", "up"], ""), "0 applied\n");
-        assert_eq!(desk.says(&["migrate", "down"], ""), "1 taken back\n");
-        assert_eq!(desk.says(&["migrate", "up"], ""), "1 applied\n");
-        assert!(desk.says(&["seed"], "").starts_with("Made 4 users"));
-        assert!(desk.says(&["seed"], "").contains("Nothing was changed"));
-        assert!(desk.says(&["create-superuser", "Root"], "Correct-Horse-1\n").contains("root is a superuser"));
-        let taken = desk.run(&["create-superuser", "root"], "Correct-Horse-1\n");
-        assert!(!taken.status.success() && String::from_utf8_lossy(&taken.stderr).contains("username: is taken"));
-        let weak = desk.run(&["create-superuser", "other"], "weak\n");
-        assert!(String::from_utf8_lossy(&weak.stderr).contains("password: must have at least 8 characters"));
+/// A new operator migrates, seeds, makes a superuser, serves, and stops.
+#[both_databases]
+async fn an_operator_runs_it(desk: &Desk) {
+    let status = desk.says(&["migrate", "status"], "");
+    assert!(status.lines().count() == 2 && status.lines().all(|line| line.ends_with("pending")), "{status}");
+    assert_eq!(desk.says(&["migrate", "up"], ""), "2 applied\n");
+    assert_eq!(desk.says(&["migrate", "up"], ""), "0 applied\n");
+    assert_eq!(desk.says(&["migrate", "down"], ""), "1 taken back\n");
+    assert_eq!(desk.says(&["migrate", "up"], ""), "1 applied\n");
+    assert!(desk.says(&["seed"], "").starts_with("Made 4 users"));
+    assert!(desk.says(&["seed"], "").contains("Nothing was changed"));
+    assert!(desk.says(&["create-superuser", "Root"], "Correct-Horse-1\n").contains("root is a superuser"));
+    let taken = desk.run(&["create-superuser", "root"], "Correct-Horse-1\n");
+    assert!(!taken.status.success() && String::from_utf8_lossy(&taken.stderr).contains("username: is taken"));
+    let weak = desk.run(&["create-superuser", "other"], "weak\n");
+    assert!(String::from_utf8_lossy(&weak.stderr).contains("password: must have at least 8 characters"));
 
-        let served = Served::start(desk.command(&[]));
-        let root = served.1.login("root").await;
-        assert_eq!(root.get("/api/v1/users").await.expect(200)["total"], 5);
-        let ada = served.1.login("ada").await;
-        let threads = ada.get("/api/v1/threads").await.expect(200);
-        assert_eq!(threads["items"].as_array().unwrap().len(), 2);
-        let inbox = ada.get("/api/v1/messages/inbox").await.expect(200);
-        assert_eq!(inbox["items"][0]["is_read"], true);
-        assert!(served.stop());
+    let served = Served::start(desk.command(&[]));
+    let root = served.1.login("root").await;
+    assert_eq!(root.get("/api/v1/users").await.expect(200)["total"], 5);
+    let ada = served.1.login("ada").await;
+    let threads = ada.get("/api/v1/threads").await.expect(200);
+    assert_eq!(threads["items"].as_array().unwrap().len(), 2);
+    let inbox = ada.get("/api/v1/messages/inbox").await.expect(200);
+    assert_eq!(inbox["items"][0]["is_read"], true);
+    assert!(served.stop());
 
-        // The secret was kept: a token of the last run is good in the next.
-        let served = Served::start(desk.command(&["serve"]));
-        let again = served.1.with_token(ada.token.as_ref().unwrap());
-        again.get("/api/v1/users/me").await.expect(200);
-        assert!(served.stop());
+    // The secret was kept: a token of the last run is good in the next.
+    let served = Served::start(desk.command(&["serve"]));
+    let again = served.1.with_token(ada.token.as_ref().unwrap());
+    again.get("/api/v1/users/me").await.expect(200);
+    assert!(served.stop());
+}
+
+/// Two servers that start at once on an empty database both come up.
+#[both_databases]
+async fn two_servers_start_at_once(desk: &Desk) {
+    let commands = [desk.command(&[]), desk.command(&[])];
+    let servers = commands.map(|command| std::thread::spawn(|| Served::start(command)));
+    let servers = servers.map(|thread| thread.join().unwrap());
+    let ada = servers[0].1.register("ada").await;
+    let there = servers[1].1.with_token(ada.token.as_ref().unwrap());
+    assert_eq!(there.get("/api/v1/users/me").await.expect(200)["username"], "ada");
+    assert!(servers.into_iter().all(Served::stop));
+}
+
+/// What is wrong with the settings stops it with a sentence that names the variable.
+#[both_databases]
+async fn wrong_settings_are_named(desk: &Desk) {
+    for (name, value, word) in [
+        ("PORT", "http", "PORT"),
+        ("BCRYPT_COST", "99", "BCRYPT_COST"),
+        ("APP_ENV", "production", "JWT_SECRET"),
+        ("LOG", "a=b=c", "LOG"),
+        ("DATABASE_URL", "mysql://x", "DATABASE_URL"),
+        ("DATABASE_URL", "sqlite:///no/such/folder/x.db", "DATABASE_URL"),
+    ] {
+        let output = desk.command(&[]).env(name, value).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && told.contains(word), "{name}={value}: {told}");
     }
-
-    /// Two servers that start at once on an empty database both come up.
-    async fn two_servers_start_at_once(desk: &Desk) {
-        let commands = [desk.command(&[]), desk.command(&[])];
-        let servers = commands.map(|command| std::thread::spawn(|| Served::start(command)));
-        let servers = servers.map(|thread| thread.join().unwrap());
-        let ada = servers[0].1.register("ada").await;
-        let there = servers[1].1.with_token(ada.token.as_ref().unwrap());
-        assert_eq!(there.get("/api/v1/users/me").await.expect(200)["username"], "ada");
-        assert!(servers.into_iter().all(Served::stop));
-    }
-
-    /// What is wrong with the settings stops it with a sentence that names the variable.
-    async fn wrong_settings_are_named(desk: &Desk) {
-        for (name, value, word) in [
-            ("PORT", "http", "PORT"),
-            ("BCRYPT_COST", "99", "BCRYPT_COST"),
-            ("APP_ENV", "production", "JWT_SECRET"),
-            ("LOG", "a=b=c", "LOG"),
-            ("DATABASE_URL", "mysql://x", "DATABASE_URL"),
-            ("DATABASE_URL", "sqlite:///no/such/folder/x.db", "DATABASE_URL"),
-        ] {
-            let output = desk.command(&[]).env(name, value).output().unwrap();
-            let told = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(!output.status.success() && told.contains(word), "{name}={value}: {told}");
-        }
-        let production = [("APP_ENV", "production"), ("JWT_SECRET", "0123456789abcdef0123456789abcdef")];
-        let seeded = desk.command(&["seed"]).envs(production).output().unwrap();
-        assert!(!seeded.status.success() && String::from_utf8_lossy(&seeded.stderr).contains("not for production"));
-        let unready = desk.command(&[]).env("MIGRATE_ON_START", "false").output().unwrap();
-        assert!(!unready.status.success() && String::from_utf8_lossy(&unready.stderr).contains("migrate up"));
-    }
+    let production = [("APP_ENV", "production"), ("JWT_SECRET", "0123456789abcdef0123456789abcdef")];
+    let seeded = desk.command(&["seed"]).envs(production).output().unwrap();
+    assert!(
+        !seeded.status.success() && String::from_utf8_lossy(&seeded.stderr).contains("not for production")
+    );
+    let unready = desk.command(&[]).env("MIGRATE_ON_START", "false").output().unwrap();
+    assert!(!unready.status.success() && String::from_utf8_lossy(&unready.stderr).contains("migrate up"));
 }
 
 #[tokio::test]

@@ -3,118 +3,127 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use messenger_testkit::{client::faults_of, on_both};
+use groundwork_testkit::{both_databases, client::faults_of};
 use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
 
-on_both! {
-    /// A repeat gets the first answer again, from another server too, and nothing happens twice.
-    async fn repeats_get_the_first_answer(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let body = json!({"receiver_id": charles.id(), "text": "once"});
-        let first = ada.post_once("/api/v1/messages", "key-1", &body).await;
-        assert!(first.headers.get("idempotency-replayed").is_none());
-        let first = first.expect(201);
+/// A repeat gets the first answer again, from another server too, and nothing happens twice.
+#[both_databases]
+async fn repeats_get_the_first_answer(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let body = json!({"receiver_id": charles.id(), "text": "once"});
+    let first = ada.post_once("/api/v1/messages", "key-1", &body).await;
+    assert!(first.headers.get("idempotency-replayed").is_none());
+    let first = first.expect(201);
 
-        let again = ada.post_once("/api/v1/messages", "key-1", &body).await;
-        assert_eq!(again.headers["idempotency-replayed"], "true");
-        assert_eq!(again.expect(201), first);
-        let other = app.another_server(&[]);
-        let elsewhere = other.client().with_token(ada.token.as_ref().unwrap());
-        assert_eq!(elsewhere.post_once("/api/v1/messages", "key-1", &body).await.expect(201), first);
-        other.stop().await;
+    let again = ada.post_once("/api/v1/messages", "key-1", &body).await;
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(again.expect(201), first);
+    let other = app.another_server(&[]);
+    let elsewhere = other.client().with_token(ada.token.as_ref().unwrap());
+    assert_eq!(elsewhere.post_once("/api/v1/messages", "key-1", &body).await.expect(201), first);
+    other.stop().await;
 
-        // Another key, another user with the same key, and no key at all are other requests.
-        ada.post_once("/api/v1/messages", "key-2", &body).await.expect(201);
-        let answer = json!({"receiver_id": ada.id(), "text": "once"});
-        charles.post_once("/api/v1/messages", "key-1", &answer).await.expect(201);
-        ada.post("/api/v1/messages", &body).await.expect(201);
-        let thread = first["thread_id"].as_str().unwrap();
-        assert_eq!(ada.thread(thread).await["last_seq"], 4);
+    // Another key, another user with the same key, and no key at all are other requests.
+    ada.post_once("/api/v1/messages", "key-2", &body).await.expect(201);
+    let answer = json!({"receiver_id": ada.id(), "text": "once"});
+    charles.post_once("/api/v1/messages", "key-1", &answer).await.expect(201);
+    ada.post("/api/v1/messages", &body).await.expect(201);
+    let thread = first["thread_id"].as_str().unwrap();
+    assert_eq!(ada.thread(thread).await["last_seq"], 4);
+}
+
+/// The same key with another body, or on another path, is refused, and changes nothing.
+#[both_databases]
+async fn one_key_is_for_one_request(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let body = |text: &str| json!({"receiver_id": charles.id(), "text": text});
+    let first = ada.post_once("/api/v1/messages", "key", &body("one")).await.expect(201);
+    let thread = first["thread_id"].as_str().unwrap();
+    ada.post_once("/api/v1/messages", "key", &body("two")).await.refused(422, "idempotency_key_reused");
+    let path = format!("/api/v1/threads/{thread}/messages");
+    ada.post_once(&path, "key", &json!({"text": "one"})).await.refused(422, "idempotency_key_reused");
+    assert_eq!(ada.thread(thread).await["last_seq"], 1);
+}
+
+/// Ten at the same moment with one key make one message, and all get it.
+#[both_databases]
+async fn at_the_same_moment_too(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let body = json!({"receiver_id": charles.id(), "text": "once"});
+    let answers = join_all((0..10).map(|_| ada.post_once("/api/v1/messages", "key", &body))).await;
+    let answers: Vec<Value> = answers.into_iter().map(|answer| answer.expect(201)).collect();
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
+    let thread = answers[0]["thread_id"].as_str().unwrap();
+    assert_eq!(ada.thread(thread).await["last_seq"], 1);
+}
+
+/// A refused request leaves no key behind: mended, it may be sent with the same one.
+#[both_databases]
+async fn a_refused_request_leaves_no_key(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let unknown = json!({"receiver_username": "nobody-here", "text": "hello"});
+    ada.post_once("/api/v1/messages", "key", &unknown).await.refused(404, "user_not_found");
+    let blank = json!({"receiver_id": charles.id(), "text": " "});
+    ada.post_once("/api/v1/messages", "key", &blank).await.refused(422, "invalid");
+    let good = json!({"receiver_id": charles.id(), "text": "hello"});
+    ada.post_once("/api/v1/messages", "key", &good).await.expect(201);
+}
+
+/// A key is forgotten after a day, swept away or not.
+#[both_databases]
+async fn keys_are_forgotten_after_a_day(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let body = |text: &str| json!({"receiver_id": charles.id(), "text": text});
+    ada.post_once("/api/v1/messages", "key", &body("one")).await.expect(201);
+    app.db.clock.advance(Duration::from_hours(24));
+    let ada = ada.login("ada").await;
+    let second = ada.post_once("/api/v1/messages", "key", &body("two")).await.expect(201);
+    assert_eq!(second["text"], "two");
+    assert_eq!(ada.post_once("/api/v1/messages", "key", &body("two")).await.expect(201), second);
+    app.db.clock.advance(Duration::from_hours(24));
+    api::housekeeping::sweep(&app.db.db).await.unwrap();
+    let ada = ada.login("ada").await;
+    ada.post_once("/api/v1/messages", "key", &body("three")).await.expect(201);
+}
+
+/// Every POST of a signed-in caller takes a key.
+#[both_databases]
+async fn every_post_takes_a_key(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let superuser = app.user_in("superuser", "superuser").await;
+    let gone = app.user("gone").await;
+    superuser.delete(&format!("/api/v1/users/{}", gone.id())).await.expect(204);
+    let message = charles.writes_to(&ada, "hello").await;
+    let (thread, message) = (message.thread_id, message.id);
+    for (client, path, body) in [
+        (
+            &ada,
+            "/api/v1/threads".to_owned(),
+            json!({"type": "group", "name": "G", "participant_ids": [charles.id()]}),
+        ),
+        (&ada, format!("/api/v1/threads/{thread}/messages"), json!({"text": "hello"})),
+        (&ada, format!("/api/v1/messages/{message}/delivered"), json!({})),
+        (&ada, format!("/api/v1/messages/{message}/read"), json!({})),
+        (&ada, format!("/api/v1/threads/{thread}/read"), json!({})),
+        (&superuser, format!("/api/v1/users/{}/restore", gone.id()), json!({})),
+    ] {
+        let first = client.post_once(&path, &path, &body).await;
+        assert!(first.status < 300, "{path}: {:#}", first.body);
+        let again = client.post_once(&path, &path, &body).await;
+        assert_eq!((again.status, again.body), (first.status, first.body), "{path}");
     }
+}
 
-    /// The same key with another body, or on another path, is refused, and changes nothing.
-    async fn one_key_is_for_one_request(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let body = |text: &str| json!({"receiver_id": charles.id(), "text": text});
-        let first = ada.post_once("/api/v1/messages", "key", &body("one")).await.expect(201);
-        let thread = first["thread_id"].as_str().unwrap();
-        ada.post_once("/api/v1/messages", "key", &body("two")).await.refused(422, "idempotency_key_reused");
-        let path = format!("/api/v1/threads/{thread}/messages");
-        ada.post_once(&path, "key", &json!({"text": "one"})).await.refused(422, "idempotency_key_reused");
-        assert_eq!(ada.thread(thread).await["last_seq"], 1);
-    }
-
-    /// Ten at the same moment with one key make one message, and all get it.
-    async fn at_the_same_moment_too(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let body = json!({"receiver_id": charles.id(), "text": "once"});
-        let answers = join_all((0..10).map(|_| ada.post_once("/api/v1/messages", "key", &body))).await;
-        let answers: Vec<Value> = answers.into_iter().map(|answer| answer.expect(201)).collect();
-        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
-        let thread = answers[0]["thread_id"].as_str().unwrap();
-        assert_eq!(ada.thread(thread).await["last_seq"], 1);
-    }
-
-    /// A refused request leaves no key behind: mended, it may be sent with the same one.
-    async fn a_refused_request_leaves_no_key(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let unknown = json!({"receiver_username": "nobody-here", "text": "hello"});
-        ada.post_once("/api/v1/messages", "key", &unknown).await.refused(404, "user_not_found");
-        let blank = json!({"receiver_id": charles.id(), "text": " "});
-        ada.post_once("/api/v1/messages", "key", &blank).await.refused(422, "invalid");
-        let good = json!({"receiver_id": charles.id(), "text": "hello"});
-        ada.post_once("/api/v1/messages", "key", &good).await.expect(201);
-    }
-
-    /// A key is forgotten after a day, swept away or not.
-    async fn keys_are_forgotten_after_a_day(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let body = |text: &str| json!({"receiver_id": charles.id(), "text": text});
-        ada.post_once("/api/v1/messages", "key", &body("one")).await.expect(201);
-        app.db.clock.advance(Duration::from_hours(24));
-        let ada = ada.login("ada").await;
-        let second = ada.post_once("/api/v1/messages", "key", &body("two")).await.expect(201);
-        assert_eq!(second["text"], "two");
-        assert_eq!(ada.post_once("/api/v1/messages", "key", &body("two")).await.expect(201), second);
-        app.db.clock.advance(Duration::from_hours(24));
-        api::housekeeping::sweep(&app.db.db).await.unwrap();
-        let ada = ada.login("ada").await;
-        ada.post_once("/api/v1/messages", "key", &body("three")).await.expect(201);
-    }
-
-    /// Every POST of a signed-in caller takes a key.
-    async fn every_post_takes_a_key(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let superuser = app.user_in("superuser", "superuser").await;
-        let gone = app.user("gone").await;
-        superuser.delete(&format!("/api/v1/users/{}", gone.id())).await.expect(204);
-        let message = charles.writes_to(&ada, "hello").await;
-        let (thread, message) = (message.thread_id, message.id);
-        for (client, path, body) in [
-            (&ada, "/api/v1/threads".to_owned(), json!({"type": "group", "name": "G", "participant_ids": [charles.id()]})),
-            (&ada, format!("/api/v1/threads/{thread}/messages"), json!({"text": "hello"})),
-            (&ada, format!("/api/v1/messages/{message}/delivered"), json!({})),
-            (&ada, format!("/api/v1/messages/{message}/read"), json!({})),
-            (&ada, format!("/api/v1/threads/{thread}/read"), json!({})),
-            (&superuser, format!("/api/v1/users/{}/restore", gone.id()), json!({})),
-        ] {
-            let first = client.post_once(&path, &path, &body).await;
-            assert!(first.status < 300, "{path}: {:#}", first.body);
-            let again = client.post_once(&path, &path, &body).await;
-            assert_eq!((again.status, again.body), (first.status, first.body), "{path}");
-        }
-    }
-
-    /// A key of 255 characters will do; one of 256, or an empty one, is refused by name.
-    async fn keys_have_a_bound(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let body = json!({"receiver_id": charles.id(), "text": "hello"});
-        ada.post_once("/api/v1/messages", &"k".repeat(255), &body).await.expect(201);
-        for bad in [String::new(), "k".repeat(256)] {
-            let problem = ada.post_once("/api/v1/messages", &bad, &body).await.refused(422, "invalid");
-            assert_eq!(faults_of(&problem), ["Idempotency-Key: bad_value"]);
-        }
+/// A key of 255 characters will do; one of 256, or an empty one, is refused by name.
+#[both_databases]
+async fn keys_have_a_bound(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let body = json!({"receiver_id": charles.id(), "text": "hello"});
+    ada.post_once("/api/v1/messages", &"k".repeat(255), &body).await.expect(201);
+    for bad in [String::new(), "k".repeat(256)] {
+        let problem = ada.post_once("/api/v1/messages", &bad, &body).await.refused(422, "invalid");
+        assert_eq!(faults_of(&problem), ["Idempotency-Key: bad_value"]);
     }
 }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use messenger_core::events;
-use messenger_domain::messages::{Message, entity};
-use messenger_testkit::{
-    Backend, Client, Fixture,
+use groundwork_core::events;
+use groundwork_testkit::{
+    Backend, Client, Fixture, both_databases,
     client::{faults_of, send},
-    on_both,
 };
+use messenger_domain::messages::{Message, entity};
 use reqwest::Method;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
@@ -44,223 +43,251 @@ impl Fixture for AlwaysDeletable {
     }
 }
 
-on_both! {
-    /// One writes to a user by id or by name; the receiver has to be there.
-    async fn direct_messages_need_a_receiver(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let gone = app.user("gone").await;
-        gone.delete("/api/v1/users/me").await.expect(204);
-        let path = "/api/v1/messages";
-        let by_name = ada.post(path, &json!({"receiver_username": "Charles", "text": "x"})).await.read::<Message>(201);
-        assert_eq!(by_name.thread_id, ada.writes_to(&charles, "y").await.thread_id);
-        for (field, value) in [
-            ("receiver_id", gone.id()),
-            ("receiver_id", "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11".to_owned()),
-            ("receiver_username", "nobody".to_owned()),
-            ("receiver_username", "gone".to_owned()),
-        ] {
-            let problem = ada.post(path, &json!({field: value, "text": "x"})).await.refused(404, "user_not_found");
-            assert_eq!(faults_of(&problem), [format!("{field}: not_found")]);
-        }
-        let both = json!({"receiver_id": charles.id(), "receiver_username": "charles", "text": "x"});
-        assert_eq!(ada.post(path, &both).await.faults(), ["receiver_username: not_allowed"]);
-        assert_eq!(ada.post(path, &json!({"text": " "})).await.faults(), ["receiver_id: missing", "text: blank"]);
-        assert_eq!(ada.get("/api/v1/messages/outbox").await.expect(200)["total"], 2);
+/// One writes to a user by id or by name; the receiver has to be there.
+#[both_databases]
+async fn direct_messages_need_a_receiver(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let gone = app.user("gone").await;
+    gone.delete("/api/v1/users/me").await.expect(204);
+    let path = "/api/v1/messages";
+    let by_name =
+        ada.post(path, &json!({"receiver_username": "Charles", "text": "x"})).await.read::<Message>(201);
+    assert_eq!(by_name.thread_id, ada.writes_to(&charles, "y").await.thread_id);
+    for (field, value) in [
+        ("receiver_id", gone.id()),
+        ("receiver_id", "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11".to_owned()),
+        ("receiver_username", "nobody".to_owned()),
+        ("receiver_username", "gone".to_owned()),
+    ] {
+        let problem =
+            ada.post(path, &json!({field: value, "text": "x"})).await.refused(404, "user_not_found");
+        assert_eq!(faults_of(&problem), [format!("{field}: not_found")]);
     }
+    let both = json!({"receiver_id": charles.id(), "receiver_username": "charles", "text": "x"});
+    assert_eq!(ada.post(path, &both).await.faults(), ["receiver_username: not_allowed"]);
+    assert_eq!(ada.post(path, &json!({"text": " "})).await.faults(), ["receiver_id: missing", "text: blank"]);
+    assert_eq!(ada.get("/api/v1/messages/outbox").await.expect(200)["total"], 2);
+}
 
-    /// A thread's messages come newest first or oldest first, by cursor both ways, by `seq`, and by filter.
-    async fn threads_are_listed_both_ways(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let thread = ada.starts_group("Engines", &[&charles]).await;
-        for index in 1..=7 {
-            let from = if index % 2 == 0 { &charles } else { &ada };
-            from.says(&thread, &format!("m{index}")).await;
-        }
-        let path = format!("/api/v1/threads/{thread}/messages");
-        let list = async |query: &str| ada.get(&format!("{path}?{query}")).await.expect(200);
-        assert_eq!(texts(&list("limit=3").await), ["m7", "m6", "m5"]);
-        assert_eq!(texts(&list("order=asc&limit=2").await), ["m1", "m2"]);
-        assert_eq!(texts(&list("before=3").await), ["m2", "m1"]);
-        assert_eq!(texts(&list("after=5&order=asc").await), ["m6", "m7"]);
-        assert_eq!(texts(&list(&format!("sender_id={}&seq__lt=5", charles.id())).await), ["m4", "m2"]);
-        assert_eq!(texts(&list("text__ilike=M3").await), ["m3"]);
-        assert_eq!(texts(&list("search=m7").await), ["m7"]);
-        let first = list("limit=3").await;
-        assert_eq!(first["authors"], json!([{"id": ada.id(), "username": "ada"}, {"id": charles.id(), "username": "charles"}]));
-        charles.says(&thread, "m8").await;
-        let second = list(&format!("limit=3&cursor={}", first["next_cursor"].as_str().unwrap())).await;
-        assert_eq!(texts(&second), ["m4", "m3", "m2"]);
-        let back = list(&format!("limit=9&cursor={}", second["prev_cursor"].as_str().unwrap())).await;
-        assert_eq!(texts(&back), ["m8", "m7", "m6", "m5"]);
-        assert_eq!(back["prev_cursor"], Value::Null);
-        let other = ada.starts_group("Other", &[&charles]).await;
-        let cursor = first["next_cursor"].as_str().unwrap();
-        let foreign = ada.get(&format!("/api/v1/threads/{other}/messages?cursor={cursor}")).await.faults();
-        assert_eq!(foreign, ["cursor: foreign_cursor"]);
-        let faults = ada.get(&format!("{path}?limit=101&order=up&before=-1&version=1")).await.faults();
-        assert_eq!(faults, ["before: out_of_range", "limit: out_of_range", "order: unknown_value", "version: unknown_field"]);
+/// A thread's messages come newest first or oldest first, by cursor both ways, by `seq`, and by filter.
+#[both_databases]
+async fn threads_are_listed_both_ways(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    for index in 1..=7 {
+        let from = if index % 2 == 0 { &charles } else { &ada };
+        from.says(&thread, &format!("m{index}")).await;
     }
+    let path = format!("/api/v1/threads/{thread}/messages");
+    let list = async |query: &str| ada.get(&format!("{path}?{query}")).await.expect(200);
+    assert_eq!(texts(&list("limit=3").await), ["m7", "m6", "m5"]);
+    assert_eq!(texts(&list("order=asc&limit=2").await), ["m1", "m2"]);
+    assert_eq!(texts(&list("before=3").await), ["m2", "m1"]);
+    assert_eq!(texts(&list("after=5&order=asc").await), ["m6", "m7"]);
+    assert_eq!(texts(&list(&format!("sender_id={}&seq__lt=5", charles.id())).await), ["m4", "m2"]);
+    assert_eq!(texts(&list("text__ilike=M3").await), ["m3"]);
+    assert_eq!(texts(&list("search=m7").await), ["m7"]);
+    let first = list("limit=3").await;
+    assert_eq!(
+        first["authors"],
+        json!([{"id": ada.id(), "username": "ada"}, {"id": charles.id(), "username": "charles"}])
+    );
+    charles.says(&thread, "m8").await;
+    let second = list(&format!("limit=3&cursor={}", first["next_cursor"].as_str().unwrap())).await;
+    assert_eq!(texts(&second), ["m4", "m3", "m2"]);
+    let back = list(&format!("limit=9&cursor={}", second["prev_cursor"].as_str().unwrap())).await;
+    assert_eq!(texts(&back), ["m8", "m7", "m6", "m5"]);
+    assert_eq!(back["prev_cursor"], Value::Null);
+    let other = ada.starts_group("Other", &[&charles]).await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let foreign = ada.get(&format!("/api/v1/threads/{other}/messages?cursor={cursor}")).await.faults();
+    assert_eq!(foreign, ["cursor: foreign_cursor"]);
+    let faults = ada.get(&format!("{path}?limit=101&order=up&before=-1&version=1")).await.faults();
+    assert_eq!(
+        faults,
+        ["before: out_of_range", "limit: out_of_range", "order: unknown_value", "version: unknown_field"]
+    );
+}
 
-    /// All direct messages of a user, both ways, no older than asked for; those of others for administrators.
-    async fn direct_messages_of_the_last_days(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        ada.writes_to(&charles, "old").await;
-        app.db.clock.advance(Duration::from_hours(24 * 29));
-        let (ada, charles, grace) = (ada.login("ada").await, charles.login("charles").await, grace.login("grace").await);
-        charles.writes_to(&ada, "newer").await;
-        grace.writes_to(&ada, "from grace").await;
-        charles.writes_to(&grace, "not ada's").await;
-        ada.writes_to(&ada, "note").await;
-        let group = ada.starts_group("Group", &[&charles]).await;
-        ada.says(&group, "in a group").await;
-        let list = ada.get("/api/v1/messages").await.expect(200);
-        assert_eq!(texts(&list), ["note", "from grace", "newer", "old"]);
-        let page = ada.get("/api/v1/messages?limit=2").await.expect(200);
-        let next = page["next_cursor"].as_str().unwrap();
-        let rest = ada.get(&format!("/api/v1/messages?limit=2&cursor={next}")).await.expect(200);
-        assert_eq!((texts(&rest), &rest["next_cursor"]), (vec!["newer", "old"], &Value::Null));
-        let back = rest["prev_cursor"].as_str().unwrap();
-        let back = ada.get(&format!("/api/v1/messages?limit=2&cursor={back}")).await.expect(200);
-        assert_eq!(texts(&back), ["note", "from grace"]);
-        app.db.clock.advance(Duration::from_hours(25));
-        let (ada, charles) = (ada.login("ada").await, charles.login("charles").await);
-        assert_eq!(texts(&ada.get("/api/v1/messages").await.expect(200)), ["note", "from grace", "newer"]);
-        assert_eq!(texts(&ada.get("/api/v1/messages?max_age_days=31").await.expect(200)).len(), 4);
-        for bad in ["0", "36501", "x"] {
-            ada.get(&format!("/api/v1/messages?max_age_days={bad}")).await.refused(422, "invalid");
-        }
-        let admin = app.user_in("admin", "root").await;
-        for user in ["ADA".to_owned(), ada.id()] {
-            let list = admin.get(&format!("/api/v1/messages?user={user}")).await.expect(200);
-            assert_eq!(texts(&list).len(), 3);
-        }
-        ada.get("/api/v1/messages?user=ada").await.expect(200);
-        charles.get("/api/v1/messages?user=ada").await.refused(403, "missing_scope");
-        charles.get("/api/v1/messages?user=nobody").await.refused(403, "missing_scope");
-        admin.get("/api/v1/messages?user=nobody").await.refused(404, "not_found");
+/// All direct messages of a user, both ways, no older than asked for; those of others for administrators.
+#[both_databases]
+async fn direct_messages_of_the_last_days(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    ada.writes_to(&charles, "old").await;
+    app.db.clock.advance(Duration::from_hours(24 * 29));
+    let (ada, charles, grace) =
+        (ada.login("ada").await, charles.login("charles").await, grace.login("grace").await);
+    charles.writes_to(&ada, "newer").await;
+    grace.writes_to(&ada, "from grace").await;
+    charles.writes_to(&grace, "not ada's").await;
+    ada.writes_to(&ada, "note").await;
+    let group = ada.starts_group("Group", &[&charles]).await;
+    ada.says(&group, "in a group").await;
+    let list = ada.get("/api/v1/messages").await.expect(200);
+    assert_eq!(texts(&list), ["note", "from grace", "newer", "old"]);
+    let page = ada.get("/api/v1/messages?limit=2").await.expect(200);
+    let next = page["next_cursor"].as_str().unwrap();
+    let rest = ada.get(&format!("/api/v1/messages?limit=2&cursor={next}")).await.expect(200);
+    assert_eq!((texts(&rest), &rest["next_cursor"]), (vec!["newer", "old"], &Value::Null));
+    let back = rest["prev_cursor"].as_str().unwrap();
+    let back = ada.get(&format!("/api/v1/messages?limit=2&cursor={back}")).await.expect(200);
+    assert_eq!(texts(&back), ["note", "from grace"]);
+    app.db.clock.advance(Duration::from_hours(25));
+    let (ada, charles) = (ada.login("ada").await, charles.login("charles").await);
+    assert_eq!(texts(&ada.get("/api/v1/messages").await.expect(200)), ["note", "from grace", "newer"]);
+    assert_eq!(texts(&ada.get("/api/v1/messages?max_age_days=31").await.expect(200)).len(), 4);
+    for bad in ["0", "36501", "x"] {
+        ada.get(&format!("/api/v1/messages?max_age_days={bad}")).await.refused(422, "invalid");
     }
-
-    /// Inbox and outbox have pages; the inbox knows read from unread.
-    async fn inbox_and_outbox(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let mut sent = Vec::new();
-        for index in 1..=3 {
-            sent.push(ada.writes_to(&charles, &format!("m{index}")).await);
-        }
-        read(&charles, &sent[1]).await;
-        let inbox = async |query: &str| charles.get(&format!("/api/v1/messages/inbox?{query}")).await.expect(200);
-        assert_eq!(texts(&inbox("").await), ["m3", "m2", "m1"]);
-        assert_eq!(texts(&inbox("unread_only=true").await), ["m3"]);
-        assert_eq!(texts(&inbox("unread_only=false&order_by=seq").await), ["m1", "m2"]);
-        let page = inbox("size=2&page=2").await;
-        assert_eq!((texts(&page), &page["total"], &page["pages"]), (vec!["m1"], &json!(3), &json!(2)));
-        let outbox = ada.get("/api/v1/messages/outbox?text=m2").await.expect(200);
-        assert_eq!((texts(&outbox), &outbox["items"][0]["is_read"]), (vec!["m2"], &json!(true)));
-        assert_eq!(charles.get("/api/v1/messages/outbox").await.expect(200)["total"], 0);
-        let bad = charles.get("/api/v1/messages/inbox?unread_only=yes").await.faults();
-        assert_eq!(bad, ["unread_only: wrong_type"]);
+    let admin = app.user_in("admin", "root").await;
+    for user in ["ADA".to_owned(), ada.id()] {
+        let list = admin.get(&format!("/api/v1/messages?user={user}")).await.expect(200);
+        assert_eq!(texts(&list).len(), 3);
     }
+    ada.get("/api/v1/messages?user=ada").await.expect(200);
+    charles.get("/api/v1/messages?user=ada").await.refused(403, "missing_scope");
+    charles.get("/api/v1/messages?user=nobody").await.refused(403, "missing_scope");
+    admin.get("/api/v1/messages?user=nobody").await.refused(404, "not_found");
+}
 
-    /// Only its sender edits a message; the text is kept exactly, and the version goes up.
-    async fn senders_edit(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let message = ada.writes_to(&charles, "first").await;
-        let text = json!({"text": "  zwo\u{308}lf\n👩‍👩‍👧  "});
-        charles.patch(&at(&message), &text).await.refused(403, "forbidden");
-        grace.patch(&at(&message), &text).await.refused(404, "not_found");
-        let edited: Message = ada.patch(&at(&message), &text).await.read(200);
-        assert_eq!((edited.text.as_str(), edited.seq), ("  zwo\u{308}lf\n👩‍👩‍👧  ", 1));
-        assert!(edited.edited_at.is_some() && edited.version == message.version + 1);
-        assert_eq!(ada.patch(&at(&message), &json!({"text": "\n\t "})).await.faults(), ["text: blank"]);
-        assert_eq!(charles.get(&at(&message)).await.read::<Message>(200), edited);
-        grace.get(&at(&message)).await.refused(404, "not_found");
+/// Inbox and outbox have pages; the inbox knows read from unread.
+#[both_databases]
+async fn inbox_and_outbox(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let mut sent = Vec::new();
+    for index in 1..=3 {
+        sent.push(ada.writes_to(&charles, &format!("m{index}")).await);
     }
+    read(&charles, &sent[1]).await;
+    let inbox = async |query: &str| charles.get(&format!("/api/v1/messages/inbox?{query}")).await.expect(200);
+    assert_eq!(texts(&inbox("").await), ["m3", "m2", "m1"]);
+    assert_eq!(texts(&inbox("unread_only=true").await), ["m3"]);
+    assert_eq!(texts(&inbox("unread_only=false&order_by=seq").await), ["m1", "m2"]);
+    let page = inbox("size=2&page=2").await;
+    assert_eq!((texts(&page), &page["total"], &page["pages"]), (vec!["m1"], &json!(3), &json!(2)));
+    let outbox = ada.get("/api/v1/messages/outbox?text=m2").await.expect(200);
+    assert_eq!((texts(&outbox), &outbox["items"][0]["is_read"]), (vec!["m2"], &json!(true)));
+    assert_eq!(charles.get("/api/v1/messages/outbox").await.expect(200)["total"], 0);
+    let bad = charles.get("/api/v1/messages/inbox?unread_only=yes").await.faults();
+    assert_eq!(bad, ["unread_only: wrong_type"]);
+}
 
-    /// A message is taken back while nobody has read it, and leaves a tombstone without its text.
-    async fn unread_messages_are_taken_back(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let kept = ada.writes_to(&charles, "kept").await;
-        let taken = ada.writes_to(&charles, "taken back").await;
-        charles.delete(&at(&taken)).await.refused(403, "forbidden");
-        grace.delete(&at(&taken)).await.refused(404, "not_found");
-        ada.delete(&at(&taken)).await.expect(204);
-        ada.delete(&at(&taken)).await.refused(404, "not_found");
-        ada.patch(&at(&taken), &json!({"text": "x"})).await.refused(404, "not_found");
-        charles.post(&format!("{}/read", at(&taken)), &Value::Null).await.refused(404, "not_found");
-        let thread = charles.thread(&kept.thread_id.to_string()).await;
-        assert_eq!((&thread["unread_count"], &thread["last_message"]["text"]), (&json!(1), &json!("kept")));
-        assert_eq!(thread["last_seq"], 2, "a place is never given twice");
-        let changes = charles.get(&format!("/api/v1/threads/{}/changes?since={}", kept.thread_id, kept.version)).await.expect(200);
-        let items = changes["items"].as_array().unwrap();
-        assert_eq!(items.len(), 1);
-        assert_eq!((&items[0]["id"], &items[0]["message"]), (&json!(taken.id), &Value::Null));
-        assert!(items[0]["deleted_at"].is_string());
-        let rows = entity::Entity::find().all(app.db.db.reader()).await.unwrap();
-        let log = events::Entity::find().all(app.db.db.reader()).await.unwrap();
-        assert!(!format!("{rows:?}{log:?}").contains("taken back"));
-        read(&charles, &kept).await;
-        ada.delete(&at(&kept)).await.refused(409, "already_read");
-        let admin = app.user_in("admin", "root").await;
-        admin.get(&at(&kept)).await.refused(404, "not_found");
-        admin.delete(&at(&kept)).await.expect(204);
+/// Only its sender edits a message; the text is kept exactly, and the version goes up.
+#[both_databases]
+async fn senders_edit(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let message = ada.writes_to(&charles, "first").await;
+    let text = json!({"text": "  zwo\u{308}lf\n👩‍👩‍👧  "});
+    charles.patch(&at(&message), &text).await.refused(403, "forbidden");
+    grace.patch(&at(&message), &text).await.refused(404, "not_found");
+    let edited: Message = ada.patch(&at(&message), &text).await.read(200);
+    assert_eq!((edited.text.as_str(), edited.seq), ("  zwo\u{308}lf\n👩‍👩‍👧  ", 1));
+    assert!(edited.edited_at.is_some() && edited.version == message.version + 1);
+    assert_eq!(ada.patch(&at(&message), &json!({"text": "\n\t "})).await.faults(), ["text: blank"]);
+    assert_eq!(charles.get(&at(&message)).await.read::<Message>(200), edited);
+    grace.get(&at(&message)).await.refused(404, "not_found");
+}
+
+/// A message is taken back while nobody has read it, and leaves a tombstone without its text.
+#[both_databases]
+async fn unread_messages_are_taken_back(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let kept = ada.writes_to(&charles, "kept").await;
+    let taken = ada.writes_to(&charles, "taken back").await;
+    charles.delete(&at(&taken)).await.refused(403, "forbidden");
+    grace.delete(&at(&taken)).await.refused(404, "not_found");
+    ada.delete(&at(&taken)).await.expect(204);
+    ada.delete(&at(&taken)).await.refused(404, "not_found");
+    ada.patch(&at(&taken), &json!({"text": "x"})).await.refused(404, "not_found");
+    charles.post(&format!("{}/read", at(&taken)), &Value::Null).await.refused(404, "not_found");
+    let thread = charles.thread(&kept.thread_id.to_string()).await;
+    assert_eq!((&thread["unread_count"], &thread["last_message"]["text"]), (&json!(1), &json!("kept")));
+    assert_eq!(thread["last_seq"], 2, "a place is never given twice");
+    let changes = charles
+        .get(&format!("/api/v1/threads/{}/changes?since={}", kept.thread_id, kept.version))
+        .await
+        .expect(200);
+    let items = changes["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1);
+    assert_eq!((&items[0]["id"], &items[0]["message"]), (&json!(taken.id), &Value::Null));
+    assert!(items[0]["deleted_at"].is_string());
+    let rows = entity::Entity::find().all(app.db.db.reader()).await.unwrap();
+    let log = events::Entity::find().all(app.db.db.reader()).await.unwrap();
+    assert!(!format!("{rows:?}{log:?}").contains("taken back"));
+    read(&charles, &kept).await;
+    ada.delete(&at(&kept)).await.refused(409, "already_read");
+    let admin = app.user_in("admin", "root").await;
+    admin.get(&at(&kept)).await.refused(404, "not_found");
+    admin.delete(&at(&kept)).await.expect(204);
+}
+
+/// The owners and admins of a group delete any message in it.
+#[both_databases]
+async fn admins_of_a_group_delete(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let thread = ada.starts_group("Engines", &[&charles, &grace]).await;
+    let message = charles.says(&thread, "rude").await;
+    read(&grace, &message).await;
+    grace.delete(&at(&message)).await.refused(403, "forbidden");
+    charles.delete(&at(&message)).await.refused(409, "already_read");
+    ada.delete(&at(&message)).await.expect(204);
+}
+
+/// Where the policy is `always`, a sender takes back what was read.
+#[both_databases]
+async fn always_means_always(app: &AlwaysDeletable) {
+    let (ada, charles) = (app.0.user("ada").await, app.0.user("charles").await);
+    let message = ada.writes_to(&charles, "read").await;
+    read(&charles, &message).await;
+    charles.delete(&at(&message)).await.refused(403, "forbidden");
+    ada.delete(&at(&message)).await.expect(204);
+}
+
+/// What changed since a version comes in its order and in parts, each message as it is now.
+#[both_databases]
+async fn changes_catch_up(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let mut sent = Vec::new();
+    for index in 0..4 {
+        sent.push(ada.writes_to(&charles, &format!("m{index}")).await);
     }
+    ada.patch(&at(&sent[0]), &json!({"text": "edited"})).await.expect(200);
+    let path = format!("/api/v1/threads/{}/changes", sent[0].thread_id);
+    let first = charles.get(&format!("{path}?limit=2")).await.expect(200);
+    let seqs = |page: &Value| {
+        page["items"].as_array().unwrap().iter().map(|c| c["seq"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((seqs(&first), &first["has_more"]), (vec![2, 3], &json!(true)));
+    let rest = charles.get(&format!("{path}?since={}", first["version"])).await.expect(200);
+    assert_eq!((seqs(&rest), &rest["has_more"]), (vec![4, 1], &json!(false)));
+    assert_eq!(rest["items"][1]["message"]["text"], "edited");
+    let none = charles.get(&format!("{path}?since={}", rest["version"])).await.expect(200);
+    assert_eq!((seqs(&none), &none["version"]), (vec![], &rest["version"]));
+    assert_eq!(
+        charles.get(&format!("{path}?since=-1&limit=0")).await.faults(),
+        ["limit: out_of_range", "since: out_of_range"]
+    );
+}
 
-    /// The owners and admins of a group delete any message in it.
-    async fn admins_of_a_group_delete(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let thread = ada.starts_group("Engines", &[&charles, &grace]).await;
-        let message = charles.says(&thread, "rude").await;
-        read(&grace, &message).await;
-        grace.delete(&at(&message)).await.refused(403, "forbidden");
-        charles.delete(&at(&message)).await.refused(409, "already_read");
-        ada.delete(&at(&message)).await.expect(204);
-    }
-
-    /// Where the policy is `always`, a sender takes back what was read.
-    async fn always_means_always(app: &AlwaysDeletable) {
-        let (ada, charles) = (app.0.user("ada").await, app.0.user("charles").await);
-        let message = ada.writes_to(&charles, "read").await;
-        read(&charles, &message).await;
-        charles.delete(&at(&message)).await.refused(403, "forbidden");
-        ada.delete(&at(&message)).await.expect(204);
-    }
-
-    /// What changed since a version comes in its order and in parts, each message as it is now.
-    async fn changes_catch_up(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let mut sent = Vec::new();
-        for index in 0..4 {
-            sent.push(ada.writes_to(&charles, &format!("m{index}")).await);
-        }
-        ada.patch(&at(&sent[0]), &json!({"text": "edited"})).await.expect(200);
-        let path = format!("/api/v1/threads/{}/changes", sent[0].thread_id);
-        let first = charles.get(&format!("{path}?limit=2")).await.expect(200);
-        let seqs = |page: &Value| page["items"].as_array().unwrap().iter().map(|c| c["seq"].as_i64().unwrap()).collect::<Vec<_>>();
-        assert_eq!((seqs(&first), &first["has_more"]), (vec![2, 3], &json!(true)));
-        let rest = charles.get(&format!("{path}?since={}", first["version"])).await.expect(200);
-        assert_eq!((seqs(&rest), &rest["has_more"]), (vec![4, 1], &json!(false)));
-        assert_eq!(rest["items"][1]["message"]["text"], "edited");
-        let none = charles.get(&format!("{path}?since={}", rest["version"])).await.expect(200);
-        assert_eq!((seqs(&none), &none["version"]), (vec![], &rest["version"]));
-        assert_eq!(charles.get(&format!("{path}?since=-1&limit=0")).await.faults(), ["limit: out_of_range", "since: out_of_range"]);
-    }
-
-    /// Each change writes its event, in the order of the versions.
-    async fn changes_are_in_the_log(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let thread = ada.starts_group("Engines", &[&charles]).await;
-        let message = ada.says(&thread, "hello").await;
-        ada.patch(&at(&message), &json!({"text": "edited"})).await.expect(200);
-        read(&charles, &message).await;
-        ada.adds(&thread, &grace).await.expect(200);
-        ada.patch(&format!("/api/v1/threads/{thread}"), &json!({"name": "New"})).await.expect(200);
-        ada.delete(&at(&message)).await.expect(204);
-        grace.removes(&thread, &grace).await.expect(200);
-        ada.delete(&format!("/api/v1/threads/{thread}")).await.expect(204);
-        let log = events::Entity::find().all(app.db.db.reader()).await.unwrap();
-        let of_thread: Vec<_> = log.iter().filter(|event| event.thread_id.is_some()).collect();
-        let kinds: Vec<_> = of_thread.iter().map(|event| (event.kind.as_str(), event.version.unwrap())).collect();
-        assert_eq!(kinds, [
+/// Each change writes its event, in the order of the versions.
+#[both_databases]
+async fn changes_are_in_the_log(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    let message = ada.says(&thread, "hello").await;
+    ada.patch(&at(&message), &json!({"text": "edited"})).await.expect(200);
+    read(&charles, &message).await;
+    ada.adds(&thread, &grace).await.expect(200);
+    ada.patch(&format!("/api/v1/threads/{thread}"), &json!({"name": "New"})).await.expect(200);
+    ada.delete(&at(&message)).await.expect(204);
+    grace.removes(&thread, &grace).await.expect(200);
+    ada.delete(&format!("/api/v1/threads/{thread}")).await.expect(204);
+    let log = events::Entity::find().all(app.db.db.reader()).await.unwrap();
+    let of_thread: Vec<_> = log.iter().filter(|event| event.thread_id.is_some()).collect();
+    let kinds: Vec<_> = of_thread.iter().map(|event| (event.kind.as_str(), event.version.unwrap())).collect();
+    assert_eq!(
+        kinds,
+        [
             ("thread.created", 1),
             ("message.created", 2),
             ("message.updated", 3),
@@ -270,64 +297,69 @@ on_both! {
             ("message.deleted", 6),
             ("participant.removed", 7),
             ("thread.deleted", 8),
-        ]);
-        assert_eq!(of_thread[1].payload, json!({"message_id": message.id, "seq": 1}));
-        assert_eq!(of_thread[3].actor_id.unwrap().to_string(), charles.id());
-    }
+        ]
+    );
+    assert_eq!(of_thread[1].payload, json!({"message_id": message.id, "seq": 1}));
+    assert_eq!(of_thread[3].actor_id.unwrap().to_string(), charles.id());
+}
 
-    /// Reading is a watermark that moves forwards only; what was read was delivered.
-    async fn reading_moves_forwards(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let mut sent = Vec::new();
-        for index in 0..3 {
-            sent.push(ada.writes_to(&charles, &format!("m{index}")).await);
-        }
-        ada.post(&format!("{}/read", at(&sent[0])), &Value::Null).await.refused(404, "not_found");
-        let first = delivered(&charles, &sent[0]).await;
-        assert!(first.delivered_at.is_some() && first.read_at.is_none() && !first.is_read);
-        app.db.clock.advance(Duration::from_secs(1));
-        let second = read(&charles, &sent[1]).await;
-        assert_eq!(second.delivered_at, second.read_at);
-        app.db.clock.advance(Duration::from_secs(1));
-        assert_eq!(read(&charles, &sent[1]).await, second, "a repeat changes nothing");
-        let first_again = read(&charles, &sent[0]).await;
-        assert_eq!((first_again.read_at, first_again.delivered_at), (second.read_at, first.delivered_at));
-        let thread = sent[0].thread_id.to_string();
-        assert_eq!(charles.thread(&thread).await["unread_count"], 1);
-        let path = format!("/api/v1/threads/{thread}/read");
-        assert_eq!(charles.post(&path, &json!({"seq": 1})).await.expect(200)["unread_count"], 1);
-        assert_eq!(charles.post(&path, &json!({"seq": 4})).await.faults(), ["seq: out_of_range"]);
-        assert_eq!(charles.post(&path, &json!({"seq": -1})).await.faults(), ["seq: out_of_range"]);
-        let to_the_end = send(charles.request(Method::POST, &path)).await;
-        assert_eq!(to_the_end.expect(200)["unread_count"], 0);
-        assert!(ada.get(&at(&sent[2])).await.read::<Message>(200).is_read);
+/// Reading is a watermark that moves forwards only; what was read was delivered.
+#[both_databases]
+async fn reading_moves_forwards(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let mut sent = Vec::new();
+    for index in 0..3 {
+        sent.push(ada.writes_to(&charles, &format!("m{index}")).await);
     }
+    ada.post(&format!("{}/read", at(&sent[0])), &Value::Null).await.refused(404, "not_found");
+    let first = delivered(&charles, &sent[0]).await;
+    assert!(first.delivered_at.is_some() && first.read_at.is_none() && !first.is_read);
+    app.db.clock.advance(Duration::from_secs(1));
+    let second = read(&charles, &sent[1]).await;
+    assert_eq!(second.delivered_at, second.read_at);
+    app.db.clock.advance(Duration::from_secs(1));
+    assert_eq!(read(&charles, &sent[1]).await, second, "a repeat changes nothing");
+    let first_again = read(&charles, &sent[0]).await;
+    assert_eq!((first_again.read_at, first_again.delivered_at), (second.read_at, first.delivered_at));
+    let thread = sent[0].thread_id.to_string();
+    assert_eq!(charles.thread(&thread).await["unread_count"], 1);
+    let path = format!("/api/v1/threads/{thread}/read");
+    assert_eq!(charles.post(&path, &json!({"seq": 1})).await.expect(200)["unread_count"], 1);
+    assert_eq!(charles.post(&path, &json!({"seq": 4})).await.faults(), ["seq: out_of_range"]);
+    assert_eq!(charles.post(&path, &json!({"seq": -1})).await.faults(), ["seq: out_of_range"]);
+    let to_the_end = send(charles.request(Method::POST, &path)).await;
+    assert_eq!(to_the_end.expect(200)["unread_count"], 0);
+    assert!(ada.get(&at(&sent[2])).await.read::<Message>(200).is_read);
+}
 
-    /// Receipts say who got a message and read it, and when, to the first mark that reaches it.
-    async fn receipts_are_exact(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let thread = ada.starts_group("Engines", &[&charles, &grace]).await;
-        let first = ada.says(&thread, "first").await;
-        let second = ada.says(&thread, "second").await;
-        app.db.clock.advance(Duration::from_secs(10));
-        let by_grace = delivered(&grace, &second).await.delivered_at;
-        app.db.clock.advance(Duration::from_secs(10));
-        let by_charles = read(&charles, &first).await.read_at;
-        app.db.clock.advance(Duration::from_secs(10));
-        let later = read(&charles, &second).await.read_at;
-        assert!(by_grace < by_charles && by_charles < later);
-        let receipts = ada.get(&format!("{}/receipts", at(&first))).await.expect(200);
-        assert_eq!(receipts["items"], json!([
+/// Receipts say who got a message and read it, and when, to the first mark that reaches it.
+#[both_databases]
+async fn receipts_are_exact(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let thread = ada.starts_group("Engines", &[&charles, &grace]).await;
+    let first = ada.says(&thread, "first").await;
+    let second = ada.says(&thread, "second").await;
+    app.db.clock.advance(Duration::from_secs(10));
+    let by_grace = delivered(&grace, &second).await.delivered_at;
+    app.db.clock.advance(Duration::from_secs(10));
+    let by_charles = read(&charles, &first).await.read_at;
+    app.db.clock.advance(Duration::from_secs(10));
+    let later = read(&charles, &second).await.read_at;
+    assert!(by_grace < by_charles && by_charles < later);
+    let receipts = ada.get(&format!("{}/receipts", at(&first))).await.expect(200);
+    assert_eq!(
+        receipts["items"],
+        json!([
             {"user_id": charles.id(), "username": "charles", "delivered_at": by_charles, "read_at": by_charles},
             {"user_id": grace.id(), "username": "grace", "delivered_at": by_grace, "read_at": null},
-        ]));
-        let seen: Message = ada.get(&at(&first)).await.read(200);
-        assert_eq!((seen.delivered_at, seen.read_at), (by_grace, by_charles));
-        let alan = app.user("alan").await;
-        ada.adds(&thread, &alan).await.expect(200);
-        alan.post(&format!("/api/v1/threads/{thread}/read"), &json!({})).await.expect(200);
-        let receipts = ada.get(&format!("{}/receipts", at(&first))).await.expect(200);
-        assert_eq!(receipts["total"], 2, "who came later has not read it");
-        app.user("stranger").await.get(&format!("{}/receipts", at(&first))).await.refused(404, "not_found");
-    }
+        ])
+    );
+    let seen: Message = ada.get(&at(&first)).await.read(200);
+    assert_eq!((seen.delivered_at, seen.read_at), (by_grace, by_charles));
+    let alan = app.user("alan").await;
+    ada.adds(&thread, &alan).await.expect(200);
+    alan.post(&format!("/api/v1/threads/{thread}/read"), &json!({})).await.expect(200);
+    let receipts = ada.get(&format!("{}/receipts", at(&first))).await.expect(200);
+    assert_eq!(receipts["total"], 2, "who came later has not read it");
+    app.user("stranger").await.get(&format!("{}/receipts", at(&first))).await.refused(404, "not_found");
 }

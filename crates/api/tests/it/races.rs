@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
+use groundwork_testkit::{Client, both_databases};
 use messenger_domain::messages::Message;
-use messenger_testkit::{Client, on_both};
 use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
@@ -16,132 +16,140 @@ async fn changes(client: &Client, thread: &str) -> Vec<Value> {
     list["items"].as_array().unwrap().clone()
 }
 
-on_both! {
-    /// Sends from several users at once: every `seq` once, without gaps, in the order of their versions.
-    async fn concurrent_sends_have_a_strict_order(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let thread = ada.starts_group("Engines", &[&charles, &grace]).await;
-        let people = [&ada, &charles, &grace];
-        let sends = (0..60).map(|index| people[index % 3].says(&thread, "at once"));
-        let sent: Vec<Message> = join_all(sends).await;
-        let seqs: BTreeSet<i64> = sent.iter().map(|message| message.seq).collect();
-        assert_eq!(seqs, (1..=60).collect());
-        let mut by_seq = sent.clone();
-        by_seq.sort_by_key(|message| message.seq);
-        assert!(by_seq.windows(2).all(|pair| pair[0].version < pair[1].version));
-        assert!(by_seq.windows(2).all(|pair| pair[0].created_at <= pair[1].created_at));
-        let thread = ada.thread(&thread).await;
-        assert_eq!((&thread["last_seq"], &thread["version"]), (&json!(60), &json!(61)));
-    }
+/// Sends from several users at once: every `seq` once, without gaps, in the order of their versions.
+#[both_databases]
+async fn concurrent_sends_have_a_strict_order(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let thread = ada.starts_group("Engines", &[&charles, &grace]).await;
+    let people = [&ada, &charles, &grace];
+    let sends = (0..60).map(|index| people[index % 3].says(&thread, "at once"));
+    let sent: Vec<Message> = join_all(sends).await;
+    let seqs: BTreeSet<i64> = sent.iter().map(|message| message.seq).collect();
+    assert_eq!(seqs, (1..=60).collect());
+    let mut by_seq = sent.clone();
+    by_seq.sort_by_key(|message| message.seq);
+    assert!(by_seq.windows(2).all(|pair| pair[0].version < pair[1].version));
+    assert!(by_seq.windows(2).all(|pair| pair[0].created_at <= pair[1].created_at));
+    let thread = ada.thread(&thread).await;
+    assert_eq!((&thread["last_seq"], &thread["version"]), (&json!(60), &json!(61)));
+}
 
-    /// Two users who write to each other for the first time at the same moment share one thread.
-    async fn a_pair_has_one_direct_thread(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let sends = (0..20).map(|index| {
-            let (from, to) = if index % 2 == 0 { (&ada, &charles) } else { (&charles, &ada) };
-            from.writes_to(to, "first!")
-        });
-        let sent: Vec<Message> = join_all(sends).await;
-        let threads: BTreeSet<_> = sent.iter().map(|message| message.thread_id).collect();
-        assert_eq!(threads.len(), 1);
-        let list = ada.get("/api/v1/threads").await.expect(200);
-        assert_eq!(list["items"].as_array().unwrap().len(), 1);
-        assert_eq!(list["items"][0]["last_seq"], 20);
-    }
+/// Two users who write to each other for the first time at the same moment share one thread.
+#[both_databases]
+async fn a_pair_has_one_direct_thread(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let sends = (0..20).map(|index| {
+        let (from, to) = if index % 2 == 0 { (&ada, &charles) } else { (&charles, &ada) };
+        from.writes_to(to, "first!")
+    });
+    let sent: Vec<Message> = join_all(sends).await;
+    let threads: BTreeSet<_> = sent.iter().map(|message| message.thread_id).collect();
+    assert_eq!(threads.len(), 1);
+    let list = ada.get("/api/v1/threads").await.expect(200);
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    assert_eq!(list["items"][0]["last_seq"], 20);
+}
 
-    /// Edits, deletes and sends at once: every change has a version of its own, and none is lost.
-    async fn concurrent_edits_have_versions_of_their_own(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let mut messages = Vec::new();
-        for index in 0..10 {
-            messages.push(ada.writes_to(&charles, &format!("message {index}")).await);
+/// Edits, deletes and sends at once: every change has a version of its own, and none is lost.
+#[both_databases]
+async fn concurrent_edits_have_versions_of_their_own(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let mut messages = Vec::new();
+    for index in 0..10 {
+        messages.push(ada.writes_to(&charles, &format!("message {index}")).await);
+    }
+    let thread = messages[0].thread_id.to_string();
+    let before = ada.thread(&thread).await["version"].as_i64().unwrap();
+    let work = messages.iter().enumerate().map(|(index, message)| {
+        let (ada, charles, thread) = (&ada, &charles, &thread);
+        async move {
+            let path = format!("/api/v1/messages/{}", message.id);
+            match index % 3 {
+                0 => drop(ada.patch(&path, &json!({"text": "edited"})).await.expect(200)),
+                1 => drop(ada.delete(&path).await.expect(204)),
+                _ => drop(charles.says(thread, "meanwhile").await),
+            }
         }
-        let thread = messages[0].thread_id.to_string();
-        let before = ada.thread(&thread).await["version"].as_i64().unwrap();
-        let work = messages.iter().enumerate().map(|(index, message)| {
-            let (ada, charles, thread) = (&ada, &charles, &thread);
+    });
+    join_all(work).await;
+    assert_eq!(ada.thread(&thread).await["version"], before + 10);
+    let changes = changes(&ada, &thread).await;
+    let versions: BTreeSet<i64> = changes.iter().map(|change| change["version"].as_i64().unwrap()).collect();
+    assert_eq!(versions.len(), changes.len());
+    let changed_now = versions.iter().filter(|version| **version > before).count();
+    assert_eq!(changed_now, 10);
+}
+
+/// One message edited by many requests at once ends with the text of the one that has the last version.
+#[both_databases]
+async fn the_last_edit_wins_by_version(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let message = ada.writes_to(&charles, "first").await;
+    let path = format!("/api/v1/messages/{}", message.id);
+    let edits = (0..20).map(|index| {
+        let (ada, path) = (&ada, &path);
+        async move { ada.patch(path, &json!({"text": format!("edit {index}")})).await.read::<Message>(200) }
+    });
+    let edits = join_all(edits).await;
+    let last = edits.iter().max_by_key(|edit| edit.version).unwrap();
+    let now: Message = ada.get(&path).await.read(200);
+    assert_eq!((&now.text, now.version), (&last.text, last.version));
+    let versions: BTreeSet<i64> = edits.iter().map(|edit| edit.version).collect();
+    assert_eq!(versions, (message.version + 1..=message.version + 20).collect());
+}
+
+/// Someone who is removed while they are sending gets in before it or not at all.
+#[both_databases]
+async fn nobody_slips_in_after_their_removal(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    let path = format!("/api/v1/threads/{thread}/messages");
+    let body = json!({"text": "am I in?"});
+    let sends = join_all((0..20).map(|_| charles.post(&path, &body)));
+    let (answers, removed) = tokio::join!(sends, ada.removes(&thread, &charles));
+    removed.expect(200);
+    let accepted: Vec<Message> =
+        answers.into_iter().filter(|answer| answer.status == 201).map(|answer| answer.read(201)).collect();
+    charles.post(&path, &body).await.refused(404, "not_found");
+
+    // The removal took a version; whatever was accepted came before it.
+    let thread = ada.thread(&thread).await;
+    assert_eq!(thread["last_seq"], accepted.len());
+    assert_eq!(thread["version"], accepted.len() + 2);
+    assert!(accepted.iter().all(|message| message.version < thread["version"].as_i64().unwrap()));
+}
+
+/// The same user read at several places at once: the watermark ends at the furthest.
+#[both_databases]
+async fn concurrent_reads_end_at_the_furthest(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let mut messages = Vec::new();
+    for _ in 0..10 {
+        messages.push(ada.writes_to(&charles, "read me").await);
+    }
+    let reads =
+        messages.iter().rev().map(|message| {
+            let charles = &charles;
             async move {
-                let path = format!("/api/v1/messages/{}", message.id);
-                match index % 3 {
-                    0 => drop(ada.patch(&path, &json!({"text": "edited"})).await.expect(200)),
-                    1 => drop(ada.delete(&path).await.expect(204)),
-                    _ => drop(charles.says(thread, "meanwhile").await),
-                }
+                charles.post(&format!("/api/v1/messages/{}/read", message.id), &json!({})).await.expect(200)
             }
         });
-        join_all(work).await;
-        assert_eq!(ada.thread(&thread).await["version"], before + 10);
-        let changes = changes(&ada, &thread).await;
-        let versions: BTreeSet<i64> = changes.iter().map(|change| change["version"].as_i64().unwrap()).collect();
-        assert_eq!(versions.len(), changes.len());
-        let changed_now = versions.iter().filter(|version| **version > before).count();
-        assert_eq!(changed_now, 10);
-    }
+    join_all(reads).await;
+    let thread = charles.thread(&messages[0].thread_id.to_string()).await;
+    assert_eq!(thread["unread_count"], 0);
+    let me = thread["participants"].as_array().unwrap().iter().find(|p| p["id"] == charles.id()).unwrap();
+    assert_eq!((&me["last_read_seq"], &me["last_delivered_seq"]), (&json!(10), &json!(10)));
+}
 
-    /// One message edited by many requests at once ends with the text of the one that has the last version.
-    async fn the_last_edit_wins_by_version(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let message = ada.writes_to(&charles, "first").await;
-        let path = format!("/api/v1/messages/{}", message.id);
-        let edits = (0..20).map(|index| {
-            let (ada, path) = (&ada, &path);
-            async move { ada.patch(path, &json!({"text": format!("edit {index}")})).await.read::<Message>(200) }
-        });
-        let edits = join_all(edits).await;
-        let last = edits.iter().max_by_key(|edit| edit.version).unwrap();
-        let now: Message = ada.get(&path).await.read(200);
-        assert_eq!((&now.text, now.version), (&last.text, last.version));
-        let versions: BTreeSet<i64> = edits.iter().map(|edit| edit.version).collect();
-        assert_eq!(versions, (message.version + 1..=message.version + 20).collect());
-    }
-
-    /// Someone who is removed while they are sending gets in before it or not at all.
-    async fn nobody_slips_in_after_their_removal(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let thread = ada.starts_group("Engines", &[&charles]).await;
-        let path = format!("/api/v1/threads/{thread}/messages");
-        let body = json!({"text": "am I in?"});
-        let sends = join_all((0..20).map(|_| charles.post(&path, &body)));
-        let (answers, removed) = tokio::join!(sends, ada.removes(&thread, &charles));
-        removed.expect(200);
-        let accepted: Vec<Message> =
-            answers.into_iter().filter(|answer| answer.status == 201).map(|answer| answer.read(201)).collect();
-        charles.post(&path, &body).await.refused(404, "not_found");
-
-        // The removal took a version; whatever was accepted came before it.
-        let thread = ada.thread(&thread).await;
-        assert_eq!(thread["last_seq"], accepted.len());
-        assert_eq!(thread["version"], accepted.len() + 2);
-        assert!(accepted.iter().all(|message| message.version < thread["version"].as_i64().unwrap()));
-    }
-
-    /// The same user read at several places at once: the watermark ends at the furthest.
-    async fn concurrent_reads_end_at_the_furthest(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let mut messages = Vec::new();
-        for _ in 0..10 {
-            messages.push(ada.writes_to(&charles, "read me").await);
-        }
-        let reads = messages.iter().rev().map(|message| {
-            let charles = &charles;
-            async move { charles.post(&format!("/api/v1/messages/{}/read", message.id), &json!({})).await.expect(200) }
-        });
-        join_all(reads).await;
-        let thread = charles.thread(&messages[0].thread_id.to_string()).await;
-        assert_eq!(thread["unread_count"], 0);
-        let me = thread["participants"].as_array().unwrap().iter().find(|p| p["id"] == charles.id()).unwrap();
-        assert_eq!((&me["last_read_seq"], &me["last_delivered_seq"]), (&json!(10), &json!(10)));
-    }
-
-    /// Two owners who leave at the same moment: one has to stay.
-    async fn one_owner_has_to_stay(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let thread = ada.starts_group("Engines", &[&charles]).await;
-        let path = format!("/api/v1/threads/{thread}/participants/{}", charles.id());
-        ada.patch(&path, &json!({"role": "owner"})).await.expect(200);
-        let (first, second) = tokio::join!(ada.removes(&thread, &ada), charles.removes(&thread, &charles));
-        let mut statuses = [first.status, second.status];
-        statuses.sort_unstable();
-        assert_eq!(statuses, [200, 409]);
-    }
+/// Two owners who leave at the same moment: one has to stay.
+#[both_databases]
+async fn one_owner_has_to_stay(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    let path = format!("/api/v1/threads/{thread}/participants/{}", charles.id());
+    ada.patch(&path, &json!({"role": "owner"})).await.expect(200);
+    let (first, second) = tokio::join!(ada.removes(&thread, &ada), charles.removes(&thread, &charles));
+    let mut statuses = [first.status, second.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409]);
 }

@@ -1,9 +1,9 @@
 //! What every answer has, whatever is asked for: problems, request ids, health, documents, and no word of the cause.
 
 use api::app::VERSION;
-use messenger_core::{Db, Error};
-use messenger_testkit::{Backend, Client, Fixture, TestServer, client::send, on_both};
-use messenger_web::{
+use groundwork_core::{Db, Error};
+use groundwork_testkit::{Backend, Client, Fixture, TestServer, both_databases, client::send};
+use groundwork_web::{
     Json, Problem, Routes, Shell, ShellOptions,
     bearer::Authenticator,
     extract::BodyLimit,
@@ -59,112 +59,126 @@ fn faulty(db: &Db) -> TestServer {
     TestServer::start(move || shell.app())
 }
 
-on_both! {
-    /// What isn't there, or not with that method, is a problem like any other.
-    async fn unknown_routes_and_methods(app: &App) {
-        let client = app.client();
-        for path in ["/nothing", "/api/v1/nothing", "/api/v2/users", "/health/nothing", "/docs/nothing.js", "/%2e%2e/etc/passwd"] {
-            client.get(path).await.refused(404, "not_found");
-        }
-        let wrong = client.delete("/api/v1/messages").await;
-        assert_eq!(wrong.headers["allow"], "POST, GET");
-        wrong.refused(405, "method_not_allowed");
-        client.put("/api/v1/auth/login", &json!({})).await.refused(405, "method_not_allowed");
-        let ada = app.user("ada").await;
-        ada.get("/api/v1/threads/").await.expect(200);
-        ada.get("//api/v1//users/me/").await.expect(200);
-        let head = send(ada.request(Method::HEAD, "/api/v1/users/me")).await;
-        assert_eq!((head.status, head.body), (200, json!(null)));
-        let long = format!("/api/v1/users/search?q={}", "x".repeat(20_000));
-        assert_eq!(ada.get(&long).await.faults(), ["q: too_long"]);
+/// What isn't there, or not with that method, is a problem like any other.
+#[both_databases]
+async fn unknown_routes_and_methods(app: &App) {
+    let client = app.client();
+    for path in [
+        "/nothing",
+        "/api/v1/nothing",
+        "/api/v2/users",
+        "/health/nothing",
+        "/docs/nothing.js",
+        "/%2e%2e/etc/passwd",
+    ] {
+        client.get(path).await.refused(404, "not_found");
     }
+    let wrong = client.delete("/api/v1/messages").await;
+    assert_eq!(wrong.headers["allow"], "POST, GET");
+    wrong.refused(405, "method_not_allowed");
+    client.put("/api/v1/auth/login", &json!({})).await.refused(405, "method_not_allowed");
+    let ada = app.user("ada").await;
+    ada.get("/api/v1/threads/").await.expect(200);
+    ada.get("//api/v1//users/me/").await.expect(200);
+    let head = send(ada.request(Method::HEAD, "/api/v1/users/me")).await;
+    assert_eq!((head.status, head.body), (200, json!(null)));
+    let long = format!("/api/v1/users/search?q={}", "x".repeat(20_000));
+    assert_eq!(ada.get(&long).await.faults(), ["q: too_long"]);
+}
 
-    /// A request id is taken over, or made where there is none that will do, and is on every answer.
-    async fn requests_have_ids(app: &App) {
-        let id_for = async |given: Option<&str>| {
-            let request = app.client().request(Method::GET, "/api/v1/users/me");
-            let request = if let Some(id) = given { request.header("x-request-id", id) } else { request };
-            send(request).await.refused(401, "unauthenticated")["request_id"].as_str().unwrap().to_owned()
-        };
-        assert_eq!(id_for(Some("trace-42")).await, "trace-42");
-        for bad in [None, Some("two words"), Some(&*"x".repeat(129))] {
-            let id = id_for(bad).await;
-            assert_eq!((id.len(), Some(id.as_str()) != bad), (36, true));
-        }
-        assert!(app.client().get("/health").await.headers.contains_key("x-request-id"));
+/// A request id is taken over, or made where there is none that will do, and is on every answer.
+#[both_databases]
+async fn requests_have_ids(app: &App) {
+    let id_for = async |given: Option<&str>| {
+        let request = app.client().request(Method::GET, "/api/v1/users/me");
+        let request = if let Some(id) = given { request.header("x-request-id", id) } else { request };
+        send(request).await.refused(401, "unauthenticated")["request_id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(id_for(Some("trace-42")).await, "trace-42");
+    for bad in [None, Some("two words"), Some(&*"x".repeat(129))] {
+        let id = id_for(bad).await;
+        assert_eq!((id.len(), Some(id.as_str()) != bad), (36, true));
     }
+    assert!(app.client().get("/health").await.headers.contains_key("x-request-id"));
+}
 
-    /// Health says how the service and its database are; without the database nothing says more than that.
-    async fn health_tells_of_the_database(app: &App) {
-        let client = app.client();
-        let well = json!({"status": "ok", "db": "ok", "version": VERSION});
-        assert_eq!(client.get("/health").await.expect(200), well);
-        assert_eq!(client.get("/health/ready").await.expect(200), well);
-        let ada = app.user("ada").await;
-        app.db.db.clone().close().await.unwrap();
-        let ill = client.get("/health").await.expect(503);
-        assert_eq!((&ill["status"], &ill["db"]), (&json!("failing"), &json!("unreachable")));
-        client.get("/health/live").await.expect(200);
-        let answer = ada.get("/api/v1/users/me").await;
-        assert_eq!(answer.headers["retry-after"], "1");
-        answer.refused(503, "unavailable");
-        let login = json!({"username": "ada", "password": "x"});
-        let body = client.post("/api/v1/auth/login", &login).await.refused(503, "unavailable").to_string();
-        assert!(!body.to_lowercase().contains("pool") && !body.contains("sql"), "{body}");
-    }
+/// Health says how the service and its database are; without the database nothing says more than that.
+#[both_databases]
+async fn health_tells_of_the_database(app: &App) {
+    let client = app.client();
+    let well = json!({"status": "ok", "db": "ok", "version": VERSION});
+    assert_eq!(client.get("/health").await.expect(200), well);
+    assert_eq!(client.get("/health/ready").await.expect(200), well);
+    let ada = app.user("ada").await;
+    app.db.db.clone().close().await.unwrap();
+    let ill = client.get("/health").await.expect(503);
+    assert_eq!((&ill["status"], &ill["db"]), (&json!("failing"), &json!("unreachable")));
+    client.get("/health/live").await.expect(200);
+    let answer = ada.get("/api/v1/users/me").await;
+    assert_eq!(answer.headers["retry-after"], "1");
+    answer.refused(503, "unavailable");
+    let login = json!({"username": "ada", "password": "x"});
+    let body = client.post("/api/v1/auth/login", &login).await.refused(503, "unavailable").to_string();
+    assert!(!body.to_lowercase().contains("pool") && !body.contains("sql"), "{body}");
+}
 
-    /// The documents come out of the binary.
-    async fn documents_are_served(app: &App) {
-        let client = app.client();
-        let document = client.get("/openapi.json").await.expect(200);
-        assert_eq!(document["info"]["title"], "Actix Messenger");
-        for path in ["/", "/api", "/docs", "/docs/"] {
-            let page = client.get(path).await.expect(200);
-            assert!(page.as_str().unwrap().contains("swagger-ui"), "{path}");
-        }
-        client.get("/docs/swagger-ui-bundle.js").await.expect(200);
-        let start = client.get("/docs/swagger-initializer.js").await.expect(200);
-        assert!(start.as_str().unwrap().contains("/openapi.json"));
+/// The documents come out of the binary.
+#[both_databases]
+async fn documents_are_served(app: &App) {
+    let client = app.client();
+    let document = client.get("/openapi.json").await.expect(200);
+    assert_eq!(document["info"]["title"], "Actix Messenger");
+    for path in ["/", "/api", "/docs", "/docs/"] {
+        let page = client.get(path).await.expect(200);
+        assert!(page.as_str().unwrap().contains("swagger-ui"), "{path}");
     }
+    client.get("/docs/swagger-ui-bundle.js").await.expect(200);
+    let start = client.get("/docs/swagger-initializer.js").await.expect(200);
+    assert!(start.as_str().unwrap().contains("/openapi.json"));
+}
 
-    /// Every code that an operation tells of is in the table of problems.
-    async fn problems_are_described(app: &App) {
-        let client = app.client();
-        let table = client.get("/problems").await.expect(200);
-        let codes: Vec<_> = table["items"].as_array().unwrap().iter().map(|item| item["code"].as_str().unwrap()).collect();
-        let document = client.get("/openapi.json").await.expect(200).to_string();
-        for part in document.split("\"/problems/").skip(1) {
-            let code = &part[..part.find('"').unwrap()];
-            assert!(code == "{code}" || codes.contains(&code), "{code}");
-        }
-        let one = client.get("/problems/already_read").await.expect(200);
-        assert_eq!(one, json!({"code": "already_read", "status": 409, "title": "Already read"}));
-        client.get("/problems/nonsense").await.refused(404, "not_found");
+/// Every code that an operation tells of is in the table of problems.
+#[both_databases]
+async fn problems_are_described(app: &App) {
+    let client = app.client();
+    let table = client.get("/problems").await.expect(200);
+    let codes: Vec<_> =
+        table["items"].as_array().unwrap().iter().map(|item| item["code"].as_str().unwrap()).collect();
+    let document = client.get("/openapi.json").await.expect(200).to_string();
+    for part in document.split("\"/problems/").skip(1) {
+        let code = &part[..part.find('"').unwrap()];
+        assert!(code == "{code}" || codes.contains(&code), "{code}");
     }
+    let one = client.get("/problems/already_read").await.expect(200);
+    assert_eq!(one, json!({"code": "already_read", "status": 409, "title": "Already read"}));
+    client.get("/problems/nonsense").await.refused(404, "not_found");
+}
 
-    /// A panic or a failure is a 500 that tells nothing of its cause, and the service goes on.
-    async fn panics_are_survived(app: &App) {
-        let server = faulty(&app.db.db);
-        for path in ["/panics", "/fails", "/panics"] {
-            let body = server.client().get(path).await.refused(500, "internal").to_string();
-            assert!(!body.contains("secret cause"));
-        }
-        server.client().get("/health").await.expect(200);
-        server.stop().await;
+/// A panic or a failure is a 500 that tells nothing of its cause, and the service goes on.
+#[both_databases]
+async fn panics_are_survived(app: &App) {
+    let server = faulty(&app.db.db);
+    for path in ["/panics", "/fails", "/panics"] {
+        let body = server.client().get(path).await.refused(500, "internal").to_string();
+        assert!(!body.contains("secret cause"));
     }
+    server.client().get("/health").await.expect(200);
+    server.stop().await;
+}
 
-    /// Pages of the origin that is set may call, and no others.
-    async fn only_known_origins_may_call(app: &WithCors) {
-        let client = app.0.client();
-        let known = "https://chat.example.org";
-        assert_eq!(preflight(&client, known).await.as_deref(), Some(known));
-        assert_eq!(preflight(&client, "https://evil.example.org").await, None);
-        let answer = send(client.request(Method::GET, "/health").header("origin", known)).await;
-        assert_eq!(answer.headers["access-control-allow-origin"], known);
-    }
+/// Pages of the origin that is set may call, and no others.
+#[both_databases]
+async fn only_known_origins_may_call(app: &WithCors) {
+    let client = app.0.client();
+    let known = "https://chat.example.org";
+    assert_eq!(preflight(&client, known).await.as_deref(), Some(known));
+    assert_eq!(preflight(&client, "https://evil.example.org").await, None);
+    let answer = send(client.request(Method::GET, "/health").header("origin", known)).await;
+    assert_eq!(answer.headers["access-control-allow-origin"], known);
+}
 
-    /// By default no page of another origin may call.
-    async fn no_origin_by_default(app: &App) {
-        assert_eq!(preflight(&app.client(), "https://chat.example.org").await, None);
-    }
+/// By default no page of another origin may call.
+#[both_databases]
+async fn no_origin_by_default(app: &App) {
+    assert_eq!(preflight(&app.client(), "https://chat.example.org").await, None);
 }

@@ -5,9 +5,9 @@ use api::{
     migrations::Migrator,
     settings::{Secret, Settings},
 };
-use messenger_core::Uuid;
+use groundwork_core::Uuid;
+use groundwork_testkit::{Answer, Backend, Client, Fixture, TestDb, TestServer};
 use messenger_domain::{messages::Message, users};
-use messenger_testkit::{Answer, Backend, Client, Fixture, TestDb, TestServer};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, prelude::Expr};
 use serde_json::{Value, json};
 

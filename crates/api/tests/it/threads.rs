@@ -1,6 +1,6 @@
 //! Threads and who takes part in them.
 
-use messenger_testkit::{Client, client::faults_of, on_both};
+use groundwork_testkit::{Client, both_databases, client::faults_of};
 use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
@@ -23,208 +23,236 @@ async fn texts(client: &Client, thread: &str) -> Vec<String> {
     list["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap().to_owned()).collect()
 }
 
-on_both! {
-    /// A pair of users has one direct thread, whoever asks; with oneself too.
-    async fn a_pair_has_one_thread(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let with = |other: &Client| json!({"type": "direct", "participant_ids": [other.id()]});
-        let made = ada.post(THREADS, &with(&charles)).await.expect(201);
-        assert_eq!(ada.post(THREADS, &with(&charles)).await.expect(200)["id"], made["id"]);
-        assert_eq!(charles.post(THREADS, &with(&ada)).await.expect(200)["id"], made["id"]);
-        assert_eq!(ada.writes_to(&charles, "hello").await.thread_id.to_string(), made["id"].as_str().unwrap());
-        let notes = ada.post(THREADS, &with(&ada)).await.expect(201);
-        assert_eq!((&notes["participant_count"], notes["participants"].as_array().unwrap().len()), (&json!(1), 1));
-        let gone = app.user("gone").await;
-        gone.delete("/api/v1/users/me").await.expect(204);
-        let problem = ada.post(THREADS, &with(&gone)).await.refused(404, "user_not_found");
-        assert_eq!(faults_of(&problem), ["participant_ids.0: not_found"]);
-        for (body, fault) in [
-            (json!({"type": "direct", "participant_ids": [ada.id(), charles.id()]}), "participant_ids: wrong_count"),
-            (json!({"type": "direct", "participant_ids": [ada.id()], "name": "x"}), "name: not_allowed"),
-            (json!({"type": "group", "participant_ids": [charles.id()]}), "name: missing"),
-            (json!({"type": "group", "name": " ", "participant_ids": [charles.id()]}), "name: blank"),
-            (json!({"type": "group", "name": "x", "participant_ids": []}), "participant_ids: too_few"),
-            (json!({"type": "group", "name": "x", "participant_ids": [ada.id()]}), "participant_ids: too_few"),
-            (json!({"type": "club", "name": "x", "participant_ids": [charles.id()]}), "type: unknown_value"),
-        ] {
-            assert_eq!(ada.post(THREADS, &body).await.faults(), [fault]);
-        }
+/// A pair of users has one direct thread, whoever asks; with oneself too.
+#[both_databases]
+async fn a_pair_has_one_thread(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let with = |other: &Client| json!({"type": "direct", "participant_ids": [other.id()]});
+    let made = ada.post(THREADS, &with(&charles)).await.expect(201);
+    assert_eq!(ada.post(THREADS, &with(&charles)).await.expect(200)["id"], made["id"]);
+    assert_eq!(charles.post(THREADS, &with(&ada)).await.expect(200)["id"], made["id"]);
+    assert_eq!(ada.writes_to(&charles, "hello").await.thread_id.to_string(), made["id"].as_str().unwrap());
+    let notes = ada.post(THREADS, &with(&ada)).await.expect(201);
+    assert_eq!(
+        (&notes["participant_count"], notes["participants"].as_array().unwrap().len()),
+        (&json!(1), 1)
+    );
+    let gone = app.user("gone").await;
+    gone.delete("/api/v1/users/me").await.expect(204);
+    let problem = ada.post(THREADS, &with(&gone)).await.refused(404, "user_not_found");
+    assert_eq!(faults_of(&problem), ["participant_ids.0: not_found"]);
+    for (body, fault) in [
+        (
+            json!({"type": "direct", "participant_ids": [ada.id(), charles.id()]}),
+            "participant_ids: wrong_count",
+        ),
+        (json!({"type": "direct", "participant_ids": [ada.id()], "name": "x"}), "name: not_allowed"),
+        (json!({"type": "group", "participant_ids": [charles.id()]}), "name: missing"),
+        (json!({"type": "group", "name": " ", "participant_ids": [charles.id()]}), "name: blank"),
+        (json!({"type": "group", "name": "x", "participant_ids": []}), "participant_ids: too_few"),
+        (json!({"type": "group", "name": "x", "participant_ids": [ada.id()]}), "participant_ids: too_few"),
+        (json!({"type": "club", "name": "x", "participant_ids": [charles.id()]}), "type: unknown_value"),
+    ] {
+        assert_eq!(ada.post(THREADS, &body).await.faults(), [fault]);
     }
+}
 
-    /// Who starts a group owns it; a large one shows its first participants, and the rest by page.
-    async fn groups_are_owned_by_who_starts_them(app: &App) {
-        let ada = app.user("ada").await;
-        let mut others = Vec::new();
-        for index in 0..99 {
-            others.push(app.user(&format!("member-{index}")).await);
-        }
-        let others: Vec<&Client> = others.iter().collect();
-        let id = ada.starts_group("Engines", &others).await;
-        let thread = ada.thread(&id).await;
-        assert_eq!((&thread["participant_count"], &thread["creator_id"]), (&json!(100), &json!(ada.id())));
-        let shown = thread["participants"].as_array().unwrap();
-        assert_eq!(shown.len(), 50);
-        assert_eq!((&shown[0]["username"], &shown[0]["role"]), (&json!("ada"), &json!("owner")));
-        let page = ada.get(&format!("{}/participants?size=60&page=2", at(&id))).await.expect(200);
-        assert_eq!((page["items"].as_array().unwrap().len(), &page["total"]), (40, &json!(100)));
-        assert_eq!(page["items"][39]["role"], "member");
+/// Who starts a group owns it; a large one shows its first participants, and the rest by page.
+#[both_databases]
+async fn groups_are_owned_by_who_starts_them(app: &App) {
+    let ada = app.user("ada").await;
+    let mut others = Vec::new();
+    for index in 0..99 {
+        others.push(app.user(&format!("member-{index}")).await);
     }
+    let others: Vec<&Client> = others.iter().collect();
+    let id = ada.starts_group("Engines", &others).await;
+    let thread = ada.thread(&id).await;
+    assert_eq!((&thread["participant_count"], &thread["creator_id"]), (&json!(100), &json!(ada.id())));
+    let shown = thread["participants"].as_array().unwrap();
+    assert_eq!(shown.len(), 50);
+    assert_eq!((&shown[0]["username"], &shown[0]["role"]), (&json!("ada"), &json!("owner")));
+    let page = ada.get(&format!("{}/participants?size=60&page=2", at(&id))).await.expect(200);
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["total"]), (40, &json!(100)));
+    assert_eq!(page["items"][39]["role"], "member");
+}
 
-    /// The list has the latest activity first, and comes once and whole by cursor, also when something moves meanwhile.
-    async fn lists_have_the_latest_first(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let mut ids = Vec::new();
-        for index in 0..5 {
-            ids.push(ada.starts_group(&format!("Group {index}"), &[&charles]).await);
-        }
-        charles.says(&ids[1], "latest").await;
-        let order = [&ids[1], &ids[4], &ids[3], &ids[2], &ids[0]].map(Clone::clone);
-        let (all, page) = listed(&ada, "").await;
-        assert_eq!(all, order);
-        assert_eq!((&page["items"][0]["unread_count"], &page["items"][0]["last_message"]["text"]), (&json!(1), &json!("latest")));
-        assert_eq!(page["items"][1]["last_message"], Value::Null);
-
-        let (first, page) = listed(&ada, "limit=2").await;
-        assert_eq!((&first[..], &page["prev_cursor"]), (&order[..2], &Value::Null));
-        let new = ada.starts_group("New", &[&charles]).await;
-        charles.says(&ids[1], "again").await;
-        let next = page["next_cursor"].as_str().unwrap().to_owned();
-        let (second, page) = listed(&ada, &format!("limit=2&cursor={next}")).await;
-        assert_eq!(second, order[2..4]);
-        let (third, last) = listed(&ada, &format!("limit=2&cursor={}", page["next_cursor"].as_str().unwrap())).await;
-        assert_eq!((&third[..], &last["next_cursor"]), (&order[4..], &Value::Null));
-        let back = page["prev_cursor"].as_str().unwrap();
-        let (before, _) = listed(&ada, &format!("limit=10&cursor={back}")).await;
-        assert_eq!(before, [ids[1].clone(), new, ids[4].clone()]);
-        let foreign = charles.get(&format!("{THREADS}?cursor={next}")).await.faults();
-        assert_eq!(foreign, ["cursor: foreign_cursor"], "a cursor of another's list");
-
-        assert_eq!(listed(&ada, "name__ilike=GROUP%203").await.0, [ids[3].clone()]);
-        assert_eq!(listed(&ada, "search=new&type=group").await.0.len(), 1);
-        assert!(listed(&ada, "type=direct").await.0.is_empty());
-        assert_eq!(ada.get(&format!("{THREADS}?last_seq=1")).await.faults(), ["last_seq: unknown_field"]);
+/// The list has the latest activity first, and comes once and whole by cursor, also when something moves meanwhile.
+#[both_databases]
+async fn lists_have_the_latest_first(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let mut ids = Vec::new();
+    for index in 0..5 {
+        ids.push(ada.starts_group(&format!("Group {index}"), &[&charles]).await);
     }
+    charles.says(&ids[1], "latest").await;
+    let order = [&ids[1], &ids[4], &ids[3], &ids[2], &ids[0]].map(Clone::clone);
+    let (all, page) = listed(&ada, "").await;
+    assert_eq!(all, order);
+    assert_eq!(
+        (&page["items"][0]["unread_count"], &page["items"][0]["last_message"]["text"]),
+        (&json!(1), &json!("latest"))
+    );
+    assert_eq!(page["items"][1]["last_message"], Value::Null);
 
-    /// Owners and admins rename a group, only owners delete it, and then it is gone for all.
-    async fn roles_decide_who_changes_a_group(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let id = ada.starts_group("Engines", &[&charles]).await;
-        let name = json!({"name": "Mills"});
-        charles.patch(&at(&id), &name).await.refused(403, "forbidden");
-        grace.patch(&at(&id), &name).await.refused(404, "not_found");
-        let before = ada.thread(&id).await["version"].as_i64().unwrap();
-        let renamed = ada.patch(&at(&id), &name).await.expect(200);
-        assert_eq!((&renamed["name"], &renamed["version"]), (&json!("Mills"), &json!(before + 1)));
-        assert_eq!(ada.patch(&at(&id), &json!({"name": "x".repeat(101)})).await.faults(), ["name: too_long"]);
-        let role = format!("{}/participants/{}", at(&id), charles.id());
-        charles.patch(&role, &json!({"role": "owner"})).await.refused(403, "forbidden");
-        let admin = ada.patch(&role, &json!({"role": "admin"})).await.expect(200);
-        assert_eq!((&admin["role"], &admin["id"]), (&json!("admin"), &json!(charles.id())));
-        charles.patch(&at(&id), &name).await.expect(200);
-        charles.delete(&at(&id)).await.refused(403, "forbidden");
-        let message = charles.says(&id, "hello").await;
-        ada.delete(&at(&id)).await.expect(204);
-        for client in [&ada, &charles] {
-            client.get(&at(&id)).await.refused(404, "not_found");
-            client.get(&format!("{}/messages", at(&id))).await.refused(404, "not_found");
-            client.get(&format!("/api/v1/messages/{}", message.id)).await.refused(404, "not_found");
-            client.post(&format!("{}/messages", at(&id)), &json!({"text": "x"})).await.refused(404, "not_found");
-            assert!(listed(client, "").await.0.is_empty());
-        }
-        let outbox = charles.get("/api/v1/messages/outbox").await.expect(200);
-        assert_eq!(outbox["total"], 0);
-    }
+    let (first, page) = listed(&ada, "limit=2").await;
+    assert_eq!((&first[..], &page["prev_cursor"]), (&order[..2], &Value::Null));
+    let new = ada.starts_group("New", &[&charles]).await;
+    charles.says(&ids[1], "again").await;
+    let next = page["next_cursor"].as_str().unwrap().to_owned();
+    let (second, page) = listed(&ada, &format!("limit=2&cursor={next}")).await;
+    assert_eq!(second, order[2..4]);
+    let (third, last) =
+        listed(&ada, &format!("limit=2&cursor={}", page["next_cursor"].as_str().unwrap())).await;
+    assert_eq!((&third[..], &last["next_cursor"]), (&order[4..], &Value::Null));
+    let back = page["prev_cursor"].as_str().unwrap();
+    let (before, _) = listed(&ada, &format!("limit=10&cursor={back}")).await;
+    assert_eq!(before, [ids[1].clone(), new, ids[4].clone()]);
+    let foreign = charles.get(&format!("{THREADS}?cursor={next}")).await.faults();
+    assert_eq!(foreign, ["cursor: foreign_cursor"], "a cursor of another's list");
 
-    /// A direct thread stays as it is.
-    async fn direct_threads_stay(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let id = ada.writes_to(&charles, "hello").await.thread_id.to_string();
-        ada.patch(&at(&id), &json!({"name": "x"})).await.refused(409, "direct_thread");
-        ada.delete(&at(&id)).await.refused(409, "direct_thread");
-        ada.adds(&id, &grace).await.refused(409, "direct_thread");
-        ada.removes(&id, &ada).await.refused(409, "direct_thread");
-        let role = format!("{}/participants/{}", at(&id), charles.id());
-        ada.patch(&role, &json!({"role": "owner"})).await.refused(409, "direct_thread");
-        grace.get(&at(&id)).await.refused(404, "not_found");
-    }
+    assert_eq!(listed(&ada, "name__ilike=GROUP%203").await.0, [ids[3].clone()]);
+    assert_eq!(listed(&ada, "search=new&type=group").await.0.len(), 1);
+    assert!(listed(&ada, "type=direct").await.0.is_empty());
+    assert_eq!(ada.get(&format!("{THREADS}?last_seq=1")).await.faults(), ["last_seq: unknown_field"]);
+}
 
-    /// Participants come and go in one step, all or none.
-    async fn participants_change_all_or_none(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let id = ada.starts_group("Engines", &[&charles]).await;
-        let path = format!("{}/participants", at(&id));
-        let problem = ada.patch(&path, &json!({"add": [grace.id(), charles.id()]})).await.refused(409, "already_participant");
-        assert_eq!(faults_of(&problem), ["add.1: already_participant"]);
-        let problem = ada.patch(&path, &json!({"add": [], "remove": [grace.id()]})).await.refused(409, "not_a_participant");
-        assert_eq!(faults_of(&problem), ["remove.0: not_a_participant"]);
-        let unknown = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
-        let problem = ada.patch(&path, &json!({"add": [grace.id(), unknown]})).await.refused(404, "user_not_found");
-        assert_eq!(faults_of(&problem), ["add.1: not_found"]);
-        assert_eq!(ada.patch(&path, &json!({})).await.faults(), [": empty"]);
-        let twice = json!({"add": [grace.id()], "remove": [grace.id()]});
-        assert_eq!(ada.patch(&path, &twice).await.faults(), ["remove.0: repeated"]);
-        assert_eq!(ada.thread(&id).await["participant_count"], 2);
-        let swapped = ada.patch(&path, &json!({"add": [grace.id()], "remove": [charles.id()]})).await.expect(200);
-        let names: Vec<_> = swapped["items"].as_array().unwrap().iter().map(|p| p["username"].clone()).collect();
-        assert_eq!(names, ["ada", "grace"]);
-        assert_eq!(ada.thread(&id).await["participant_count"], 2);
-        grace.adds(&id, &charles).await.refused(403, "forbidden");
-        charles.get(&at(&id)).await.refused(404, "not_found");
+/// Owners and admins rename a group, only owners delete it, and then it is gone for all.
+#[both_databases]
+async fn roles_decide_who_changes_a_group(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let id = ada.starts_group("Engines", &[&charles]).await;
+    let name = json!({"name": "Mills"});
+    charles.patch(&at(&id), &name).await.refused(403, "forbidden");
+    grace.patch(&at(&id), &name).await.refused(404, "not_found");
+    let before = ada.thread(&id).await["version"].as_i64().unwrap();
+    let renamed = ada.patch(&at(&id), &name).await.expect(200);
+    assert_eq!((&renamed["name"], &renamed["version"]), (&json!("Mills"), &json!(before + 1)));
+    assert_eq!(ada.patch(&at(&id), &json!({"name": "x".repeat(101)})).await.faults(), ["name: too_long"]);
+    let role = format!("{}/participants/{}", at(&id), charles.id());
+    charles.patch(&role, &json!({"role": "owner"})).await.refused(403, "forbidden");
+    let admin = ada.patch(&role, &json!({"role": "admin"})).await.expect(200);
+    assert_eq!((&admin["role"], &admin["id"]), (&json!("admin"), &json!(charles.id())));
+    charles.patch(&at(&id), &name).await.expect(200);
+    charles.delete(&at(&id)).await.refused(403, "forbidden");
+    let message = charles.says(&id, "hello").await;
+    ada.delete(&at(&id)).await.expect(204);
+    for client in [&ada, &charles] {
+        client.get(&at(&id)).await.refused(404, "not_found");
+        client.get(&format!("{}/messages", at(&id))).await.refused(404, "not_found");
+        client.get(&format!("/api/v1/messages/{}", message.id)).await.refused(404, "not_found");
+        client.post(&format!("{}/messages", at(&id)), &json!({"text": "x"})).await.refused(404, "not_found");
+        assert!(listed(client, "").await.0.is_empty());
     }
+    let outbox = charles.get("/api/v1/messages/outbox").await.expect(200);
+    assert_eq!(outbox["total"], 0);
+}
 
-    /// Who left reads nothing more; who comes back sees what is said from then on.
-    async fn who_left_reads_nothing_more(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let id = ada.starts_group("Engines", &[&charles]).await;
-        let before = ada.says(&id, "before").await;
-        charles.removes(&id, &charles).await.expect(200);
-        for path in [at(&id), format!("{}/messages", at(&id)), format!("{}/changes", at(&id)), format!("{}/participants", at(&id)), format!("/api/v1/messages/{}", before.id)] {
-            charles.get(&path).await.refused(404, "not_found");
-        }
-        charles.post(&format!("{}/messages", at(&id)), &json!({"text": "x"})).await.refused(404, "not_found");
-        charles.post(&format!("{}/read", at(&id)), &json!({})).await.refused(404, "not_found");
-        charles.removes(&id, &charles).await.refused(404, "not_found");
-        ada.says(&id, "meanwhile").await;
-        ada.adds(&id, &charles).await.expect(200);
-        let thread = charles.thread(&id).await;
-        assert_eq!((&thread["unread_count"], &thread["last_message"]), (&json!(0), &Value::Null));
-        ada.says(&id, "after").await;
-        assert_eq!(texts(&charles, &id).await, ["after"]);
-        assert_eq!(charles.thread(&id).await["unread_count"], 1);
-        let changes = charles.get(&format!("{}/changes", at(&id))).await.expect(200);
-        assert_eq!(changes["items"].as_array().unwrap().len(), 1);
-    }
+/// A direct thread stays as it is.
+#[both_databases]
+async fn direct_threads_stay(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let id = ada.writes_to(&charles, "hello").await.thread_id.to_string();
+    ada.patch(&at(&id), &json!({"name": "x"})).await.refused(409, "direct_thread");
+    ada.delete(&at(&id)).await.refused(409, "direct_thread");
+    ada.adds(&id, &grace).await.refused(409, "direct_thread");
+    ada.removes(&id, &ada).await.refused(409, "direct_thread");
+    let role = format!("{}/participants/{}", at(&id), charles.id());
+    ada.patch(&role, &json!({"role": "owner"})).await.refused(409, "direct_thread");
+    grace.get(&at(&id)).await.refused(404, "not_found");
+}
 
-    /// Where the group's history is full, who joins later sees all of it.
-    async fn a_full_history_is_seen_by_all(app: &App) {
-        let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
-        let body = json!({"type": "group", "name": "Open", "participant_ids": [charles.id()], "history": "full"});
-        let made = ada.post(THREADS, &body).await.expect(201);
-        let id = made["id"].as_str().unwrap();
-        ada.says(id, "before").await;
-        ada.adds(id, &grace).await.expect(200);
-        assert_eq!(texts(&grace, id).await, ["before"]);
-        assert_eq!(grace.thread(id).await["unread_count"], 0);
-        ada.patch(&at(id), &json!({"history": "from_joining"})).await.expect(200);
-        let alan = app.user("alan").await;
-        ada.adds(id, &alan).await.expect(200);
-        assert!(texts(&alan, id).await.is_empty());
-    }
+/// Participants come and go in one step, all or none.
+#[both_databases]
+async fn participants_change_all_or_none(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let id = ada.starts_group("Engines", &[&charles]).await;
+    let path = format!("{}/participants", at(&id));
+    let problem = ada
+        .patch(&path, &json!({"add": [grace.id(), charles.id()]}))
+        .await
+        .refused(409, "already_participant");
+    assert_eq!(faults_of(&problem), ["add.1: already_participant"]);
+    let problem =
+        ada.patch(&path, &json!({"add": [], "remove": [grace.id()]})).await.refused(409, "not_a_participant");
+    assert_eq!(faults_of(&problem), ["remove.0: not_a_participant"]);
+    let unknown = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
+    let problem =
+        ada.patch(&path, &json!({"add": [grace.id(), unknown]})).await.refused(404, "user_not_found");
+    assert_eq!(faults_of(&problem), ["add.1: not_found"]);
+    assert_eq!(ada.patch(&path, &json!({})).await.faults(), [": empty"]);
+    let twice = json!({"add": [grace.id()], "remove": [grace.id()]});
+    assert_eq!(ada.patch(&path, &twice).await.faults(), ["remove.0: repeated"]);
+    assert_eq!(ada.thread(&id).await["participant_count"], 2);
+    let swapped = ada.patch(&path, &json!({"add": [grace.id()], "remove": [charles.id()]})).await.expect(200);
+    let names: Vec<_> = swapped["items"].as_array().unwrap().iter().map(|p| p["username"].clone()).collect();
+    assert_eq!(names, ["ada", "grace"]);
+    assert_eq!(ada.thread(&id).await["participant_count"], 2);
+    grace.adds(&id, &charles).await.refused(403, "forbidden");
+    charles.get(&at(&id)).await.refused(404, "not_found");
+}
 
-    /// A group keeps an owner, and only an owner removes one.
-    async fn a_group_keeps_an_owner(app: &App) {
-        let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-        let id = ada.starts_group("Engines", &[&charles]).await;
-        let role = |user: &Client| format!("{}/participants/{}", at(&id), user.id());
-        ada.removes(&id, &ada).await.refused(409, "last_owner");
-        ada.patch(&role(&ada), &json!({"role": "member"})).await.refused(409, "last_owner");
-        ada.patch(&role(&charles), &json!({"role": "admin"})).await.expect(200);
-        charles.removes(&id, &ada).await.refused(403, "forbidden");
-        ada.patch(&role(&charles), &json!({"role": "owner"})).await.expect(200);
-        ada.removes(&id, &ada).await.expect(200);
-        assert_eq!(charles.thread(&id).await["participant_count"], 1);
-        ada.patch(&role(&charles), &json!({"role": "member"})).await.refused(404, "not_found");
-        let path = role(&ada);
-        charles.patch(&path, &json!({"role": "member"})).await.refused(404, "not_found");
+/// Who left reads nothing more; who comes back sees what is said from then on.
+#[both_databases]
+async fn who_left_reads_nothing_more(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let id = ada.starts_group("Engines", &[&charles]).await;
+    let before = ada.says(&id, "before").await;
+    charles.removes(&id, &charles).await.expect(200);
+    for path in [
+        at(&id),
+        format!("{}/messages", at(&id)),
+        format!("{}/changes", at(&id)),
+        format!("{}/participants", at(&id)),
+        format!("/api/v1/messages/{}", before.id),
+    ] {
+        charles.get(&path).await.refused(404, "not_found");
     }
+    charles.post(&format!("{}/messages", at(&id)), &json!({"text": "x"})).await.refused(404, "not_found");
+    charles.post(&format!("{}/read", at(&id)), &json!({})).await.refused(404, "not_found");
+    charles.removes(&id, &charles).await.refused(404, "not_found");
+    ada.says(&id, "meanwhile").await;
+    ada.adds(&id, &charles).await.expect(200);
+    let thread = charles.thread(&id).await;
+    assert_eq!((&thread["unread_count"], &thread["last_message"]), (&json!(0), &Value::Null));
+    ada.says(&id, "after").await;
+    assert_eq!(texts(&charles, &id).await, ["after"]);
+    assert_eq!(charles.thread(&id).await["unread_count"], 1);
+    let changes = charles.get(&format!("{}/changes", at(&id))).await.expect(200);
+    assert_eq!(changes["items"].as_array().unwrap().len(), 1);
+}
+
+/// Where the group's history is full, who joins later sees all of it.
+#[both_databases]
+async fn a_full_history_is_seen_by_all(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let body = json!({"type": "group", "name": "Open", "participant_ids": [charles.id()], "history": "full"});
+    let made = ada.post(THREADS, &body).await.expect(201);
+    let id = made["id"].as_str().unwrap();
+    ada.says(id, "before").await;
+    ada.adds(id, &grace).await.expect(200);
+    assert_eq!(texts(&grace, id).await, ["before"]);
+    assert_eq!(grace.thread(id).await["unread_count"], 0);
+    ada.patch(&at(id), &json!({"history": "from_joining"})).await.expect(200);
+    let alan = app.user("alan").await;
+    ada.adds(id, &alan).await.expect(200);
+    assert!(texts(&alan, id).await.is_empty());
+}
+
+/// A group keeps an owner, and only an owner removes one.
+#[both_databases]
+async fn a_group_keeps_an_owner(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let id = ada.starts_group("Engines", &[&charles]).await;
+    let role = |user: &Client| format!("{}/participants/{}", at(&id), user.id());
+    ada.removes(&id, &ada).await.refused(409, "last_owner");
+    ada.patch(&role(&ada), &json!({"role": "member"})).await.refused(409, "last_owner");
+    ada.patch(&role(&charles), &json!({"role": "admin"})).await.expect(200);
+    charles.removes(&id, &ada).await.refused(403, "forbidden");
+    ada.patch(&role(&charles), &json!({"role": "owner"})).await.expect(200);
+    ada.removes(&id, &ada).await.expect(200);
+    assert_eq!(charles.thread(&id).await["participant_count"], 1);
+    ada.patch(&role(&charles), &json!({"role": "member"})).await.refused(404, "not_found");
+    let path = role(&ada);
+    charles.patch(&path, &json!({"role": "member"})).await.refused(404, "not_found");
 }

@@ -1,10 +1,10 @@
 //! A plain entity with everything that core gives: what a service writes for one.
 
-use messenger_core::{
+use groundwork_core::{
     Code, Controller, Db, Faults, Kind, Listable, Patch, Repository, Result, Timestamp, Tx, Uuid, Validate,
     common_base,
 };
-use messenger_testkit::TestDb;
+use groundwork_testkit::TestDb;
 use sea_orm::{ActiveValue::Set, Condition, DbErr, entity::prelude::*};
 use sea_orm_migration::{
     async_trait,
@@ -156,7 +156,7 @@ impl MigrationTrait for CreateBooks {
             .col(column("shelf").uuid().not_null())
             .take();
         manager.create_table(table).await?;
-        let (events, indexes) = messenger_core::events::table_v1();
+        let (events, indexes) = groundwork_core::events::table_v1();
         manager.create_table(events).await?;
         for index in indexes {
             manager.create_index(index).await?;

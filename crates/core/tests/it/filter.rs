@@ -1,5 +1,5 @@
-use messenger_core::{ListQuery, PageRequest, Repository};
-use messenger_testkit::on_both;
+use groundwork_core::{ListQuery, PageRequest, Repository};
+use groundwork_testkit::both_databases;
 
 use crate::book::{Entity, Library, add, shelf};
 
@@ -15,65 +15,65 @@ fn faults(query: &[(&str, &str)]) -> Vec<(String, String)> {
     faults.into_vec().into_iter().map(|fault| (fault.field, fault.code)).collect()
 }
 
-on_both! {
-    /// Every operator does what its name says, on every kind of value, on both databases alike.
-    async fn operators_do_what_they_say(library: &Library) {
-        let mut ids = Vec::new();
-        for (index, title) in ["Emma", "emma_2", "100%", "Persuasion"].into_iter().enumerate() {
-            library.clock.advance(std::time::Duration::from_millis(1500));
-            ids.push(add(&library.db, shelf(1), title, i64::try_from(index).unwrap() + 1).await);
-        }
-        let (second, third) = (ids[1].id.to_string(), ids[2].id.to_string());
-        let two = format!("{second},{third}");
-        let made = ids[1].created_at.to_string();
-        let own_shelf = shelf(1).shelf.to_string();
-        let table: &[(&str, &str, &[i64])] = &[
-            ("pages", "2", &[2]),
-            ("pages__neq", "2", &[1, 3, 4]),
-            ("pages__gt", "2", &[3, 4]),
-            ("pages__gte", "2", &[2, 3, 4]),
-            ("pages__lt", "2", &[1]),
-            ("pages__lte", "2", &[1, 2]),
-            ("pages__in", "1,4,9", &[1, 4]),
-            ("title", "Emma", &[1]),
-            ("title__ilike", "EMMA", &[1, 2]),
-            ("title__ilike", "0%", &[3]),
-            ("title__ilike", "a_2", &[2]),
-            ("title__ilike", "\\", &[]),
-            ("isbn__isnull", "true", &[1, 2, 3, 4]),
-            ("isbn__isnull", "false", &[]),
-            ("lent", "false", &[1, 2, 3, 4]),
-            ("lent__neq", "false", &[]),
-            ("id", &second, &[2]),
-            ("id__in", &two, &[2, 3]),
-            ("created_at", &made, &[2]),
-            ("created_at__gt", &made, &[3, 4]),
-            ("created_at__lte", &made, &[1, 2]),
-            ("shelf", &own_shelf, &[1, 2, 3, 4]),
-            ("search", "emma", &[1, 2]),
-        ];
-        for (field, value, expected) in table {
-            let found = pages(library, &[(field, value), ("order_by", "pages")]).await;
-            assert_eq!(found, *expected, "{field}={value}");
-        }
-        let both = [("pages__gt", "1"), ("title__ilike", "emma"), ("order_by", "pages")];
-        assert_eq!(pages(library, &both).await, [2], "filters are put together with and");
+/// Every operator does what its name says, on every kind of value, on both databases alike.
+#[both_databases]
+async fn operators_do_what_they_say(library: &Library) {
+    let mut ids = Vec::new();
+    for (index, title) in ["Emma", "emma_2", "100%", "Persuasion"].into_iter().enumerate() {
+        library.clock.advance(std::time::Duration::from_millis(1500));
+        ids.push(add(&library.db, shelf(1), title, i64::try_from(index).unwrap() + 1).await);
     }
+    let (second, third) = (ids[1].id.to_string(), ids[2].id.to_string());
+    let two = format!("{second},{third}");
+    let made = ids[1].created_at.to_string();
+    let own_shelf = shelf(1).shelf.to_string();
+    let table: &[(&str, &str, &[i64])] = &[
+        ("pages", "2", &[2]),
+        ("pages__neq", "2", &[1, 3, 4]),
+        ("pages__gt", "2", &[3, 4]),
+        ("pages__gte", "2", &[2, 3, 4]),
+        ("pages__lt", "2", &[1]),
+        ("pages__lte", "2", &[1, 2]),
+        ("pages__in", "1,4,9", &[1, 4]),
+        ("title", "Emma", &[1]),
+        ("title__ilike", "EMMA", &[1, 2]),
+        ("title__ilike", "0%", &[3]),
+        ("title__ilike", "a_2", &[2]),
+        ("title__ilike", "\\", &[]),
+        ("isbn__isnull", "true", &[1, 2, 3, 4]),
+        ("isbn__isnull", "false", &[]),
+        ("lent", "false", &[1, 2, 3, 4]),
+        ("lent__neq", "false", &[]),
+        ("id", &second, &[2]),
+        ("id__in", &two, &[2, 3]),
+        ("created_at", &made, &[2]),
+        ("created_at__gt", &made, &[3, 4]),
+        ("created_at__lte", &made, &[1, 2]),
+        ("shelf", &own_shelf, &[1, 2, 3, 4]),
+        ("search", "emma", &[1, 2]),
+    ];
+    for (field, value, expected) in table {
+        let found = pages(library, &[(field, value), ("order_by", "pages")]).await;
+        assert_eq!(found, *expected, "{field}={value}");
+    }
+    let both = [("pages__gt", "1"), ("title__ilike", "emma"), ("order_by", "pages")];
+    assert_eq!(pages(library, &both).await, [2], "filters are put together with and");
+}
 
-    /// Rows come in the order asked for; nulls come last on both databases.
-    async fn order_is_as_asked_for(library: &Library) {
-        use messenger_core::Controller;
-        let tx = library.db.begin().await.unwrap();
-        for (pages, isbn) in [(1, Some("b")), (2, None), (3, Some("a"))] {
-            let new = crate::book::NewBook { title: "Book".into(), isbn: isbn.map(str::to_owned), pages };
-            Controller::create(&shelf(1), &tx, new).await.unwrap();
-        }
-        tx.commit().await.unwrap();
-        assert_eq!(pages(library, &[("order_by", "isbn")]).await, [3, 1, 2]);
-        assert_eq!(pages(library, &[("order_by", "-isbn")]).await, [1, 3, 2]);
-        assert_eq!(pages(library, &[("order_by", "title,-pages")]).await, [3, 2, 1]);
-        assert_eq!(pages(library, &[]).await, [3, 2, 1], "the newest first where nothing is asked for");
+/// Rows come in the order asked for; nulls come last on both databases.
+#[both_databases]
+async fn order_is_as_asked_for(library: &Library) {
+    use groundwork_core::Controller;
+    let tx = library.db.begin().await.unwrap();
+    for (pages, isbn) in [(1, Some("b")), (2, None), (3, Some("a"))] {
+        let new = crate::book::NewBook { title: "Book".into(), isbn: isbn.map(str::to_owned), pages };
+        Controller::create(&shelf(1), &tx, new).await.unwrap();
     }
+    tx.commit().await.unwrap();
+    assert_eq!(pages(library, &[("order_by", "isbn")]).await, [3, 1, 2]);
+    assert_eq!(pages(library, &[("order_by", "-isbn")]).await, [1, 3, 2]);
+    assert_eq!(pages(library, &[("order_by", "title,-pages")]).await, [3, 2, 1]);
+    assert_eq!(pages(library, &[]).await, [3, 2, 1], "the newest first where nothing is asked for");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-use messenger_core::{
+use groundwork_core::{
     Controller, Db, DbOptions, ListQuery, PageRequest,
     events::{self, NewEvent},
 };
-use messenger_testkit::on_both;
+use groundwork_testkit::both_databases;
 use sea_orm::EntityTrait;
 
 use crate::book::{Library, NewBook, add, shelf};
@@ -12,51 +12,52 @@ async fn total(db: &Db) -> u64 {
     Controller::list(&shelf(1), db.reader(), &query, PageRequest::default()).await.unwrap().total
 }
 
-on_both! {
-    /// What isn't committed never was, whether it is rolled back or forgotten; and others don't see it before.
-    async fn only_a_commit_makes_it_lasting(library: &Library) {
-        let db = &library.db;
-        let new = || NewBook { title: "Emma".into(), isbn: None, pages: 1 };
-        let tx = db.begin().await.unwrap();
-        Controller::create(&shelf(1), &tx, new()).await.unwrap();
-        assert_eq!(total(db).await, 0, "not seen before the commit");
-        tx.rollback().await.unwrap();
-        let tx = db.begin().await.unwrap();
-        Controller::create(&shelf(1), &tx, new()).await.unwrap();
-        drop(tx);
-        // On SQLite this waits for the connection of the one that was dropped.
-        let tx = db.begin().await.unwrap();
-        Controller::create(&shelf(1), &tx, new()).await.unwrap();
-        tx.commit().await.unwrap();
-        assert_eq!(total(db).await, 1);
-    }
+/// What isn't committed never was, whether it is rolled back or forgotten; and others don't see it before.
+#[both_databases]
+async fn only_a_commit_makes_it_lasting(library: &Library) {
+    let db = &library.db;
+    let new = || NewBook { title: "Emma".into(), isbn: None, pages: 1 };
+    let tx = db.begin().await.unwrap();
+    Controller::create(&shelf(1), &tx, new()).await.unwrap();
+    assert_eq!(total(db).await, 0, "not seen before the commit");
+    tx.rollback().await.unwrap();
+    let tx = db.begin().await.unwrap();
+    Controller::create(&shelf(1), &tx, new()).await.unwrap();
+    drop(tx);
+    // On SQLite this waits for the connection of the one that was dropped.
+    let tx = db.begin().await.unwrap();
+    Controller::create(&shelf(1), &tx, new()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(total(db).await, 1);
+}
 
-    /// An event is there exactly if its cause is.
-    async fn events_go_with_their_cause(library: &Library) {
-        let db = &library.db;
-        let tx = db.begin().await.unwrap();
-        events::append(&tx, NewEvent::new("book.created")).await.unwrap();
-        drop(tx);
-        let tx = db.begin().await.unwrap();
-        let both = ["book.created", "book.lent"].map(NewEvent::new);
-        events::append_all(&tx, both).await.unwrap();
-        events::append_all(&tx, []).await.unwrap();
-        tx.commit().await.unwrap();
-        let log = events::Entity::find().all(db.reader()).await.unwrap();
-        let kinds: Vec<_> = log.iter().map(|event| event.kind.as_str()).collect();
-        assert_eq!(kinds, ["book.created", "book.lent"]);
-        assert!(log[0].position < log[1].position);
-    }
+/// An event is there exactly if its cause is.
+#[both_databases]
+async fn events_go_with_their_cause(library: &Library) {
+    let db = &library.db;
+    let tx = db.begin().await.unwrap();
+    events::append(&tx, NewEvent::new("book.created")).await.unwrap();
+    drop(tx);
+    let tx = db.begin().await.unwrap();
+    let both = ["book.created", "book.lent"].map(NewEvent::new);
+    events::append_all(&tx, both).await.unwrap();
+    events::append_all(&tx, []).await.unwrap();
+    tx.commit().await.unwrap();
+    let log = events::Entity::find().all(db.reader()).await.unwrap();
+    let kinds: Vec<_> = log.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["book.created", "book.lent"]);
+    assert!(log[0].position < log[1].position);
+}
 
-    /// A database that can't be reached is unavailable, and no fault of the caller or the service.
-    async fn a_database_that_is_closed_is_unavailable(library: &Library) {
-        let other = Db::open(&DbOptions::new(&library.url)).await.unwrap();
-        add(&other, shelf(1), "Emma", 1).await;
-        other.ping().await.unwrap();
-        let closed = other.clone();
-        other.close().await.unwrap();
-        assert_eq!(closed.ping().await.unwrap_err().code().name, "unavailable");
-        assert_eq!(closed.begin().await.unwrap_err().code().name, "unavailable");
-        assert_eq!(total(&library.db).await, 1);
-    }
+/// A database that can't be reached is unavailable, and no fault of the caller or the service.
+#[both_databases]
+async fn a_database_that_is_closed_is_unavailable(library: &Library) {
+    let other = Db::open(&DbOptions::new(&library.url)).await.unwrap();
+    add(&other, shelf(1), "Emma", 1).await;
+    other.ping().await.unwrap();
+    let closed = other.clone();
+    other.close().await.unwrap();
+    assert_eq!(closed.ping().await.unwrap_err().code().name, "unavailable");
+    assert_eq!(closed.begin().await.unwrap_err().code().name, "unavailable");
+    assert_eq!(total(&library.db).await, 1);
 }

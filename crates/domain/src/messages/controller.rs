@@ -1,7 +1,7 @@
 //! The rules for messages.
 
-use messenger_auth::Caller;
-use messenger_core::{
+use groundwork_auth::Caller;
+use groundwork_core::{
     CursorRequest, Error, ListQuery, Page, PageRequest, Repository, Result, Tx, Uuid, Validate,
     error::codes,
     events::{self, NewEvent},
@@ -119,7 +119,7 @@ impl Messages {
         conn: &C,
         caller: &Caller,
         user: Option<&str>,
-        oldest: messenger_core::Timestamp,
+        oldest: groundwork_core::Timestamp,
         request: &CursorRequest,
     ) -> Result<MessageList> {
         let user = match user {
@@ -140,7 +140,7 @@ impl Messages {
     async fn with_authors<C: ConnectionTrait>(
         &self,
         conn: &C,
-        page: messenger_core::CursorPage<Message>,
+        page: groundwork_core::CursorPage<Message>,
     ) -> Result<MessageList> {
         let authors = names(conn, page.items.iter().map(|message| message.sender_id)).await?;
         let authors = authors.into_iter().map(|(id, username)| Author { id, username });

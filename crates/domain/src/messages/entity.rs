@@ -1,6 +1,6 @@
 //! The table `messages`.
 
-use messenger_core::{Listable, Timestamp, Uuid, common_base};
+use groundwork_core::{Listable, Timestamp, Uuid, common_base};
 use sea_orm::entity::prelude::*;
 
 /// A message. Deleted ones stay as tombstones, without their text.

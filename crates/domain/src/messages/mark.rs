@@ -1,6 +1,6 @@
 //! The table `marks`: one row each time a participant's watermark moves, and none per message.
 
-use messenger_core::{Timestamp, Uuid};
+use groundwork_core::{Timestamp, Uuid};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 

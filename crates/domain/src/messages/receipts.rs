@@ -1,6 +1,6 @@
 //! Moving watermarks: how far a participant has received and read a thread. They only move forwards.
 
-use messenger_core::{
+use groundwork_core::{
     Error, Repository, Result, Tx, Uuid,
     events::{self, NewEvent},
 };

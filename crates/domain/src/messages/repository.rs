@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use messenger_core::{
+use groundwork_core::{
     Cursor, CursorPage, CursorRequest, ListQuery, Page, PageRequest, Repository, Result, Timestamp, Tx, Uuid,
     clock::first_id_at,
 };

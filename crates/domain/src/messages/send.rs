@@ -4,7 +4,7 @@
 //! that the sender is in the thread. That second look comes after the lock, so that somebody who was removed a moment
 //! ago can't slip in.
 
-use messenger_core::{
+use groundwork_core::{
     Error, Result, Timestamp, Tx, Uuid,
     events::{self, NewEvent},
     sea_orm::{DbBackend, Statement},

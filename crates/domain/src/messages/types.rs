@@ -1,6 +1,6 @@
 //! What comes in and goes out about messages.
 
-use messenger_core::{Faults, Timestamp, Uuid, Validate};
+use groundwork_core::{Faults, Timestamp, Uuid, Validate};
 use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

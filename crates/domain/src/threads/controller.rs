@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use messenger_auth::Caller;
-use messenger_core::{
+use groundwork_auth::Caller;
+use groundwork_core::{
     CursorPage, CursorRequest, Error, ListQuery, Page, PageRequest, Repository, Result, Tx, Uuid, Validate,
     error::codes,
     events::{self, NewEvent},
@@ -255,7 +255,7 @@ impl Threads {
         }
         let rows = rows_of(tx, mine.thread_id, users).await?;
         let present = |user: &Uuid| rows.iter().any(|row| row.user_id == *user && row.left_at.is_none());
-        let mut faults = messenger_core::Faults::new();
+        let mut faults = groundwork_core::Faults::new();
         for (index, user) in users.iter().enumerate() {
             faults.check(present(user), &format!("remove.{index}"), "not_a_participant", "is no participant");
         }
@@ -287,7 +287,7 @@ impl Threads {
         }
         self.users.require_active(tx, users, "add").await?;
         let before = rows_of(tx, thread.id, users).await?;
-        let mut faults = messenger_core::Faults::new();
+        let mut faults = groundwork_core::Faults::new();
         for (index, user) in users.iter().enumerate() {
             let here = before.iter().any(|row| row.user_id == *user && row.left_at.is_none());
             faults.check(!here, &format!("add.{index}"), "already_participant", "is a participant already");

@@ -1,6 +1,6 @@
 //! The table `threads`.
 
-use messenger_core::{Listable, Timestamp, Uuid, common_base};
+use groundwork_core::{Listable, Timestamp, Uuid, common_base};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,6 +1,6 @@
 //! The table `users_and_threads`: who takes part in which thread, and how far they have read.
 
-use messenger_core::{Timestamp, Uuid};
+use groundwork_core::{Timestamp, Uuid};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use messenger_core::{Faults, Timestamp, Uuid, Validate};
+use groundwork_core::{Faults, Timestamp, Uuid, Validate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

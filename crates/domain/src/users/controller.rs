@@ -1,7 +1,7 @@
 //! The rules for users.
 
-use messenger_auth::{Account, Accounts, Caller, session};
-use messenger_core::{
+use groundwork_auth::{Account, Accounts, Caller, session};
+use groundwork_core::{
     Code, CommonBase, Controller, Error, Faults, Repository, Result, Tx, Uuid, Validate,
     controller::{NewRow, Row},
     error::codes,

@@ -1,6 +1,6 @@
 //! The table `users`.
 
-use messenger_core::{Listable, Timestamp, Uuid, common_base};
+use groundwork_core::{Listable, Timestamp, Uuid, common_base};
 use sea_orm::entity::prelude::*;
 
 /// A user. `username` and `email` are stored in lower case and unique, also among deactivated and deleted users, who

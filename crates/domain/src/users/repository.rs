@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use messenger_core::ListQuery;
-use messenger_core::{
+use groundwork_core::ListQuery;
+use groundwork_core::{
     CommonBase, Error, Page, PageRequest, Repository, Result, Tx, Uuid, filter::contains, repository::page_of,
 };
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Select};
@@ -138,7 +138,7 @@ impl UserRepository {
 }
 
 fn no_such_user(fields: &[String]) -> Error {
-    let mut faults = messenger_core::Faults::new();
+    let mut faults = groundwork_core::Faults::new();
     for field in fields {
         faults.add(field, "not_found", "is no active user");
     }

@@ -1,7 +1,7 @@
 //! What comes in and goes out about users.
 
-use messenger_auth::{Groups, password};
-use messenger_core::{Faults, Patch, Timestamp, Uuid, Validate};
+use groundwork_auth::{Groups, password};
+use groundwork_core::{Faults, Patch, Timestamp, Uuid, Validate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -1,12 +1,12 @@
 //! Users for the tests of this crate.
 
-use messenger_auth::{Caller, Scopes};
-use messenger_core::{Controller, Uuid};
+use groundwork_auth::{Caller, Scopes};
+use groundwork_core::{Controller, Uuid};
+use groundwork_testkit::TestDb;
 use messenger_domain::{
     Users,
     users::{NewAccount, NewUser, PermissionGroup},
 };
-use messenger_testkit::TestDb;
 use migration::Migrator;
 
 pub type Store = TestDb<Migrator>;

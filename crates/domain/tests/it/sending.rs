@@ -1,12 +1,12 @@
 //! What sending costs and leaves behind.
 
-use messenger_core::{events, sea_orm::EntityTrait};
+use groundwork_core::{events, sea_orm::EntityTrait};
+use groundwork_testkit::both_databases;
 use messenger_domain::{
     Messages, Threads,
     messages::{NewDirectMessage, NewText, entity, mark},
     threads::{NewThread, ThreadType, participant},
 };
-use messenger_testkit::on_both;
 use sea_orm::PaginatorTrait;
 
 use crate::people::{Store, person};
@@ -21,51 +21,51 @@ async fn rows(store: &Store) -> [u64; 4] {
     ]
 }
 
-on_both! {
-    /// A message is one row and its event another, in a thread of two as in one of a hundred.
-    async fn costs_two_rows_in_any_thread(store: &Store) {
-        let mut people = Vec::new();
-        for index in 0..100 {
-            people.push(person(store, &format!("person-{index}")).await);
-        }
-        let (messages, threads) = (Messages::default(), Threads::default());
-        let tx = store.db.begin().await.unwrap();
-        let (small, _) = threads.direct(&tx, &people[0], people[1].user_id).await.unwrap();
-        let group = NewThread {
-            kind: ThreadType::Group,
-            name: Some("All".to_owned()),
-            participant_ids: people.iter().skip(1).map(|person| person.user_id).collect(),
-            history: None,
-        };
-        let (large, _) = threads.start(&tx, &people[0], group).await.unwrap();
-        tx.commit().await.unwrap();
-        for thread in [small.id, large] {
-            let before = rows(store).await;
-            let tx = store.db.begin().await.unwrap();
-            messages.send(&tx, &people[0], thread, NewText { text: "hello".to_owned() }).await.unwrap();
-            tx.commit().await.unwrap();
-            let after = rows(store).await;
-            assert_eq!(after, [before[0] + 1, before[1] + 1, before[2], before[3]]);
-        }
+/// A message is one row and its event another, in a thread of two as in one of a hundred.
+#[both_databases]
+async fn costs_two_rows_in_any_thread(store: &Store) {
+    let mut people = Vec::new();
+    for index in 0..100 {
+        people.push(person(store, &format!("person-{index}")).await);
     }
-
-    /// A transaction that is dropped half-way leaves neither message nor event nor a gap in the order.
-    async fn half_a_send_leaves_nothing(store: &Store) {
-        let (ada, charles) = (person(store, "ada").await, person(store, "charles").await);
-        let messages = Messages::default();
-        let new = || NewDirectMessage {
-            text: "hello".to_owned(),
-            receiver_id: Some(charles.user_id),
-            receiver_username: None,
-        };
+    let (messages, threads) = (Messages::default(), Threads::default());
+    let tx = store.db.begin().await.unwrap();
+    let (small, _) = threads.direct(&tx, &people[0], people[1].user_id).await.unwrap();
+    let group = NewThread {
+        kind: ThreadType::Group,
+        name: Some("All".to_owned()),
+        participant_ids: people.iter().skip(1).map(|person| person.user_id).collect(),
+        history: None,
+    };
+    let (large, _) = threads.start(&tx, &people[0], group).await.unwrap();
+    tx.commit().await.unwrap();
+    for thread in [small.id, large] {
         let before = rows(store).await;
         let tx = store.db.begin().await.unwrap();
-        messages.send_direct(&tx, &ada, new()).await.unwrap();
-        drop(tx);
-        assert_eq!(rows(store).await, before);
-        let tx = store.db.begin().await.unwrap();
-        let sent = messages.send_direct(&tx, &ada, new()).await.unwrap();
+        messages.send(&tx, &people[0], thread, NewText { text: "hello".to_owned() }).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(sent.seq, 1);
+        let after = rows(store).await;
+        assert_eq!(after, [before[0] + 1, before[1] + 1, before[2], before[3]]);
     }
+}
+
+/// A transaction that is dropped half-way leaves neither message nor event nor a gap in the order.
+#[both_databases]
+async fn half_a_send_leaves_nothing(store: &Store) {
+    let (ada, charles) = (person(store, "ada").await, person(store, "charles").await);
+    let messages = Messages::default();
+    let new = || NewDirectMessage {
+        text: "hello".to_owned(),
+        receiver_id: Some(charles.user_id),
+        receiver_username: None,
+    };
+    let before = rows(store).await;
+    let tx = store.db.begin().await.unwrap();
+    messages.send_direct(&tx, &ada, new()).await.unwrap();
+    drop(tx);
+    assert_eq!(rows(store).await, before);
+    let tx = store.db.begin().await.unwrap();
+    let sent = messages.send_direct(&tx, &ada, new()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(sent.seq, 1);
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use messenger_auth::Caller;
-use messenger_core::{Uuid, error::codes};
+use groundwork_auth::Caller;
+use groundwork_core::{Uuid, error::codes};
+use groundwork_testkit::both_databases;
 use messenger_domain::{
     Messages, Threads,
     codes::ALREADY_READ,
     messages::{DeletePolicy, MarkKind, NewText},
     threads::{NewThread, ParticipantsPatch, ThreadType},
 };
-use messenger_testkit::on_both;
 use proptest::{
     prelude::{Just, Strategy},
     prop_oneof,
@@ -138,7 +138,7 @@ impl Course<'_> {
                     () if !said.readers.is_empty() => Some(ALREADY_READ),
                     () => None,
                 };
-                assert_eq!(deleted.as_ref().err().map(messenger_core::Error::code), expected, "{step:?}");
+                assert_eq!(deleted.as_ref().err().map(groundwork_core::Error::code), expected, "{step:?}");
                 if deleted.is_err() {
                     return;
                 }
@@ -269,16 +269,15 @@ async fn run(store: &Store, number: usize, steps: &[Step]) {
     }
 }
 
-on_both! {
-    /// Whatever happens in a thread, unread counts, last messages, visibility and `is_read` are what one gets by looking
-    /// through all messages.
-    async fn unread_counts_are_those_of_a_brute_force_count(store: &Store) {
-        // The same courses each time, so that a failure can be seen again.
-        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        for number in 0..COURSES {
-            let steps = steps().new_tree(&mut runner).unwrap().current();
-            run(store, number, &steps).await;
-        }
+/// Whatever happens in a thread, unread counts, last messages, visibility and `is_read` are what one gets by looking
+/// through all messages.
+#[both_databases]
+async fn unread_counts_are_those_of_a_brute_force_count(store: &Store) {
+    // The same courses each time, so that a failure can be seen again.
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    for number in 0..COURSES {
+        let steps = steps().new_tree(&mut runner).unwrap().current();
+        run(store, number, &steps).await;
     }
 }

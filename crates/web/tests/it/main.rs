@@ -2,10 +2,10 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what isn't as promised ends the test")]
 
 use actix_web::web::Data;
-use messenger_auth::{Caller, Scopes};
-use messenger_core::{Db, Error, Uuid};
-use messenger_testkit::{Backend, Client, Fixture, TestDb, TestServer, client::send, on_both};
-use messenger_web::{
+use groundwork_auth::{Caller, Scopes};
+use groundwork_core::{Db, Error, Uuid};
+use groundwork_testkit::{Backend, Client, Fixture, TestDb, TestServer, both_databases, client::send};
+use groundwork_web::{
     Crud, Routes, Shell, ShellOptions,
     bearer::Authenticator,
     extract::BodyLimit,
@@ -84,7 +84,7 @@ async fn change(
     method: Method,
     path: &str,
     etag: Option<&str>,
-) -> messenger_testkit::Answer {
+) -> groundwork_testkit::Answer {
     let request = client.request(method.clone(), path);
     let request = if method == Method::PATCH { request.json(&json!({"text": "changed"})) } else { request };
     send(match etag {
@@ -94,62 +94,70 @@ async fn change(
     .await
 }
 
-on_both! {
-    /// Everybody reads pages, and only their authors change them.
-    async fn what_is_public_is_read_by_all(wiki: &Wiki) {
-        let (ada, charles) = (wiki.user(1), wiki.user(2));
-        let made = ada.post("/api/v1/pages", &json!({"text": "hello"})).await.expect(201);
-        let path = format!("/api/v1/pages/{}", made["id"].as_str().unwrap());
-        assert_eq!(charles.get(&path).await.expect(200), made);
-        charles.patch(&path, &json!({"text": "mine"})).await.refused(403, "forbidden");
-        charles.delete(&path).await.refused(403, "forbidden");
-        ada.patch(&path, &json!({"text": "again"})).await.expect(200);
-        ada.delete(&path).await.expect(204);
-        charles.delete(&path).await.refused(404, "not_found");
-        charles.post(&format!("{path}/restore"), &Value::Null).await.refused(404, "not_found");
-        ada.post(&format!("{path}/restore"), &Value::Null).await.expect(200);
-    }
+/// Everybody reads pages, and only their authors change them.
+#[both_databases]
+async fn what_is_public_is_read_by_all(wiki: &Wiki) {
+    let (ada, charles) = (wiki.user(1), wiki.user(2));
+    let made = ada.post("/api/v1/pages", &json!({"text": "hello"})).await.expect(201);
+    let path = format!("/api/v1/pages/{}", made["id"].as_str().unwrap());
+    assert_eq!(charles.get(&path).await.expect(200), made);
+    charles.patch(&path, &json!({"text": "mine"})).await.refused(403, "forbidden");
+    charles.delete(&path).await.refused(403, "forbidden");
+    ada.patch(&path, &json!({"text": "again"})).await.expect(200);
+    ada.delete(&path).await.expect(204);
+    charles.delete(&path).await.refused(404, "not_found");
+    charles.post(&format!("{path}/restore"), &Value::Null).await.refused(404, "not_found");
+    ada.post(&format!("{path}/restore"), &Value::Null).await.expect(200);
+}
 
-    /// Where a resource demands it, a change has to say which state it has seen.
-    async fn changes_say_what_they_have_seen(wiki: &Wiki) {
-        let (ada, charles) = (wiki.user(1), wiki.user(2));
-        let made = ada.post("/api/v1/rules", &json!({"text": "one"})).await;
-        let etag = made.headers["etag"].to_str().unwrap().to_owned();
-        let path = format!("/api/v1/rules/{}", made.expect(201)["id"].as_str().unwrap());
-        for method in [Method::PATCH, Method::DELETE] {
-            change(&charles, method.clone(), &path, None).await.refused(428, "precondition_required");
-            change(&charles, method, &path, Some("\"old\"")).await.refused(412, "precondition_failed");
-        }
-        let changed = change(&charles, Method::PATCH, &path, Some(&etag)).await;
-        let next = changed.headers["etag"].to_str().unwrap().to_owned();
-        changed.expect(200);
-        change(&ada, Method::DELETE, &path, Some(&etag)).await.refused(412, "precondition_failed");
-        change(&ada, Method::DELETE, &path, Some(&next)).await.expect(204);
+/// Where a resource demands it, a change has to say which state it has seen.
+#[both_databases]
+async fn changes_say_what_they_have_seen(wiki: &Wiki) {
+    let (ada, charles) = (wiki.user(1), wiki.user(2));
+    let made = ada.post("/api/v1/rules", &json!({"text": "one"})).await;
+    let etag = made.headers["etag"].to_str().unwrap().to_owned();
+    let path = format!("/api/v1/rules/{}", made.expect(201)["id"].as_str().unwrap());
+    for method in [Method::PATCH, Method::DELETE] {
+        change(&charles, method.clone(), &path, None).await.refused(428, "precondition_required");
+        change(&charles, method, &path, Some("\"old\"")).await.refused(412, "precondition_failed");
     }
+    let changed = change(&charles, Method::PATCH, &path, Some(&etag)).await;
+    let next = changed.headers["etag"].to_str().unwrap().to_owned();
+    changed.expect(200);
+    change(&ada, Method::DELETE, &path, Some(&etag)).await.refused(412, "precondition_failed");
+    change(&ada, Method::DELETE, &path, Some(&next)).await.expect(204);
+}
 
-    /// Of many who change one state at the same moment, one succeeds.
-    async fn one_of_many_changes_a_state(wiki: &Wiki) {
-        let ada = wiki.user(1);
-        let made = ada.post("/api/v1/rules", &json!({"text": "one"})).await;
-        let etag = made.headers["etag"].to_str().unwrap().to_owned();
-        let path = format!("/api/v1/rules/{}", made.expect(201)["id"].as_str().unwrap());
-        let all = (0..10).map(|_| change(&ada, Method::PATCH, &path, Some(&etag)));
-        let statuses: Vec<_> = futures::future::join_all(all).await.iter().map(|answer| answer.status).collect();
-        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
-        assert!(statuses.iter().all(|status| [200, 412].contains(status)));
-    }
+/// Of many who change one state at the same moment, one succeeds.
+#[both_databases]
+async fn one_of_many_changes_a_state(wiki: &Wiki) {
+    let ada = wiki.user(1);
+    let made = ada.post("/api/v1/rules", &json!({"text": "one"})).await;
+    let etag = made.headers["etag"].to_str().unwrap().to_owned();
+    let path = format!("/api/v1/rules/{}", made.expect(201)["id"].as_str().unwrap());
+    let all = (0..10).map(|_| change(&ada, Method::PATCH, &path, Some(&etag)));
+    let statuses: Vec<_> = futures::future::join_all(all).await.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 412].contains(status)));
+}
 
-    /// Two resources have operations and schemas of their own in the document.
-    async fn resources_do_not_collide(wiki: &Wiki) {
-        let document = wiki.server.client().get("/openapi.json").await.expect(200);
-        let schemas = document["components"]["schemas"].as_object().unwrap();
-        for name in ["Page_PageView", "Page_RuleView", "Bulk_NewPage", "Bulk_NewRule", "PagePatch", "RulePatch"] {
-            assert!(schemas.contains_key(name), "{name} of {:?}", schemas.keys());
-        }
-        assert_eq!(schemas["Page_PageView"]["properties"]["items"]["items"]["$ref"], "#/components/schemas/PageView");
-        let rule = &document["paths"]["/api/v1/rules/{id}"]["patch"];
-        assert_eq!((&rule["operationId"], &rule["security"][0]["oauth2"][0]), (&json!("rules_update"), &json!("rules:write")));
-        assert!(rule["responses"].get("428").is_some() && rule["responses"].get("412").is_some());
-        assert!(document["paths"]["/api/v1/pages/{id}"]["patch"]["responses"].get("428").is_none());
+/// Two resources have operations and schemas of their own in the document.
+#[both_databases]
+async fn resources_do_not_collide(wiki: &Wiki) {
+    let document = wiki.server.client().get("/openapi.json").await.expect(200);
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for name in ["Page_PageView", "Page_RuleView", "Bulk_NewPage", "Bulk_NewRule", "PagePatch", "RulePatch"] {
+        assert!(schemas.contains_key(name), "{name} of {:?}", schemas.keys());
     }
+    assert_eq!(
+        schemas["Page_PageView"]["properties"]["items"]["items"]["$ref"],
+        "#/components/schemas/PageView"
+    );
+    let rule = &document["paths"]["/api/v1/rules/{id}"]["patch"];
+    assert_eq!(
+        (&rule["operationId"], &rule["security"][0]["oauth2"][0]),
+        (&json!("rules_update"), &json!("rules:write"))
+    );
+    assert!(rule["responses"].get("428").is_some() && rule["responses"].get("412").is_some());
+    assert!(document["paths"]["/api/v1/pages/{id}"]["patch"]["responses"].get("428").is_none());
 }

@@ -1,8 +1,8 @@
 //! The resource `page`.
 
-use messenger_auth::Caller;
-use messenger_core::{Faults, Listable, Timestamp, Uuid, Validate, base, common_base};
-use messenger_web::{Resource, Rows};
+use groundwork_auth::Caller;
+use groundwork_core::{Faults, Listable, Timestamp, Uuid, Validate, base, common_base};
+use groundwork_web::{Resource, Rows};
 use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
 use sea_orm_migration::{
     schema::{text, uuid_null},

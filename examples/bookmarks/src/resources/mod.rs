@@ -1,7 +1,7 @@
 //! What clients list, make, change and delete: a file each, and a line in each of the lists below.
 //! `cargo xtask new-resource` writes them.
 
-use messenger_web::Routes;
+use groundwork_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
 pub mod bookmark;
@@ -9,7 +9,7 @@ pub mod bookmark;
 
 /// What every user may do with them: the scopes of each for reading and for changing.
 pub const SCOPES: &[(&str, &str)] = &[
-    <bookmark::Entity as messenger_web::Resource>::SCOPES,
+    <bookmark::Entity as groundwork_web::Resource>::SCOPES,
     // new-resource: scopes
 ];
 
@@ -21,14 +21,14 @@ pub fn scopes() -> impl Iterator<Item = &'static str> {
 /// Adds their operations.
 pub fn mount(routes: &mut Routes) {
     routes.prefix("/api/v1");
-    messenger_web::Crud::<bookmark::Entity>::mount(routes);
+    groundwork_web::Crud::<bookmark::Entity>::mount(routes);
     // new-resource: operations
 }
 
 /// What makes their tables.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
-        messenger_web::migrate::create_table("create_bookmarks", bookmark::table_v1()),
+        groundwork_web::migrate::create_table("create_bookmarks", bookmark::table_v1()),
         // new-resource: tables
     ]
 }

@@ -1,24 +1,24 @@
 //! Signing up and in, and that every resource is guarded.
 
-use messenger_testkit::{client::PASSWORD, guard::every_resource_is_guarded, on_both};
+use groundwork_testkit::{both_databases, client::PASSWORD, guard::every_resource_is_guarded};
 use serde_json::json;
 
 use crate::support::App;
 
-on_both! {
-    /// Every operation of every resource is guarded.
-    async fn resources_are_guarded(app: &App) {
-        every_resource_is_guarded(&app.client(), &[]).await;
-    }
+/// Every operation of every resource is guarded.
+#[both_databases]
+async fn resources_are_guarded(app: &App) {
+    every_resource_is_guarded(&app.client(), &[]).await;
+}
 
-    /// A user signs up once, and signs in whatever the case of the name.
-    async fn users_sign_up_and_in(app: &App) {
-        let ada = app.client().register("Ada").await;
-        assert_eq!(ada.user["username"], "ada");
-        let again = json!({"username": "ADA", "password": PASSWORD});
-        app.client().post("/api/v1/auth/register", &again).await.refused(409, "conflict");
-        app.client().login("aDa").await;
-        let wrong = json!({"username": "ada", "password": "Wrong-Horse-1"});
-        app.client().post("/api/v1/auth/login", &wrong).await.refused(401, "bad_credentials");
-    }
+/// A user signs up once, and signs in whatever the case of the name.
+#[both_databases]
+async fn users_sign_up_and_in(app: &App) {
+    let ada = app.client().register("Ada").await;
+    assert_eq!(ada.user["username"], "ada");
+    let again = json!({"username": "ADA", "password": PASSWORD});
+    app.client().post("/api/v1/auth/register", &again).await.refused(409, "conflict");
+    app.client().login("aDa").await;
+    let wrong = json!({"username": "ada", "password": "Wrong-Horse-1"});
+    app.client().post("/api/v1/auth/login", &wrong).await.refused(401, "bad_credentials");
 }

@@ -4,8 +4,8 @@ use bookmarks::{
     app::{self, Bookmarks, create_app},
     migrations::Migrator,
 };
-use messenger_testkit::{Backend, Client, Fixture, TestDb, TestServer};
-use messenger_web::{
+use groundwork_testkit::{Backend, Client, Fixture, TestDb, TestServer};
+use groundwork_web::{
     ServiceSettings,
     settings::{Environment, Secret},
 };
