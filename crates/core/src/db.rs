@@ -8,11 +8,14 @@
 //! use groundwork_core::Repository;
 //! use sea_orm::{ActiveValue::Set, Condition};
 //!
-//! let tx = db.begin().await?;
-//! let row = note::ActiveModel { title: Set("One".into()), ..Default::default() };
-//! Notes.create(&tx, row).await?;
-//! drop(tx); // not committed, so it never was
-//! assert_eq!(Notes.count(db.reader(), Condition::all()).await?, 0);
+//! let note = db
+//!     .write(async |tx| {
+//!         let row = note::ActiveModel { title: Set("One".into()), ..Default::default() };
+//!         Notes.create(tx, row).await
+//!     })
+//!     .await?; // committed, or rolled back where the closure returned an error
+//! assert_eq!(note.title, "One");
+//! assert_eq!(Notes.count(db.reader(), Condition::all()).await?, 1);
 //! # Ok(())
 //! # }
 //! ```
@@ -105,6 +108,34 @@ impl Db {
     /// For migrations: a connection that may change the schema. Everything else writes in a [`Tx`].
     pub fn schema(&self) -> &DatabaseConnection {
         &self.writer
+    }
+
+    /// Runs `work` in a transaction: commits it when `work` returns `Ok`, and rolls it back when `work` returns `Err`,
+    /// panics or is cancelled.
+    ///
+    /// Do not call it from inside `work`: on SQLite the inner call waits for the outer one's write lock.
+    ///
+    /// # Errors
+    /// The error of `work`, or of the begin or the commit. After an error nothing of the transaction is kept, except
+    /// where the connection is lost during the commit: then it is unknown whether the commit took effect.
+    pub async fn write<T, E: From<Error>>(
+        &self,
+        work: impl AsyncFnOnce(&Tx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let tx = self.begin().await?;
+        match work(&tx).await {
+            Ok(value) => {
+                tx.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The caller needs the first error. A failed rollback keeps nothing either.
+                if let Err(error) = tx.rollback().await {
+                    tracing::warn!(%error, "rollback failed");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Begins a transaction that may write. Dropping it without [`Tx::commit`] undoes it.

@@ -11,3 +11,4 @@ mod controller;
 mod filter;
 mod repository;
 mod transaction;
+mod write;
