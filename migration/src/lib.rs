@@ -14,6 +14,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![groundwork_web::migrate::library_v1(), Box::new(m20261121_messenger::Migration)]
+        vec![groundwork_web::service::migrate::library_v1(), Box::new(m20261121_messenger::Migration)]
     }
 }

@@ -1,4 +1,4 @@
-//! Users, threads, participants, messages and marks.
+//! Users, threads, participants, messages and receipts.
 
 use groundwork_core::base::table_v1;
 use sea_orm_migration::prelude::*;
@@ -9,7 +9,7 @@ pub struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in [users(), threads(), participants(), messages(), marks()] {
+        for table in [users(), threads(), participants(), messages(), receipts()] {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -19,7 +19,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in ["marks", "messages", "users_and_threads", "threads", "users"] {
+        for table in ["receipts", "messages", "users_and_threads", "threads", "users"] {
             manager.drop_table(Table::drop().table(Alias::new(table)).take()).await?;
         }
         Ok(())
@@ -84,7 +84,7 @@ enum Messages {
 }
 
 #[derive(DeriveIden)]
-enum Marks {
+enum Receipts {
     Table,
     ThreadId,
     UserId,
@@ -164,18 +164,24 @@ fn messages() -> TableCreateStatement {
         .take()
 }
 
-fn marks() -> TableCreateStatement {
+fn receipts() -> TableCreateStatement {
     Table::create()
-        .table(Marks::Table)
-        .col(ColumnDef::new(Marks::ThreadId).uuid().not_null())
-        .col(ColumnDef::new(Marks::UserId).uuid().not_null())
-        .col(ColumnDef::new(Marks::Kind).string_len(16).not_null())
-        .col(ColumnDef::new(Marks::Seq).big_integer().not_null())
-        .col(ColumnDef::new(Marks::FromSeq).big_integer().not_null())
-        .col(ColumnDef::new(Marks::At).date_time().not_null())
-        .primary_key(Index::create().col(Marks::ThreadId).col(Marks::UserId).col(Marks::Kind).col(Marks::Seq))
-        .foreign_key(&mut to_threads("fk_marks_thread", Marks::Table, Marks::ThreadId))
-        .foreign_key(&mut to_users("fk_marks_user", Marks::Table, Marks::UserId))
+        .table(Receipts::Table)
+        .col(ColumnDef::new(Receipts::ThreadId).uuid().not_null())
+        .col(ColumnDef::new(Receipts::UserId).uuid().not_null())
+        .col(ColumnDef::new(Receipts::Kind).string_len(16).not_null())
+        .col(ColumnDef::new(Receipts::Seq).big_integer().not_null())
+        .col(ColumnDef::new(Receipts::FromSeq).big_integer().not_null())
+        .col(ColumnDef::new(Receipts::At).date_time().not_null())
+        .primary_key(
+            Index::create()
+                .col(Receipts::ThreadId)
+                .col(Receipts::UserId)
+                .col(Receipts::Kind)
+                .col(Receipts::Seq),
+        )
+        .foreign_key(&mut to_threads("fk_receipts_thread", Receipts::Table, Receipts::ThreadId))
+        .foreign_key(&mut to_users("fk_receipts_user", Receipts::Table, Receipts::UserId))
         .take()
 }
 
@@ -212,11 +218,11 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .col(UsersAndThreads::ThreadId)
             .take(),
         // Who first read a message.
-        index("ix_marks_thread_kind_at")
-            .table(Marks::Table)
-            .col(Marks::ThreadId)
-            .col(Marks::Kind)
-            .col(Marks::At)
+        index("ix_receipts_thread_kind_at")
+            .table(Receipts::Table)
+            .col(Receipts::ThreadId)
+            .col(Receipts::Kind)
+            .col(Receipts::At)
             .take(),
     ]
 }

@@ -46,7 +46,7 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
         &[format!("groundwork_web::Crud::<{snake}::Entity>::mount(routes);")],
     )?;
     let migration =
-        format!("groundwork_web::migrate::create_table(\"create_{plural}\", {snake}::table_v1()),");
+        format!("groundwork_web::service::migrate::create_table(\"create_{plural}\", {snake}::table_v1()),");
     edits.insert(&list, "tables", &[migration])?;
     edits.create(service.join(format!("tests/it/{snake}.rs")), test(resource))?;
     edits.insert(&service.join("tests/it/main.rs"), "tests", &[format!("mod {snake};")])?;
@@ -150,19 +150,19 @@ fn entity(resource: &Resource) -> String {
             };
             let _ = writeln!(
                 checks,
-                "        let {name} = {condition};\n        faults.check({name}, \"{name}\", \"blank\", \"must not be blank\");"
+                "        let {name} = {condition};\n        errors.check({name}, \"{name}\", \"blank\", \"must not be blank\");"
             );
         }
         checks
     };
     let (create_checks, patch_checks) = (checks(false), checks(true));
-    let faults = if texts.is_empty() { "_" } else { "faults" };
+    let errors = if texts.is_empty() { "_" } else { "errors" };
     format!(
         r#"//! The table `{plural}`, what comes in and goes out about it, and whose rows a caller sees.
 
 use groundwork_auth::Caller;
-use groundwork_core::{{Faults, Listable,{patch_type} Timestamp, Uuid, Validate, base, common_base}};
-use groundwork_web::{{Resource, Rows}};
+use groundwork_core::{{FieldErrors, Listable,{patch_type} Timestamp, Uuid, Validate, base, common_base}};
+use groundwork_web::{{Resource, RowPolicy}};
 use sea_orm::{{DeriveIntoActiveModel, entity::prelude::*}};
 use sea_orm_migration::{{
     schema::{{{functions}}},
@@ -224,12 +224,12 @@ pub struct {name}Patch {{
 {patch}}}
 
 impl Validate for New{name} {{
-    fn validate(&self, {faults}: &mut Faults) {{
+    fn validate(&self, {errors}: &mut FieldErrors) {{
 {create_checks}    }}
 }}
 
 impl Validate for {name}Patch {{
-    fn validate(&self, {faults}: &mut Faults) {{
+    fn validate(&self, {errors}: &mut FieldErrors) {{
 {patch_checks}    }}
 }}
 
@@ -240,8 +240,8 @@ impl Resource for Entity {{
     const NAME: &'static str = "{snake}";
     const PATH: &'static str = "/{plural}";
     const SCOPES: (&'static str, &'static str) = ("{plural}:read", "{plural}:write");
-    fn rows(caller: &Caller) -> Rows<Self> {{
-        Rows::own(Column::OwnerId, caller)
+    fn policy(caller: &Caller) -> RowPolicy<Self> {{
+        RowPolicy::own(Column::OwnerId, caller)
     }}
 }}
 "#
@@ -282,12 +282,12 @@ async fn has_a_life(app: &App) {{
     assert_eq!(ada.get(&one).await.expect(200)["{first}"], changed["{first}"]);
 }}
 
-/// A body with faults is refused with all of them named.
+/// A body with errors is refused with all of them named.
 #[both_databases]
 async fn refuses_faults(app: &App) {{
     let ada = app.client().register("ada").await;
-    let faults = ada.post(PATH, &json!({{"nonsense": 1}})).await.faults();
-    assert!(faults.contains(&"nonsense: unknown_field".to_owned()), "{{faults:?}}");
+    let errors = ada.post(PATH, &json!({{"nonsense": 1}})).await.field_errors();
+    assert!(errors.contains(&"nonsense: unknown_field".to_owned()), "{{errors:?}}");
     assert_eq!(ada.get(PATH).await.expect(200)["total"], 0);
 }}
 "#

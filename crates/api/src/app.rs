@@ -8,57 +8,41 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     web::Data,
 };
-use groundwork_auth::Auth;
 use groundwork_core::{Db, Result};
 use groundwork_web::{
-    Service, Shell,
-    health::Probe,
+    AuthState, WebApp,
     openapi::{About, Document},
+    service::health::Probe,
 };
 use messenger_domain::{Messages, Threads, Users, scopes};
 
 use crate::{
     resources, routes,
-    serve::startup,
     settings::{Secret, Settings},
+    state::State,
 };
 
 /// The version of the service.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What the handlers work with: made once, and shared by all workers.
-#[derive(Clone, Debug)]
-pub struct State {
-    /// The database.
-    pub db: Db,
-    /// Signing up, in and out.
-    pub auth: Auth<Users>,
-    /// The rules for users.
-    pub users: Users,
-    /// The rules for threads.
-    pub threads: Threads,
-    /// The rules for messages.
-    pub messages: Messages,
-}
-
 /// The messenger, ready to be served.
 #[derive(Clone, Debug)]
 pub struct Messenger {
     state: Data<State>,
-    service: Data<Service<Users>>,
-    shell: Shell,
+    auth_state: Data<AuthState<Users>>,
+    web_app: WebApp,
 }
 
 impl Messenger {
     /// Puts the messenger together over an open database whose schema is up to date.
     pub fn new(settings: &Settings, db: Db, jwt_secret: &Secret) -> Result<Self> {
-        let startup = startup(settings);
+        let service = settings.service();
         let auth =
-            startup.auth(Users::default(), scopes::groups().granting(resources::scopes()), jwt_secret)?;
-        let service = Arc::new(Service { db: db.clone(), auth: auth.clone() });
+            service.auth(Users::default(), scopes::groups().granting(resources::scopes()), jwt_secret)?;
+        let auth_state = Arc::new(AuthState { db: db.clone(), auth: auth.clone() });
         let probe = Probe::new(db.clone(), VERSION);
-        let shell =
-            Shell::new(startup.shell_options(about()), routes::all(), service.authenticator(), probe)?;
+        let web_app =
+            WebApp::new(service.web_app_options(about()), routes::all(), auth_state.authenticator(), probe)?;
         let state = State {
             db,
             auth,
@@ -66,7 +50,7 @@ impl Messenger {
             threads: Threads::default(),
             messages: Messages::new(settings.messenger.message_delete_policy),
         };
-        Ok(Self { state: Data::new(state), service: Data::from(service), shell })
+        Ok(Self { state: Data::new(state), auth_state: Data::from(auth_state), web_app })
     }
 
     /// What the handlers work with.
@@ -76,7 +60,7 @@ impl Messenger {
 
     /// What health is judged by.
     pub fn probe(&self) -> &Probe {
-        self.shell.probe()
+        self.web_app.probe()
     }
 }
 
@@ -92,13 +76,13 @@ pub fn create_app(
         InitError = (),
     > + use<>,
 > {
-    messenger.shell.app().app_data(messenger.state.clone()).app_data(messenger.service.clone())
+    messenger.web_app.app().app_data(messenger.state.clone()).app_data(messenger.auth_state.clone())
 }
 
 /// The OpenAPI document, which needs no database.
 pub fn openapi() -> Result<Document> {
     let mut routes = routes::all();
-    groundwork_web::app::system_routes(&mut routes);
+    groundwork_web::http::app::system_routes(&mut routes);
     Document::new(&groundwork_web::openapi::document(&about(), &routes))
 }
 
@@ -110,7 +94,7 @@ fn about() -> About {
             Press **Authorize** and sign in with a username and a password to try the operations here; \
             `POST /api/v1/auth/register` makes an account.\n\n\
             - Every refusal is `application/problem+json` (RFC 9457). `code` is a stable word for programs, and `errors` \
-            names every fault of the input. `GET /problems` lists the codes.\n\
+            names every error of the input. `GET /problems` lists the codes.\n\
             - Page lists take `page` and `size`; cursor lists take `limit` and `cursor`, and cursors are opaque.\n\
             - Filters are `field=value`, or `field__neq`, `__gt`, `__gte`, `__lt`, `__lte`, `__in`, `__ilike` (contains, \
             without case) and `__isnull`; `order_by=-created_at,username`.\n\

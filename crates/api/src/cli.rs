@@ -9,7 +9,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use groundwork_auth::Passwords;
 use groundwork_core::Controller;
-use groundwork_web::migrate;
+use groundwork_web::service::migrate;
 use messenger_domain::{
     Users,
     users::{NewAccount, NewUser, PermissionGroup},
@@ -86,7 +86,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Settings => print!("{}", settings::reference()),
         command => {
             let settings = Settings::from_env()?;
-            serve::startup(&settings).log()?;
+            settings.service().log()?;
             match command {
                 Command::Migrate(what) => migrate(&settings, &what).await?,
                 Command::CreateSuperuser { username, email } => {
@@ -102,7 +102,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
 
 #[expect(clippy::print_stdout, reason = "what was asked for")]
 async fn migrate(settings: &Settings, what: &Migrate) -> Result<(), Box<dyn Error>> {
-    let db = serve::startup(settings).open().await?;
+    let db = settings.service().open().await?;
     match what {
         Migrate::Up => println!("{} applied", migrate::up::<Migrator>(&db).await?),
         Migrate::Down { steps } => println!("{} taken back", migrate::down::<Migrator>(&db, *steps).await?),
@@ -124,7 +124,7 @@ async fn create_superuser(
     let password = read_password()?;
     let user = NewUser { username, password, email, first_name: None, last_name: None };
     groundwork_core::Validate::check(&user).map_err(explain)?;
-    let db = serve::startup(settings).open().await?;
+    let db = settings.service().open().await?;
     migrate::up::<Migrator>(&db).await?;
     let password_hash = Passwords::new(settings.auth.bcrypt_cost)?.hash(&user.password).await?;
     let tx = db.begin().await?;
@@ -153,17 +153,17 @@ async fn seed(settings: &Settings) -> Result<(), Box<dyn Error>> {
     if settings.is_production() {
         return Err("seed makes users with a known password, and so is not for production".into());
     }
-    let db = serve::startup(settings).open().await?;
+    let db = settings.service().open().await?;
     migrate::up::<Migrator>(&db).await?;
     println!("{}", seed::seed(&db, settings.auth.bcrypt_cost).await.map_err(explain)?);
     Ok(db.close().await?)
 }
 
-/// A refusal with its faults, for a terminal.
+/// A refusal with its errors, for a terminal.
 fn explain(error: groundwork_core::Error) -> Box<dyn Error> {
     let groundwork_core::Error::Refused(refusal) = &error else {
         return error.into();
     };
-    let faults = refusal.faults.iter().map(|fault| format!("\n  {}: {}", fault.field, fault.message));
-    format!("{}{}", refusal.detail, faults.collect::<String>()).into()
+    let errors = refusal.field_errors.iter().map(|error| format!("\n  {}: {}", error.field, error.message));
+    format!("{}{}", refusal.detail, errors.collect::<String>()).into()
 }

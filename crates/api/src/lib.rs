@@ -9,5 +9,6 @@ pub mod routes;
 pub mod seed;
 pub mod serve;
 pub mod settings;
+pub mod state;
 
-pub use groundwork_web::{housekeeping, secret};
+pub use groundwork_web::service::{housekeeping, secret};

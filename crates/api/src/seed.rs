@@ -4,7 +4,7 @@ use groundwork_auth::{Caller, Passwords, Scopes};
 use groundwork_core::{Controller, Db, Error, Result, Tx, Uuid};
 use messenger_domain::{
     Messages, Threads, Users,
-    messages::{MarkKind, NewDirectMessage, NewText},
+    messages::{NewDirectMessage, NewText, ReceiptKind},
     threads::{NewThread, ThreadType},
     users::{NewAccount, NewUser, PermissionGroup, UserRepository},
 };
@@ -44,7 +44,7 @@ pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
     };
     messages.send_direct(&tx, &ada, to(&charles, "Have you drawn up the mill yet?")).await?;
     let answer = messages.send_direct(&tx, &charles, to(&ada, "All but the carriage.")).await?;
-    messages.mark(&tx, &ada, answer.id, MarkKind::Read).await?;
+    messages.mark(&tx, &ada, answer.id, ReceiptKind::Read).await?;
     messages.send_direct(&tx, &ada, to(&charles, "Then I shall write the notes. 📝")).await?;
     messages.send_direct(&tx, &alan, to(&grace, "Is there a moth in yours, too?")).await?;
 

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, ops::Deref};
 
-use groundwork_web::settings::{Environment, ServiceSettings, Setting, service_sections, settings_of};
-pub use groundwork_web::settings::{Secret, SettingsError};
+pub use groundwork_web::service::settings::{Secret, SettingsError};
+use groundwork_web::{
+    Service,
+    service::settings::{Environment, ServiceSettings, Setting, service_sections, settings_of},
+};
 use messenger_domain::messages::DeletePolicy;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -38,6 +41,11 @@ impl Settings {
         Self::read(&Environment::new(variables))
     }
 
+    /// The messenger with these settings.
+    pub fn service(&self) -> Service<'_> {
+        Service { name: "messenger", title: "Actix Messenger", settings: &self.service }
+    }
+
     fn read(environment: &Environment) -> Result<Self, SettingsError> {
         Ok(Self { service: ServiceSettings::read(environment)?, messenger: environment.section()? })
     }
@@ -64,5 +72,5 @@ pub fn names() -> BTreeSet<String> {
 
 /// The reference of all settings, in Markdown: what `docs/settings.md` holds.
 pub fn reference() -> String {
-    groundwork_web::settings::reference(sections())
+    groundwork_web::service::settings::reference(sections())
 }

@@ -15,7 +15,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use groundwork_core::{Code, Error, Faults, Kind, Result, error::codes};
+use groundwork_core::{Code, Error, FieldErrors, Kind, Result, error::codes};
 use tokio::{sync::Semaphore, task, time};
 
 /// The most bytes of a password: what bcrypt reads. Longer ones are refused and never cut.
@@ -31,18 +31,18 @@ pub const BUSY: Code = Code::new("busy", Kind::Unavailable, "Too busy just now")
 
 /// Notes what is wrong with a new password: 8 characters or more with a digit and an upper-case letter, at most 72
 /// bytes.
-pub fn check_new(field: &str, password: &str, faults: &mut Faults) {
+pub fn check_new(field: &str, password: &str, errors: &mut FieldErrors) {
     let has = |test: fn(char) -> bool| password.chars().any(test);
-    faults.check(
+    errors.check(
         password.chars().count() >= MIN_CHARS,
         field,
         "too_short",
         "must have at least 8 characters",
     );
-    faults.check(password.len() <= MAX_BYTES, field, "too_long", "must have at most 72 bytes in UTF-8");
-    faults.check(has(|c| c.is_ascii_digit()), field, "no_digit", "must contain a digit");
-    faults.check(has(char::is_uppercase), field, "no_upper_case", "must contain an upper-case letter");
-    faults.check(!has(|c| c == '\0'), field, "bad_value", "must not contain NUL");
+    errors.check(password.len() <= MAX_BYTES, field, "too_long", "must have at most 72 bytes in UTF-8");
+    errors.check(has(|c| c.is_ascii_digit()), field, "no_digit", "must contain a digit");
+    errors.check(has(char::is_uppercase), field, "no_upper_case", "must contain an upper-case letter");
+    errors.check(!has(|c| c == '\0'), field, "bad_value", "must not contain NUL");
 }
 
 /// Hashes and checks passwords. At most as many at once as the machine has cores, on threads that may block.
@@ -130,9 +130,9 @@ mod tests {
     #[test]
     fn a_new_password_has_every_fault_named() {
         let codes = |password: &str| {
-            let mut faults = Faults::new();
-            check_new("password", password, &mut faults);
-            faults.into_vec().into_iter().map(|fault| fault.code).collect::<Vec<_>>()
+            let mut errors = FieldErrors::new();
+            check_new("password", password, &mut errors);
+            errors.into_vec().into_iter().map(|error| error.code).collect::<Vec<_>>()
         };
         assert_eq!(codes("short"), ["too_short", "no_digit", "no_upper_case"]);
         assert_eq!(codes(&"Ä1".repeat(25)), ["too_long"]);

@@ -5,15 +5,15 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> groundwork_core::Result<()> {
 //! # let (_folder, db) = open().await?;
-//! use groundwork_core::{Controller, Faults, Repository, Validate};
+//! use groundwork_core::{Controller, FieldErrors, Repository, Validate};
 //! use sea_orm::ActiveValue::Set;
 //!
 //! #[derive(Clone)]
 //! struct Title(String);
 //!
 //! impl Validate for Title {
-//!     fn validate(&self, faults: &mut Faults) {
-//!         faults.length("title", &self.0, 1, 20);
+//!     fn validate(&self, errors: &mut FieldErrors) {
+//!         errors.length("title", &self.0, 1, 20);
 //!     }
 //! }
 //!

@@ -47,7 +47,7 @@ impl CursorRequest {
     }
 
     /// Where the page begins, or `None` for the first one. `list` names the list, so that the cursor of another one
-    /// is refused as a fault of `cursor`.
+    /// is refused as a error of `cursor`.
     pub fn position<K: DeserializeOwned>(&self, list: &str) -> Result<Option<Cursor<K>>> {
         let refused = || Error::invalid("cursor", "foreign_cursor", "is no cursor of this list");
         let Some(text) = &self.cursor else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! What can go wrong, in terms that a caller understands: a [`Code`] of the one table, a sentence, and the faults.
+//! What can go wrong, in terms that a caller understands: a [`Code`] of the one table, a sentence, and the errors.
 //!
 //! ```
 //! use groundwork_core::{Code, Error, Kind};
@@ -12,7 +12,7 @@
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
-use crate::{Fault, Faults};
+use crate::{FieldError, FieldErrors};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -42,7 +42,7 @@ pub enum Kind {
     Unsupported,
     /// Of the wrong shape or out of bounds.
     Invalid,
-    /// The service's own fault.
+    /// The service's own error.
     Internal,
     /// The service can't answer just now.
     Unavailable,
@@ -67,7 +67,7 @@ impl Code {
 
     /// An occurrence of it, with what is particular to this one.
     pub fn error(self, detail: impl Into<String>) -> Error {
-        Error::Refused(Box::new(Refusal { code: self, detail: detail.into(), faults: Vec::new() }))
+        Error::Refused(Box::new(Refusal { code: self, detail: detail.into(), field_errors: Vec::new() }))
     }
 }
 
@@ -104,7 +104,7 @@ pub mod codes {
     /// The body's media type isn't taken here.
     pub const UNSUPPORTED_MEDIA_TYPE: Code =
         Code::new("unsupported_media_type", Kind::Unsupported, "Media type not supported");
-    /// Wrong shape or out of bounds; the faults are named.
+    /// Wrong shape or out of bounds; the errors are named.
     pub const INVALID: Code = Code::new("invalid", Kind::Invalid, "The input is invalid");
     /// An idempotency key that was used with another request.
     pub const IDEMPOTENCY_KEY_REUSED: Code = Code::new(
@@ -112,7 +112,7 @@ pub mod codes {
         Kind::Invalid,
         "The idempotency key was used with another request",
     );
-    /// The service's own fault.
+    /// The service's own error.
     pub const INTERNAL: Code = Code::new("internal", Kind::Internal, "Something went wrong here");
     /// The database can't be reached or has no connection free.
     pub const UNAVAILABLE: Code = Code::new("unavailable", Kind::Unavailable, "Not available just now");
@@ -160,7 +160,7 @@ pub struct Refusal {
     /// What is particular to this occurrence, for a person.
     pub detail: String,
     /// The faulty fields, where the input is to blame.
-    pub faults: Vec<Fault>,
+    pub field_errors: Vec<FieldError>,
 }
 
 impl Error {
@@ -176,7 +176,9 @@ impl Error {
 
     /// The code `invalid` for one field.
     pub fn invalid(field: &str, code: &str, message: impl Into<String>) -> Self {
-        codes::INVALID.error("the input has faults").with_faults(Fault::new(field, code, message).into())
+        codes::INVALID
+            .error("the input is invalid")
+            .with_field_errors(FieldError::new(field, code, message).into())
     }
 
     /// The code that a caller gets to see.
@@ -190,9 +192,9 @@ impl Error {
 
     /// Adds the faulty fields.
     #[must_use]
-    pub fn with_faults(mut self, faults: Faults) -> Self {
+    pub fn with_field_errors(mut self, errors: FieldErrors) -> Self {
         if let Self::Refused(refusal) = &mut self {
-            refusal.faults.extend(faults.into_vec());
+            refusal.field_errors.extend(errors.into_vec());
         }
         self
     }

@@ -8,11 +8,11 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> groundwork_core::Result<()> {
 //! # let (_folder, db) = open().await?;
-//! use groundwork_core::events::{self, NewEvent};
+//! use groundwork_core::events::{self, NewEvent, Subject};
 //! use sea_orm::{EntityTrait, PaginatorTrait};
 //!
 //! let tx = db.begin().await?;
-//! events::append(&tx, NewEvent::new("note.created").with(serde_json::json!({"id": tx.new_id()}))).await?;
+//! events::append(&tx, NewEvent::new("note.created", Subject::new("note", tx.new_id()))).await?;
 //! tx.commit().await?;
 //! assert_eq!(events::Entity::find().count(db.reader()).await?, 1);
 //! # Ok(())
@@ -40,11 +40,13 @@ pub struct Model {
     /// Goes up; on PostgreSQL a higher one may be committed first.
     #[sea_orm(primary_key)]
     pub position: i64,
-    /// The thing that the event belongs to and whose participants may learn of it (in a messenger the thread).
-    pub thread_id: Option<Uuid>,
+    /// The kind of the event's subject.
+    pub subject_kind: String,
+    /// The id of the event's subject.
+    pub subject_id: Uuid,
     /// The one user whom the event concerns, where it is one.
     pub user_id: Option<Uuid>,
-    /// The version that the thing got by the change.
+    /// The version of the subject after the change, where the subject has versions.
     pub version: Option<i64>,
     /// What happened, as `thing.verb`.
     pub kind: String,
@@ -58,13 +60,30 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// What an event belongs to, and whose version it carries: a thread, a bookmark, a user. Who may see the subject may
+/// learn of the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// What it is, in `snake_case`, at most 32 characters: `bookmark`.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: Uuid,
+}
+
+impl Subject {
+    /// The subject of that kind with that id.
+    pub const fn new(kind: &'static str, id: Uuid) -> Self {
+        Self { kind, id }
+    }
+}
+
 /// An event to write.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     /// What happened, as `thing.verb`.
     pub kind: Cow<'static, str>,
-    /// See [`Model::thread_id`].
-    pub thread_id: Option<Uuid>,
+    /// What it belongs to.
+    pub subject: Subject,
     /// See [`Model::user_id`].
     pub user_id: Option<Uuid>,
     /// See [`Model::version`].
@@ -76,11 +95,11 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// An event of that kind, with nothing else said yet.
-    pub fn new(kind: impl Into<Cow<'static, str>>) -> Self {
+    /// An event of that kind and subject.
+    pub fn new(kind: impl Into<Cow<'static, str>>, subject: Subject) -> Self {
         Self {
             kind: kind.into(),
-            thread_id: None,
+            subject,
             user_id: None,
             version: None,
             actor_id: None,
@@ -95,10 +114,9 @@ impl NewEvent {
         self
     }
 
-    /// Says which thread it belongs to, and the version that the thread got by it.
+    /// Sets the version of the subject after the change.
     #[must_use]
-    pub fn of_thread(mut self, thread: Uuid, version: i64) -> Self {
-        self.thread_id = Some(thread);
+    pub fn at_version(mut self, version: i64) -> Self {
         self.version = Some(version);
         self
     }
@@ -120,7 +138,8 @@ impl NewEvent {
     fn into_row(self, now: Timestamp) -> ActiveModel {
         ActiveModel {
             position: NotSet,
-            thread_id: Set(self.thread_id),
+            subject_kind: Set(self.subject.kind.to_owned()),
+            subject_id: Set(self.subject.id),
             user_id: Set(self.user_id),
             version: Set(self.version),
             kind: Set(self.kind.into_owned()),
@@ -152,7 +171,8 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     enum Events {
         Table,
         Position,
-        ThreadId,
+        SubjectKind,
+        SubjectId,
         UserId,
         Version,
         Kind,
@@ -163,7 +183,8 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     let table = Table::create()
         .table(Events::Table)
         .col(ColumnDef::new(Events::Position).big_integer().not_null().auto_increment().primary_key())
-        .col(ColumnDef::new(Events::ThreadId).uuid())
+        .col(ColumnDef::new(Events::SubjectKind).string_len(32).not_null())
+        .col(ColumnDef::new(Events::SubjectId).uuid().not_null())
         .col(ColumnDef::new(Events::UserId).uuid())
         .col(ColumnDef::new(Events::Version).big_integer())
         .col(ColumnDef::new(Events::Kind).string_len(64).not_null())
@@ -172,9 +193,9 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
         .col(ColumnDef::new(Events::CreatedAt).date_time().not_null())
         .take();
     let index = Index::create()
-        .name("ix_events_thread")
+        .name("ix_events_subject")
         .table(Events::Table)
-        .col(Events::ThreadId)
+        .col(Events::SubjectId)
         .col(Events::Position)
         .take();
     (table, vec![index])

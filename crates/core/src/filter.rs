@@ -13,8 +13,8 @@
 //! let query = ListQuery::parse([("title__ilike", "one"), ("order_by", "-created_at")]).unwrap();
 //! assert_eq!(Notes.list(db.reader(), &query, PageRequest::default()).await?.total, 0);
 //!
-//! let faults = ListQuery::<note::Entity>::parse([("secret", "1")]).unwrap_err();
-//! assert_eq!(faults.into_vec()[0].code, "unknown_field");
+//! let errors = ListQuery::<note::Entity>::parse([("secret", "1")]).unwrap_err();
+//! assert_eq!(errors.into_vec()[0].code, "unknown_field");
 //! # Ok(())
 //! # }
 //! ```
@@ -27,7 +27,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::{CommonBase, Faults, Timestamp};
+use crate::{CommonBase, FieldErrors, Timestamp};
 
 /// The most values of `__in`.
 pub const MAX_IN: usize = 100;
@@ -139,22 +139,22 @@ impl ValueKind {
 }
 
 impl<E: Listable> ListQuery<E> {
-    /// Reads the pairs of a query string, or names every fault in them.
+    /// Reads the pairs of a query string, or names every error in them.
     pub fn parse<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<Self, Faults> {
-        let (mut query, mut faults) = (Self::default(), Faults::new());
+    ) -> Result<Self, FieldErrors> {
+        let (mut query, mut errors) = (Self::default(), FieldErrors::new());
         for (key, value) in pairs {
             match key.as_ref() {
-                "order_by" => query.parse_order(value.as_ref(), &mut faults),
-                "search" if !E::SEARCH.is_empty() => query.parse_search(value.as_ref(), &mut faults),
-                key => query.parse_filter(key, value.as_ref(), &mut faults),
+                "order_by" => query.parse_order(value.as_ref(), &mut errors),
+                "search" if !E::SEARCH.is_empty() => query.parse_search(value.as_ref(), &mut errors),
+                key => query.parse_filter(key, value.as_ref(), &mut errors),
             }
         }
-        if faults.is_empty() { Ok(query) } else { Err(faults) }
+        if errors.is_empty() { Ok(query) } else { Err(errors) }
     }
 
-    fn parse_order(&mut self, value: &str, faults: &mut Faults) {
+    fn parse_order(&mut self, value: &str, errors: &mut FieldErrors) {
         for name in value.split(',') {
             let (name, order) = match name.strip_prefix('-') {
                 Some(name) => (name, Order::Desc),
@@ -164,35 +164,35 @@ impl<E: Listable> ListQuery<E> {
                 Some(column) if self.order.iter().all(|(known, _)| known.as_str() != column.as_str()) => {
                     self.order.push((column, order));
                 }
-                Some(_) => faults.add("order_by", "repeated", format!("names {name} twice")),
+                Some(_) => errors.add("order_by", "repeated", format!("names {name} twice")),
                 None => {
                     let known = names::<E>();
-                    faults.add("order_by", "unknown_field", format!("{name:?} is none of {known}"));
+                    errors.add("order_by", "unknown_field", format!("{name:?} is none of {known}"));
                 }
             }
         }
     }
 
-    fn parse_search(&mut self, value: &str, faults: &mut Faults) {
-        let before = faults.clone();
-        faults.length("search", value, 1, MAX_VALUE);
-        faults.check(!value.contains('\0'), "search", "bad_value", "must not contain NUL");
-        if *faults == before {
+    fn parse_search(&mut self, value: &str, errors: &mut FieldErrors) {
+        let before = errors.clone();
+        errors.length("search", value, 1, MAX_VALUE);
+        errors.check(!value.contains('\0'), "search", "bad_value", "must not contain NUL");
+        if *errors == before {
             self.search = Some((value.to_owned(), E::SEARCH));
         }
     }
 
-    fn parse_filter(&mut self, key: &str, value: &str, faults: &mut Faults) {
+    fn parse_filter(&mut self, key: &str, value: &str, errors: &mut FieldErrors) {
         let (name, op) = key.rsplit_once("__").map_or((key, Some(Op::Eq)), |(name, op)| {
             (name, Op::ALL.iter().find(|(word, _)| *word == op).map(|(_, op)| *op))
         });
         let Some(column) = field::<E>(name) else {
             let known = names::<E>();
-            return faults.add(key, "unknown_field", format!("is not known here; the fields are {known}"));
+            return errors.add(key, "unknown_field", format!("is not known here; the fields are {known}"));
         };
         let kind = ValueKind::of(column);
         let Some(op) = op.filter(|op| op.fits(kind)) else {
-            return faults.add(key, "unknown_operator", "has no such operator for this field");
+            return errors.add(key, "unknown_operator", "has no such operator for this field");
         };
         let parsed: Result<Vec<Value>, &str> = match op {
             Op::IsNull => ValueKind::Boolean.parse(value).map(|value| vec![value]),
@@ -202,7 +202,7 @@ impl<E: Listable> ListQuery<E> {
         };
         match parsed {
             Ok(values) => self.filters.push(Filter { column, op, values }),
-            Err(message) => faults.add(key, "bad_value", message),
+            Err(message) => errors.add(key, "bad_value", message),
         }
     }
 }

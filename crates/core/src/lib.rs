@@ -32,7 +32,7 @@ pub use page::{Page, PageRequest};
 pub use patch::Patch;
 pub use repository::Repository;
 pub use timestamp::Timestamp;
-pub use validate::{Fault, Faults, Validate};
+pub use validate::{FieldError, FieldErrors, Validate};
 
 pub use sea_orm;
 pub use uuid::Uuid;

@@ -20,7 +20,7 @@ use utoipa::{
     },
 };
 
-use crate::Faults;
+use crate::FieldErrors;
 
 /// Which page, and how large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
@@ -41,17 +41,17 @@ impl PageRequest {
     /// The most items of a page.
     pub const MAX_SIZE: u64 = 100;
 
-    /// A page within the bounds, or the faults by name.
-    pub fn new(page: u64, size: u64) -> Result<Self, Faults> {
-        let mut faults = Faults::new();
-        faults.check(
+    /// A page within the bounds, or the errors by name.
+    pub fn new(page: u64, size: u64) -> Result<Self, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        errors.check(
             (1..=Self::MAX_PAGE).contains(&page),
             "page",
             "out_of_range",
             "must be from 1 to 1000000",
         );
-        faults.check((1..=Self::MAX_SIZE).contains(&size), "size", "out_of_range", "must be from 1 to 100");
-        if faults.is_empty() { Ok(Self { page, size }) } else { Err(faults) }
+        errors.check((1..=Self::MAX_SIZE).contains(&size), "size", "out_of_range", "must be from 1 to 100");
+        if errors.is_empty() { Ok(Self { page, size }) } else { Err(errors) }
     }
 
     /// How many rows come before the page.

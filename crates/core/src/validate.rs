@@ -1,13 +1,13 @@
-//! Faults in what a caller gave: all of them at once, each with its field.
+//! Errors in what a caller sent: all of them at once, each with its field.
 //!
 //! ```
-//! use groundwork_core::Faults;
+//! use groundwork_core::FieldErrors;
 //!
-//! let mut faults = Faults::new();
-//! faults.length("title", "", 1, 20);
-//! faults.check(false, "due", "past", "must be in the future");
-//! let faults = faults.into_vec();
-//! assert_eq!((faults[0].code.as_str(), faults[1].field.as_str()), ("too_short", "due"));
+//! let mut errors = FieldErrors::new();
+//! errors.length("title", "", 1, 20);
+//! errors.check(false, "due", "past", "must be in the future");
+//! let errors = errors.into_vec();
+//! assert_eq!((errors[0].code.as_str(), errors[1].field.as_str()), ("too_short", "due"));
 //! ```
 
 use serde::Serialize;
@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 
 use crate::error::{Error, codes};
 
-/// One fault of one field.
+/// One error of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Fault {
+pub struct FieldError {
     /// Where: a field's name, with dots and indexes for what lies deeper (`add.3`).
     #[schema(example = "username")]
     pub field: String,
@@ -29,29 +29,29 @@ pub struct Fault {
     pub message: String,
 }
 
-impl Fault {
-    /// A fault of `field`.
+impl FieldError {
+    /// A error of `field`.
     pub fn new(field: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), code: code.into(), message: message.into() }
     }
 }
 
-/// The faults found so far.
+/// The errors found so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
+pub struct FieldErrors(Vec<FieldError>);
 
-impl Faults {
-    /// No fault yet.
+impl FieldErrors {
+    /// No error yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes a fault.
+    /// Notes a error.
     pub fn add(&mut self, field: impl Into<String>, code: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Fault::new(field, code, message));
+        self.0.push(FieldError::new(field, code, message));
     }
 
-    /// Notes a fault unless `ok`.
+    /// Notes a error unless `ok`.
     pub fn check(&mut self, ok: bool, field: &str, code: &str, message: impl Into<String>) {
         if !ok {
             self.add(field, code, message);
@@ -67,18 +67,18 @@ impl Faults {
 
     /// Takes over what `other` found in something that lies at `path` (`items.3`).
     pub fn nest(&mut self, path: &str, other: Self) {
-        for mut fault in other.0 {
-            let dot = if fault.field.is_empty() { "" } else { "." };
-            fault.field = format!("{path}{dot}{}", fault.field);
-            self.0.push(fault);
+        for mut error in other.0 {
+            let dot = if error.field.is_empty() { "" } else { "." };
+            error.field = format!("{path}{dot}{}", error.field);
+            self.0.push(error);
         }
     }
 
-    /// Takes over what `other` found; a field that already has a fault with that code is not named twice.
+    /// Takes over what `other` found; a field that already has a error with that code is not named twice.
     pub fn merge(&mut self, other: Self) {
-        for fault in other.0 {
-            if !self.0.iter().any(|known| known.field == fault.field && known.code == fault.code) {
-                self.0.push(fault);
+        for error in other.0 {
+            if !self.0.iter().any(|known| known.field == error.field && known.code == error.code) {
+                self.0.push(error);
             }
         }
     }
@@ -86,7 +86,7 @@ impl Faults {
     /// Those of a field, without those of the input as a whole.
     #[must_use]
     pub fn of_fields(self) -> Self {
-        Self(self.0.into_iter().filter(|fault| !fault.field.is_empty()).collect())
+        Self(self.0.into_iter().filter(|error| !error.field.is_empty()).collect())
     }
 
     /// Whether nothing was found.
@@ -94,8 +94,8 @@ impl Faults {
         self.0.is_empty()
     }
 
-    /// The faults, in the order in which they were found.
-    pub fn into_vec(self) -> Vec<Fault> {
+    /// The errors, in the order in which they were found.
+    pub fn into_vec(self) -> Vec<FieldError> {
         self.0
     }
 
@@ -104,26 +104,26 @@ impl Faults {
         if self.is_empty() {
             Ok(())
         } else {
-            Err(codes::INVALID.error("the input has faults").with_faults(self))
+            Err(codes::INVALID.error("the input is invalid").with_field_errors(self))
         }
     }
 }
 
-impl From<Fault> for Faults {
-    fn from(fault: Fault) -> Self {
-        Self(vec![fault])
+impl From<FieldError> for FieldErrors {
+    fn from(error: FieldError) -> Self {
+        Self(vec![error])
     }
 }
 
 /// Input that knows its own rules, beyond the shape that its type gives it.
 pub trait Validate {
     /// Notes each rule that the value breaks.
-    fn validate(&self, faults: &mut Faults);
+    fn validate(&self, errors: &mut FieldErrors);
 
-    /// `Ok`, or an error with code `invalid` naming every fault.
+    /// `Ok`, or an error with code `invalid` naming every error.
     fn check(&self) -> Result<(), Error> {
-        let mut faults = Faults::new();
-        self.validate(&mut faults);
-        faults.into_result()
+        let mut errors = FieldErrors::new();
+        self.validate(&mut errors);
+        errors.into_result()
     }
 }

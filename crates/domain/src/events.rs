@@ -1,4 +1,16 @@
-//! The kinds of event that the messenger writes to the log.
+//! The kinds of event that the messenger writes to the log, and their subjects.
+
+use groundwork_core::{Uuid, events::Subject};
+
+/// A thread as the subject of an event.
+pub fn thread(id: Uuid) -> Subject {
+    Subject::new("thread", id)
+}
+
+/// A user as the subject of an event.
+pub fn user(id: Uuid) -> Subject {
+    Subject::new("user", id)
+}
 
 /// A message was sent. Payload: `message_id`, `seq`.
 pub const MESSAGE_CREATED: &str = "message.created";

@@ -190,26 +190,26 @@ impl Answer {
         self.body
     }
 
-    /// The faults of a 422 `invalid`, as `field: code`, in order.
+    /// The errors of a 422 `invalid`, as `field: code`, in order.
     #[track_caller]
-    pub fn faults(self) -> Vec<String> {
-        faults_of(&self.refused(422, "invalid"))
+    pub fn field_errors(self) -> Vec<String> {
+        field_errors_of(&self.refused(422, "invalid"))
     }
 }
 
-/// The faults that a problem names, as `field: code`, in order.
-pub fn faults_of(problem: &Value) -> Vec<String> {
+/// The errors that a problem names, as `field: code`, in order.
+pub fn field_errors_of(problem: &Value) -> Vec<String> {
     let errors = problem.get("errors").and_then(Value::as_array).into_iter().flatten();
-    let text = |fault: &Value, field: &str| fault.get(field).and_then(Value::as_str).map(str::to_owned);
-    let mut faults: Vec<_> = errors
-        .map(|fault| {
+    let text = |error: &Value, field: &str| error.get(field).and_then(Value::as_str).map(str::to_owned);
+    let mut errors: Vec<_> = errors
+        .map(|error| {
             format!(
                 "{}: {}",
-                text(fault, "field").unwrap_or_default(),
-                text(fault, "code").unwrap_or_default()
+                text(error, "field").unwrap_or_default(),
+                text(error, "code").unwrap_or_default()
             )
         })
         .collect();
-    faults.sort();
-    faults
+    errors.sort();
+    errors
 }

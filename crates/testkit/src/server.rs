@@ -1,7 +1,7 @@
 //! A server that a test can call as any client would.
 //!
 //! ```no_run
-//! # async fn example(shell: groundwork_web::Shell) {
+//! # async fn example(shell: groundwork_web::WebApp) {
 //! use groundwork_testkit::TestServer;
 //!
 //! let server = TestServer::start(move || shell.app());

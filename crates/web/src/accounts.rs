@@ -15,7 +15,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use actix_web::web::Data;
 use groundwork_auth::{Accounts, Auth, Grant, Tokens};
-use groundwork_core::{Code, Db, Error, Faults, Validate, error::codes};
+use groundwork_core::{Code, Db, Error, FieldErrors, Validate, error::codes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -27,26 +27,26 @@ use utoipa::{
 
 use crate::{
     Body, Created, Json, NoContent, Problem, Routes, Scoped,
-    bearer::{Authenticator, SignedIn},
-    extract::Form,
+    http::bearer::{Authenticator, SignedIn},
+    http::extract::Form,
 };
 
 /// What every handler of a service with accounts can use. Kept as app data.
 #[derive(Clone, Debug)]
-pub struct Service<A> {
+pub struct AuthState<A> {
     /// The database.
     pub db: Db,
     /// Signing up, in and out.
     pub auth: Auth<A>,
 }
 
-impl<A: Accounts> Service<A> {
-    /// What [`crate::bearer::protect`] asks who calls.
+impl<A: Accounts> AuthState<A> {
+    /// What [`crate::http::bearer::protect`] asks who calls.
     pub fn authenticator(self: &Arc<Self>) -> Authenticator {
-        let service = Arc::clone(self);
+        let state = Arc::clone(self);
         Authenticator::new(move |token| {
-            let service = Arc::clone(&service);
-            async move { service.auth.authenticate(&service.db, &token).await }
+            let state = Arc::clone(&state);
+            async move { state.auth.authenticate(&state.db, &token).await }
         })
     }
 }
@@ -59,7 +59,7 @@ pub trait HttpAccounts: 'static {
     /// The own profile.
     type Profile: Serialize + ToSchema + 'static;
 
-    /// What signing up can be refused for, beyond faults in the input.
+    /// What signing up can be refused for, beyond errors in the input.
     const SIGN_UP_ERRORS: &'static [Code];
 
     /// What a user sees of themselves.
@@ -149,25 +149,25 @@ impl<P: ToSchema> ToSchema for SignedInAs<P> {
 }
 
 impl Validate for Login {
-    fn validate(&self, _: &mut Faults) {}
+    fn validate(&self, _: &mut FieldErrors) {}
 }
 
 impl Validate for Refresh {
-    fn validate(&self, _: &mut Faults) {}
+    fn validate(&self, _: &mut FieldErrors) {}
 }
 
 impl Validate for TokenRequest {
-    fn validate(&self, faults: &mut Faults) {
-        let need = |faults: &mut Faults, value: &Option<String>, field| {
-            faults.check(value.is_some(), field, "missing", "is required for this grant_type");
+    fn validate(&self, errors: &mut FieldErrors) {
+        let need = |errors: &mut FieldErrors, value: &Option<String>, field| {
+            errors.check(value.is_some(), field, "missing", "is required for this grant_type");
         };
         match self.grant_type.as_str() {
             "password" => {
-                need(faults, &self.username, "username");
-                need(faults, &self.password, "password");
+                need(errors, &self.username, "username");
+                need(errors, &self.password, "password");
             }
-            "refresh_token" => need(faults, &self.refresh_token, "refresh_token"),
-            _ => faults.add("grant_type", "unknown_value", "must be password or refresh_token"),
+            "refresh_token" => need(errors, &self.refresh_token, "refresh_token"),
+            _ => errors.add("grant_type", "unknown_value", "must be password or refresh_token"),
         }
     }
 }
@@ -201,34 +201,34 @@ pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
 }
 
 async fn register<H: HttpAccounts>(
-    service: Data<Service<H::Accounts>>,
+    state: Data<AuthState<H::Accounts>>,
     body: Body<SignUpOf<H>>,
 ) -> Result<Created<SignedInAs<H::Profile>>, Problem> {
-    let grant = service.auth.sign_up(&service.db, body.0).await?;
-    Ok(Created(signed_in::<H>(&service.auth, grant)))
+    let grant = state.auth.sign_up(&state.db, body.0).await?;
+    Ok(Created(signed_in::<H>(&state.auth, grant)))
 }
 
 async fn login<H: HttpAccounts>(
-    service: Data<Service<H::Accounts>>,
+    state: Data<AuthState<H::Accounts>>,
     body: Body<Login>,
 ) -> Result<Json<SignedInAs<H::Profile>>, Problem> {
     let Login { username, password } = body.0;
-    let grant = service.auth.sign_in(&service.db, &username, &password, None).await?;
-    Ok(Json(signed_in::<H>(&service.auth, grant)))
+    let grant = state.auth.sign_in(&state.db, &username, &password, None).await?;
+    Ok(Json(signed_in::<H>(&state.auth, grant)))
 }
 
 async fn token<H: HttpAccounts>(
-    service: Data<Service<H::Accounts>>,
+    state: Data<AuthState<H::Accounts>>,
     form: Form<TokenRequest>,
 ) -> Result<Json<Tokens>, Problem> {
     let request = form.0;
     let tokens = match (request.username, request.password, request.refresh_token) {
         (_, _, Some(refresh_token)) if request.grant_type == "refresh_token" => {
-            service.auth.refresh(&service.db, &refresh_token).await?
+            state.auth.refresh(&state.db, &refresh_token).await?
         }
         (Some(username), Some(password), _) => {
             let scope = request.scope.as_deref();
-            service.auth.sign_in(&service.db, &username, &password, scope).await?.tokens
+            state.auth.sign_in(&state.db, &username, &password, scope).await?.tokens
         }
         _ => return Err(Error::invalid("grant_type", "unknown_value", "lacks what it needs").into()),
     };
@@ -236,17 +236,17 @@ async fn token<H: HttpAccounts>(
 }
 
 async fn refresh<H: HttpAccounts>(
-    service: Data<Service<H::Accounts>>,
+    state: Data<AuthState<H::Accounts>>,
     body: Body<Refresh>,
 ) -> Result<Json<Tokens>, Problem> {
-    Ok(Json(service.auth.refresh(&service.db, &body.0.refresh_token).await?))
+    Ok(Json(state.auth.refresh(&state.db, &body.0.refresh_token).await?))
 }
 
 async fn logout<H: HttpAccounts>(
     caller: Scoped<SignedIn>,
-    service: Data<Service<H::Accounts>>,
+    state: Data<AuthState<H::Accounts>>,
 ) -> Result<NoContent, Problem> {
-    service.auth.sign_out(&service.db, &caller).await?;
+    state.auth.sign_out(&state.db, &caller).await?;
     Ok(NoContent)
 }
 

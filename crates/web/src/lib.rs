@@ -1,47 +1,37 @@
-//! What any actix service needs, and no messenger word.
+//! The HTTP side of any actix service, without a word about what the service is for.
 //!
-//! A service lists its operations in one [`Routes`] table. The table feeds the router and the OpenAPI document alike,
-//! and most of the document follows from the types in a handler's signature: [`Scoped`] says which scope is needed,
-//! [`Body`], [`Query`], [`Path`] and [`List`] what is taken, [`Json`], [`Created`] and [`NoContent`] what comes back.
-//! So a handler can't ask for something that the document doesn't tell of.
+//! - [`http`]: the route table, what handlers take and return, and the middleware around them;
+//! - [`openapi`]: the document that follows from the route table, and checking JSON against its schemas;
+//! - [`crud`]: list, create, read, update and delete over HTTP from one declaration;
+//! - [`accounts`]: the routes to sign up, in and out;
+//! - [`service`]: settings, start-up, migrations, health, housekeeping and shutdown.
+//!
+//! A service lists its operations in one [`Routes`] table. The table feeds the router and the OpenAPI document, and most
+//! of the document follows from the types in a handler's signature: [`Scoped`] says which scope is needed, [`Body`],
+//! [`Query`], [`Path`] and [`List`] what is taken, [`Json`], [`Created`] and [`NoContent`] what is returned. So a handler
+//! cannot ask for something that the document does not show.
 //!
 //! Every refusal, also of an unknown route or after a panic, is `application/problem+json` ([`Problem`]).
 
 pub mod accounts;
-pub mod app;
-pub mod bearer;
 pub mod crud;
-pub mod describe;
-pub mod etag;
-pub mod extract;
-pub mod health;
-pub mod housekeeping;
-pub mod idempotency;
-pub mod list;
-pub mod migrate;
+pub mod http;
 pub mod openapi;
-pub mod problem;
-pub mod request_id;
-pub mod respond;
-pub mod routes;
-pub mod schema;
-pub mod secret;
-pub mod server;
-pub mod settings;
-pub mod startup;
+pub mod service;
 
-pub use accounts::Service;
-pub use app::{Shell, ShellOptions};
-pub use bearer::Scoped;
-pub use crud::{Crud, Resource, Rows};
-pub use etag::{ETagged, IfMatch};
-pub use extract::{Body, IdPath, Path, Query};
-pub use idempotency::{Once, Reply};
-pub use list::List;
-pub use problem::Problem;
-pub use respond::{Created, Json, NoContent};
-pub use routes::Routes;
-pub use settings::ServiceSettings;
-pub use startup::Startup;
+pub use accounts::AuthState;
+pub use crud::{Crud, Resource, RowPolicy};
+pub use http::{
+    app::{WebApp, WebAppOptions},
+    bearer::Scoped,
+    etag::{ETagged, IfMatch},
+    extract::{Body, IdPath, Path, Query},
+    idempotency::{Idempotent, Reply},
+    list::List,
+    problem::Problem,
+    respond::{Created, Json, NoContent},
+    routes::Routes,
+};
+pub use service::{Service, settings::ServiceSettings};
 
 pub use actix_web;

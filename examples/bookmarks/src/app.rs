@@ -11,8 +11,8 @@ use actix_web::{
 use groundwork_auth::Groups;
 use groundwork_core::{Db, Result};
 use groundwork_web::{
-    Routes, Service, ServiceSettings, Shell, Startup, accounts, health::Probe, openapi::About,
-    settings::Secret, startup::StartError,
+    AuthState, Routes, Service, ServiceSettings, WebApp, accounts, openapi::About, service::StartError,
+    service::health::Probe, service::settings::Secret,
 };
 
 use crate::{migrations::Migrator, resources, user::Users};
@@ -27,42 +27,43 @@ pub fn routes() -> Routes {
 }
 
 /// The service under these settings.
-pub fn startup(settings: &ServiceSettings) -> Startup<'_> {
-    Startup { name: "bookmarks", title: "Bookmarks", settings }
+pub fn service(settings: &ServiceSettings) -> Service<'_> {
+    Service { name: "bookmarks", title: "Bookmarks", settings }
 }
 
 /// Runs the service until it is told to stop.
-pub async fn serve(startup: &Startup<'_>) -> std::result::Result<(), StartError> {
-    let db = startup.open().await?;
-    startup.prepare::<Migrator>(&db).await?;
-    let bookmarks = Bookmarks::new(startup, db.clone(), &startup.jwt_secret()?)?;
-    let probe = bookmarks.shell.probe().clone();
-    startup.run(db, probe, move || create_app(&bookmarks)).await
+pub async fn serve(service: &Service<'_>) -> std::result::Result<(), StartError> {
+    let db = service.open().await?;
+    service.prepare::<Migrator>(&db).await?;
+    let bookmarks = Bookmarks::new(service, db.clone(), &service.jwt_secret()?)?;
+    let probe = bookmarks.web_app.probe().clone();
+    service.run(db, probe, move || create_app(&bookmarks)).await
 }
 
 /// The service, ready to be served.
 #[derive(Clone, Debug)]
 pub struct Bookmarks {
-    service: Data<Service<Users>>,
-    shell: Shell,
+    auth_state: Data<AuthState<Users>>,
+    web_app: WebApp,
 }
 
 impl Bookmarks {
     /// Puts it together over an open database whose schema is up to date.
-    pub fn new(startup: &Startup<'_>, db: Db, jwt_secret: &Secret) -> Result<Self> {
+    pub fn new(service: &Service<'_>, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let groups = Groups::new([("regular", &[][..])]).granting(resources::scopes());
-        let auth = startup.auth(Users, groups, jwt_secret)?;
+        let auth = service.auth(Users, groups, jwt_secret)?;
         let probe = Probe::new(db.clone(), env!("CARGO_PKG_VERSION"));
-        let service = Arc::new(Service { db, auth });
+        let auth_state = Arc::new(AuthState { db, auth });
         let about = About {
-            title: startup.title.to_owned(),
+            title: service.title.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             description: "Bookmarks with tags, each user's own.".to_owned(),
             scopes: Vec::new(),
             token_url: "/api/v1/auth/token".to_owned(),
         };
-        let shell = Shell::new(startup.shell_options(about), routes(), service.authenticator(), probe)?;
-        Ok(Self { service: Data::from(service), shell })
+        let web_app =
+            WebApp::new(service.web_app_options(about), routes(), auth_state.authenticator(), probe)?;
+        Ok(Self { auth_state: Data::from(auth_state), web_app })
     }
 }
 
@@ -78,5 +79,5 @@ pub fn create_app(
         InitError = (),
     > + use<>,
 > {
-    bookmarks.shell.app().app_data(bookmarks.service.clone())
+    bookmarks.web_app.app().app_data(bookmarks.auth_state.clone())
 }

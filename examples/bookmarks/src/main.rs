@@ -2,14 +2,14 @@
 
 use bookmarks::app;
 use groundwork_web::{
-    settings::{Environment, ServiceSettings},
-    startup::StartError,
+    service::StartError,
+    service::settings::{Environment, ServiceSettings},
 };
 
 #[actix_web::main]
 async fn main() -> Result<(), StartError> {
     let settings = ServiceSettings::read(&Environment::of_process())?;
-    let startup = app::startup(&settings);
-    startup.log()?;
-    app::serve(&startup).await
+    let service = app::service(&settings);
+    service.log()?;
+    app::serve(&service).await
 }

@@ -1,6 +1,6 @@
 //! The schema. A migration that was released is never changed; what comes later is a further one.
 
-use groundwork_web::migrate::{create_table, library_v1};
+use groundwork_web::service::migrate::{create_table, library_v1};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use crate::{resources, user};

@@ -2,7 +2,7 @@
 
 use groundwork_auth::{Account, Accounts, Auth, password};
 use groundwork_core::{
-    Code, Error, Faults, Repository, Result, Timestamp, Tx, Uuid, Validate, base, common_base,
+    Code, Error, FieldErrors, Repository, Result, Timestamp, Tx, Uuid, Validate, base, common_base,
     db::conflict_as, error::codes,
 };
 use groundwork_web::accounts::HttpAccounts;
@@ -71,9 +71,9 @@ pub struct NewUser {
 }
 
 impl Validate for NewUser {
-    fn validate(&self, faults: &mut Faults) {
-        faults.length("username", &self.username, 3, 50);
-        password::check_new("password", &self.password, faults);
+    fn validate(&self, errors: &mut FieldErrors) {
+        errors.length("username", &self.username, 3, 50);
+        password::check_new("password", &self.password, errors);
     }
 }
 

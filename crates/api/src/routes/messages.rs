@@ -5,17 +5,17 @@ use std::time::Duration;
 use actix_web::web::Data;
 use groundwork_core::{CursorRequest, Page, PageRequest, error::codes};
 use groundwork_web::{
-    Body, Created, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
+    Body, Created, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
 };
 use messenger_domain::{
     codes::{ALREADY_READ, USER_NOT_FOUND},
-    messages::{MarkKind, Message, MessageList, NewDirectMessage, NewText, Receipt, entity::Entity},
+    messages::{Message, MessageList, NewDirectMessage, NewText, Receipt, ReceiptKind, entity::Entity},
     scopes::{MessagesRead, MessagesWrite},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::State;
+use crate::state::State;
 
 /// Adds the operations.
 pub fn routes(routes: &mut Routes) {
@@ -103,11 +103,11 @@ struct Inbox {
 async fn send(
     caller: Scoped<MessagesWrite>,
     app: Data<State>,
-    once: Once,
+    idempotent: Idempotent,
     body: Body<NewDirectMessage>,
 ) -> Result<Reply<Created<Message>>, Problem> {
     let send = async |tx: &_| Ok(Created(app.messages.send_direct(tx, &caller, body.0).await?));
-    once.run(&app.db, send).await
+    idempotent.run(&app.db, send).await
 }
 
 async fn list(
@@ -173,20 +173,21 @@ async fn read(
     caller: Scoped<MessagesWrite>,
     app: Data<State>,
     path: Path<IdPath>,
-    once: Once,
+    idempotent: Idempotent,
 ) -> Result<Reply<Json<Message>>, Problem> {
-    let mark = async |tx: &_| Ok(Json(app.messages.mark(tx, &caller, path.0.id, MarkKind::Read).await?));
-    once.run(&app.db, mark).await
+    let mark = async |tx: &_| Ok(Json(app.messages.mark(tx, &caller, path.0.id, ReceiptKind::Read).await?));
+    idempotent.run(&app.db, mark).await
 }
 
 async fn delivered(
     caller: Scoped<MessagesWrite>,
     app: Data<State>,
     path: Path<IdPath>,
-    once: Once,
+    idempotent: Idempotent,
 ) -> Result<Reply<Json<Message>>, Problem> {
-    let mark = async |tx: &_| Ok(Json(app.messages.mark(tx, &caller, path.0.id, MarkKind::Delivered).await?));
-    once.run(&app.db, mark).await
+    let mark =
+        async |tx: &_| Ok(Json(app.messages.mark(tx, &caller, path.0.id, ReceiptKind::Delivered).await?));
+    idempotent.run(&app.db, mark).await
 }
 
 async fn receipts(

@@ -3,13 +3,13 @@
 use actix_web::web::Data;
 use groundwork_core::{CursorPage, CursorRequest, Page, PageRequest, Uuid, error::codes};
 use groundwork_web::{
-    Body, Created, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
-    respond::CreatedOrFound,
+    Body, Created, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
+    http::respond::CreatedOrFound,
 };
 use messenger_domain::{
     codes::{ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL, USER_NOT_FOUND},
     messages::{
-        Changes, Direction, Message, MessageList, NewText, NewWatermark, ThreadQuery, entity as message,
+        Changes, Direction, Message, MessageList, NewReadPosition, NewText, ThreadQuery, entity as message,
     },
     scopes::{MessagesRead, MessagesWrite, ThreadsRead, ThreadsWrite},
     threads::{NewRole, NewThread, Participant, ParticipantsPatch, Thread, ThreadPatch, entity::Entity},
@@ -17,7 +17,7 @@ use messenger_domain::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::State;
+use crate::state::State;
 
 /// Adds the operations.
 pub fn routes(routes: &mut Routes) {
@@ -161,14 +161,14 @@ fn default_limit() -> u64 {
 async fn create(
     caller: Scoped<ThreadsWrite>,
     app: Data<State>,
-    once: Once,
+    idempotent: Idempotent,
     body: Body<NewThread>,
 ) -> Result<Reply<CreatedOrFound<Thread>>, Problem> {
     let start = async |tx: &_| {
         let (id, created) = app.threads.start(tx, &caller, body.0).await?;
         Ok(CreatedOrFound { created, body: app.threads.get(tx, &caller, id).await? })
     };
-    once.run(&app.db, start).await
+    idempotent.run(&app.db, start).await
 }
 
 async fn list(
@@ -264,25 +264,25 @@ async fn send(
     caller: Scoped<MessagesWrite>,
     app: Data<State>,
     path: Path<IdPath>,
-    once: Once,
+    idempotent: Idempotent,
     body: Body<NewText>,
 ) -> Result<Reply<Created<Message>>, Problem> {
     let send = async |tx: &_| Ok(Created(app.messages.send(tx, &caller, path.0.id, body.0).await?));
-    once.run(&app.db, send).await
+    idempotent.run(&app.db, send).await
 }
 
 async fn read(
     caller: Scoped<MessagesWrite>,
     app: Data<State>,
     path: Path<IdPath>,
-    once: Once,
-    body: Body<NewWatermark>,
+    idempotent: Idempotent,
+    body: Body<NewReadPosition>,
 ) -> Result<Reply<Json<Thread>>, Problem> {
     let read = async |tx: &_| {
         app.messages.read_thread(tx, &caller, path.0.id, body.0.seq).await?;
         Ok(Json(app.threads.get(tx, &caller, path.0.id).await?))
     };
-    once.run(&app.db, read).await
+    idempotent.run(&app.db, read).await
 }
 
 async fn changes(

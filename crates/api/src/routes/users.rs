@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use groundwork_core::{Controller, Page, PageRequest, error::codes};
 use groundwork_web::{
-    Body, IdPath, Json, List, NoContent, Once, Path, Problem, Query, Reply, Routes, Scoped,
+    Body, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
 };
 use messenger_domain::{
     codes::{LAST_SUPERUSER, NAME_TAKEN},
@@ -16,7 +16,7 @@ use messenger_domain::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::State;
+use crate::state::State;
 
 /// Adds the operations.
 pub fn routes(routes: &mut Routes) {
@@ -161,11 +161,11 @@ async fn restore(
     caller: Scoped<UsersAdmin>,
     app: Data<State>,
     path: Path<IdPath>,
-    once: Once,
+    idempotent: Idempotent,
 ) -> Result<Reply<Json<UserRecord>>, Problem> {
     let bring_back =
         async |tx: &_| Ok(Json(record(&app, app.users.bring_back(tx, &caller, path.0.id).await?)));
-    once.run(&app.db, bring_back).await
+    idempotent.run(&app.db, bring_back).await
 }
 
 async fn set_group(

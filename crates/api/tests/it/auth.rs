@@ -6,7 +6,7 @@ use groundwork_auth::{AccessTokens, Caller, Scopes, session};
 use groundwork_core::Uuid;
 use groundwork_testkit::{
     Answer, Client, both_databases,
-    client::{PASSWORD, faults_of, send},
+    client::{PASSWORD, field_errors_of, send},
 };
 use messenger_domain::users;
 use reqwest::Method;
@@ -55,10 +55,10 @@ async fn names_are_unique(app: &App) {
     let ada = app.client().signed_in(&ada);
     let again = json!({"username": "ADA", "password": PASSWORD, "email": "ADA@example.org"});
     let problem = app.client().post("/api/v1/auth/register", &again).await.refused(409, "name_taken");
-    assert_eq!(faults_of(&problem), ["email: taken", "username: taken"]);
+    assert_eq!(field_errors_of(&problem), ["email: taken", "username: taken"]);
     ada.delete(ME).await.expect(204);
     let problem = app.client().post("/api/v1/auth/register", &again).await.refused(409, "name_taken");
-    assert_eq!(faults_of(&problem), ["email: taken", "username: taken"]);
+    assert_eq!(field_errors_of(&problem), ["email: taken", "username: taken"]);
 }
 
 /// Of two who sign up under one name at the same moment, one gets it.
@@ -120,9 +120,9 @@ async fn the_oauth_form_gives_tokens(app: &App) {
     assert_eq!(refreshed["scope"], "profile", "a refreshed token has no more");
 
     let none = [&password[..], &[("scope", "users:admin")]].concat();
-    assert_eq!(form(&ada, &none).await.faults(), ["scope: invalid_scope"]);
-    assert_eq!(form(&ada, &[("grant_type", "magic")]).await.faults(), ["grant_type: unknown_value"]);
-    assert_eq!(form(&ada, &password[..2]).await.faults(), ["password: missing"]);
+    assert_eq!(form(&ada, &none).await.field_errors(), ["scope: invalid_scope"]);
+    assert_eq!(form(&ada, &[("grant_type", "magic")]).await.field_errors(), ["grant_type: unknown_value"]);
+    assert_eq!(form(&ada, &password[..2]).await.field_errors(), ["password: missing"]);
     let json = ada.post("/api/v1/auth/token", &json!({})).await;
     json.refused(415, "unsupported_media_type");
 }

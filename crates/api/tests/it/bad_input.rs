@@ -53,7 +53,7 @@ async fn bodies_that_are_none(app: &App) {
         raw(&ada, MESSAGES, json, body.to_owned()).await.refused(400, "malformed");
     }
     raw(&ada, MESSAGES, json, vec![0xff, 0xfe, b'"']).await.refused(400, "malformed");
-    let nothing = send(ada.request(Method::POST, MESSAGES)).await.faults();
+    let nothing = send(ada.request(Method::POST, MESSAGES)).await.field_errors();
     assert_eq!(nothing, ["text: missing"], "no body at all");
     for kind in
         [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")]
@@ -81,7 +81,7 @@ async fn bodies_that_are_none(app: &App) {
 async fn every_fault_is_named_at_once(app: &App) {
     let ada = app.user("ada").await;
     let before = rows(app).await;
-    for (body, faults) in [
+    for (body, errors) in [
         (json!({}), vec!["password: missing", "username: missing"]),
         (json!([]), vec![": wrong_type"]),
         (json!("x"), vec![": wrong_type"]),
@@ -124,7 +124,7 @@ async fn every_fault_is_named_at_once(app: &App) {
             vec!["first_name: too_long"],
         ),
     ] {
-        assert_eq!(ada.anonymous().post(REGISTER, &body).await.faults(), faults, "{body}");
+        assert_eq!(ada.anonymous().post(REGISTER, &body).await.field_errors(), errors, "{body}");
     }
     let problem =
         ada.anonymous().post(REGISTER, &json!({"username": "ab", "password": "Correct-Horse-1"})).await;
@@ -147,17 +147,17 @@ async fn texts_have_a_bound(app: &App) {
         assert_eq!(ada.says(&thread, &text).await.text, text);
     }
     let before = rows(app).await;
-    for (text, faults) in [
+    for (text, errors) in [
         ("x".repeat(4097), vec!["text: too_long"]),
         ("🎉".repeat(4097), vec!["text: too_long"]),
         (String::new(), vec!["text: blank", "text: too_short"]),
         (" \n\t\u{a0}\u{2003}".to_owned(), vec!["text: blank"]),
         ("a\0b".to_owned(), vec!["text: bad_value"]),
     ] {
-        assert_eq!(ada.post(&path, &json!({"text": text})).await.faults(), faults);
+        assert_eq!(ada.post(&path, &json!({"text": text})).await.field_errors(), errors);
     }
     for body in [json!({"text": null}), json!({"text": 1}), json!({"text": ["x"]})] {
-        assert_eq!(ada.post(&path, &body).await.faults(), ["text: wrong_type"]);
+        assert_eq!(ada.post(&path, &body).await.field_errors(), ["text: wrong_type"]);
     }
     assert_eq!(rows(app).await, before);
 }
@@ -232,7 +232,7 @@ async fn numbers_have_bounds(app: &App) {
     }
 }
 
-/// Ids that are none are faults; ids of others' things are as unknown as ids of nothing.
+/// Ids that are none are errors; ids of others' things are as unknown as ids of nothing.
 #[both_databases]
 async fn ids_are_checked(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -246,17 +246,20 @@ async fn ids_are_checked(app: &App) {
         "messages/x/receipts",
         "threads/1/participants",
     ] {
-        assert_eq!(grace.get(&format!("/api/v1/{path}")).await.faults(), ["id: bad_format"], "{path}");
+        assert_eq!(grace.get(&format!("/api/v1/{path}")).await.field_errors(), ["id: bad_format"], "{path}");
     }
     let participant = format!("/api/v1/threads/{}/participants/nobody", message.thread_id);
-    assert_eq!(ada.patch(&participant, &json!({"role": "admin"})).await.faults(), ["user_id: bad_format"]);
+    assert_eq!(
+        ada.patch(&participant, &json!({"role": "admin"})).await.field_errors(),
+        ["user_id: bad_format"]
+    );
     let body = json!({"type": "group", "name": "x", "participant_ids": ["x", ada.id(), 5]});
     assert_eq!(
-        grace.post(THREADS, &body).await.faults(),
+        grace.post(THREADS, &body).await.field_errors(),
         ["participant_ids.0: bad_format", "participant_ids.2: wrong_type"]
     );
     let body = json!({"receiver_id": "ada", "text": "x"});
-    assert_eq!(grace.post(MESSAGES, &body).await.faults(), ["receiver_id: bad_format"]);
+    assert_eq!(grace.post(MESSAGES, &body).await.field_errors(), ["receiver_id: bad_format"]);
 
     let told = async |thread: &str, message: &str| {
         let mut told = Vec::new();
@@ -290,11 +293,11 @@ async fn participants_are_bounded(app: &App) {
     let before = rows(app).await;
     let many: Vec<Value> = (0..1000).map(|n| json!(format!("0198f0c0-6f6e-7c3e-9a55-{n:012x}"))).collect();
     let group = json!({"type": "group", "name": "x", "participant_ids": many});
-    assert_eq!(ada.post(THREADS, &group).await.faults(), ["participant_ids: too_many"]);
+    assert_eq!(ada.post(THREADS, &group).await.field_errors(), ["participant_ids: too_many"]);
     let path = format!("{THREADS}/{thread}/participants");
-    assert_eq!(ada.patch(&path, &json!({"add": many})).await.faults(), ["add: too_many"]);
+    assert_eq!(ada.patch(&path, &json!({"add": many})).await.field_errors(), ["add: too_many"]);
     let twice = json!({"add": [UNKNOWN, UNKNOWN]});
-    assert_eq!(ada.patch(&path, &twice).await.faults(), ["add.1: repeated"]);
+    assert_eq!(ada.patch(&path, &twice).await.field_errors(), ["add.1: repeated"]);
     ada.adds(&thread, &charles).await.refused(409, "already_participant");
     ada.removes(&thread, &ada).await.refused(409, "last_owner");
     assert_eq!(rows(app).await, before);
@@ -304,7 +307,7 @@ async fn participants_are_bounded(app: &App) {
 #[both_databases]
 async fn unknown_parameters_are_named(app: &App) {
     let ada = app.user("ada").await;
-    for (query, fault) in [
+    for (query, error) in [
         ("threads?colour=red", "colour: unknown_field"),
         ("threads?name__like=x", "name__like: unknown_operator"),
         ("threads?direct_key=x", "direct_key: unknown_field"),
@@ -314,6 +317,6 @@ async fn unknown_parameters_are_named(app: &App) {
         ("users/search?q=x&x=1", "x: unknown_parameter"),
         ("threads?%C3%BC=1", "ü: unknown_field"),
     ] {
-        assert_eq!(ada.get(&format!("/api/v1/{query}")).await.faults(), [fault]);
+        assert_eq!(ada.get(&format!("/api/v1/{query}")).await.field_errors(), [error]);
     }
 }

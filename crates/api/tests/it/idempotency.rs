@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use groundwork_testkit::{both_databases, client::faults_of};
+use groundwork_testkit::{both_databases, client::field_errors_of};
 use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
@@ -124,6 +124,6 @@ async fn keys_have_a_bound(app: &App) {
     ada.post_once("/api/v1/messages", &"k".repeat(255), &body).await.expect(201);
     for bad in [String::new(), "k".repeat(256)] {
         let problem = ada.post_once("/api/v1/messages", &bad, &body).await.refused(422, "invalid");
-        assert_eq!(faults_of(&problem), ["Idempotency-Key: bad_value"]);
+        assert_eq!(field_errors_of(&problem), ["Idempotency-Key: bad_value"]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use groundwork_core::events;
 use groundwork_testkit::{
     Backend, Client, Fixture, both_databases,
-    client::{faults_of, send},
+    client::{field_errors_of, send},
 };
 use messenger_domain::messages::{Message, entity};
 use reqwest::Method;
@@ -61,11 +61,14 @@ async fn direct_messages_need_a_receiver(app: &App) {
     ] {
         let problem =
             ada.post(path, &json!({field: value, "text": "x"})).await.refused(404, "user_not_found");
-        assert_eq!(faults_of(&problem), [format!("{field}: not_found")]);
+        assert_eq!(field_errors_of(&problem), [format!("{field}: not_found")]);
     }
     let both = json!({"receiver_id": charles.id(), "receiver_username": "charles", "text": "x"});
-    assert_eq!(ada.post(path, &both).await.faults(), ["receiver_username: not_allowed"]);
-    assert_eq!(ada.post(path, &json!({"text": " "})).await.faults(), ["receiver_id: missing", "text: blank"]);
+    assert_eq!(ada.post(path, &both).await.field_errors(), ["receiver_username: not_allowed"]);
+    assert_eq!(
+        ada.post(path, &json!({"text": " "})).await.field_errors(),
+        ["receiver_id: missing", "text: blank"]
+    );
     assert_eq!(ada.get("/api/v1/messages/outbox").await.expect(200)["total"], 2);
 }
 
@@ -100,11 +103,11 @@ async fn threads_are_listed_both_ways(app: &App) {
     assert_eq!(back["prev_cursor"], Value::Null);
     let other = ada.starts_group("Other", &[&charles]).await;
     let cursor = first["next_cursor"].as_str().unwrap();
-    let foreign = ada.get(&format!("/api/v1/threads/{other}/messages?cursor={cursor}")).await.faults();
+    let foreign = ada.get(&format!("/api/v1/threads/{other}/messages?cursor={cursor}")).await.field_errors();
     assert_eq!(foreign, ["cursor: foreign_cursor"]);
-    let faults = ada.get(&format!("{path}?limit=101&order=up&before=-1&version=1")).await.faults();
+    let errors = ada.get(&format!("{path}?limit=101&order=up&before=-1&version=1")).await.field_errors();
     assert_eq!(
-        faults,
+        errors,
         ["before: out_of_range", "limit: out_of_range", "order: unknown_value", "version: unknown_field"]
     );
 }
@@ -168,7 +171,7 @@ async fn inbox_and_outbox(app: &App) {
     let outbox = ada.get("/api/v1/messages/outbox?text=m2").await.expect(200);
     assert_eq!((texts(&outbox), &outbox["items"][0]["is_read"]), (vec!["m2"], &json!(true)));
     assert_eq!(charles.get("/api/v1/messages/outbox").await.expect(200)["total"], 0);
-    let bad = charles.get("/api/v1/messages/inbox?unread_only=yes").await.faults();
+    let bad = charles.get("/api/v1/messages/inbox?unread_only=yes").await.field_errors();
     assert_eq!(bad, ["unread_only: wrong_type"]);
 }
 
@@ -183,7 +186,7 @@ async fn senders_edit(app: &App) {
     let edited: Message = ada.patch(&at(&message), &text).await.read(200);
     assert_eq!((edited.text.as_str(), edited.seq), ("  zwo\u{308}lf\n👩‍👩‍👧  ", 1));
     assert!(edited.edited_at.is_some() && edited.version == message.version + 1);
-    assert_eq!(ada.patch(&at(&message), &json!({"text": "\n\t "})).await.faults(), ["text: blank"]);
+    assert_eq!(ada.patch(&at(&message), &json!({"text": "\n\t "})).await.field_errors(), ["text: blank"]);
     assert_eq!(charles.get(&at(&message)).await.read::<Message>(200), edited);
     grace.get(&at(&message)).await.refused(404, "not_found");
 }
@@ -264,7 +267,7 @@ async fn changes_catch_up(app: &App) {
     let none = charles.get(&format!("{path}?since={}", rest["version"])).await.expect(200);
     assert_eq!((seqs(&none), &none["version"]), (vec![], &rest["version"]));
     assert_eq!(
-        charles.get(&format!("{path}?since=-1&limit=0")).await.faults(),
+        charles.get(&format!("{path}?since=-1&limit=0")).await.field_errors(),
         ["limit: out_of_range", "since: out_of_range"]
     );
 }
@@ -283,7 +286,7 @@ async fn changes_are_in_the_log(app: &App) {
     grace.removes(&thread, &grace).await.expect(200);
     ada.delete(&format!("/api/v1/threads/{thread}")).await.expect(204);
     let log = events::Entity::find().all(app.db.db.reader()).await.unwrap();
-    let of_thread: Vec<_> = log.iter().filter(|event| event.thread_id.is_some()).collect();
+    let of_thread: Vec<_> = log.iter().filter(|event| event.subject_kind == "thread").collect();
     let kinds: Vec<_> = of_thread.iter().map(|event| (event.kind.as_str(), event.version.unwrap())).collect();
     assert_eq!(
         kinds,
@@ -325,8 +328,8 @@ async fn reading_moves_forwards(app: &App) {
     assert_eq!(charles.thread(&thread).await["unread_count"], 1);
     let path = format!("/api/v1/threads/{thread}/read");
     assert_eq!(charles.post(&path, &json!({"seq": 1})).await.expect(200)["unread_count"], 1);
-    assert_eq!(charles.post(&path, &json!({"seq": 4})).await.faults(), ["seq: out_of_range"]);
-    assert_eq!(charles.post(&path, &json!({"seq": -1})).await.faults(), ["seq: out_of_range"]);
+    assert_eq!(charles.post(&path, &json!({"seq": 4})).await.field_errors(), ["seq: out_of_range"]);
+    assert_eq!(charles.post(&path, &json!({"seq": -1})).await.field_errors(), ["seq: out_of_range"]);
     let to_the_end = send(charles.request(Method::POST, &path)).await;
     assert_eq!(to_the_end.expect(200)["unread_count"], 0);
     assert!(ada.get(&at(&sent[2])).await.read::<Message>(200).is_read);

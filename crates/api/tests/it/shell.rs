@@ -4,11 +4,11 @@ use api::app::VERSION;
 use groundwork_core::{Db, Error};
 use groundwork_testkit::{Backend, Client, Fixture, TestServer, both_databases, client::send};
 use groundwork_web::{
-    Json, Problem, Routes, Shell, ShellOptions,
-    bearer::Authenticator,
-    extract::BodyLimit,
-    health::{Health, Probe},
+    Json, Problem, Routes, WebApp, WebAppOptions,
+    http::bearer::Authenticator,
+    http::extract::BodyLimit,
     openapi::About,
+    service::health::{Health, Probe},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -43,19 +43,19 @@ fn faulty(db: &Db) -> TestServer {
         Err(Error::internal("the secret cause").into())
     }
     let mut routes = Routes::new();
-    routes.tag("faults", "Faults");
+    routes.tag("errors", "FieldErrors");
     routes.get("/panics", "faults_panic", "Panics", panics);
     routes.get("/fails", "faults_fail", "Fails", fails);
     let about = About {
-        title: "Faults".to_owned(),
+        title: "FieldErrors".to_owned(),
         version: VERSION.to_owned(),
         description: String::new(),
         scopes: Vec::new(),
         token_url: "/token".to_owned(),
     };
-    let options = ShellOptions { about, body_limit: BodyLimit::default(), cors_origins: Vec::new() };
+    let options = WebAppOptions { about, body_limit: BodyLimit::default(), cors_origins: Vec::new() };
     let nobody = Authenticator::new(|_| async { Err(Error::internal("nobody")) });
-    let shell = Shell::new(options, routes, nobody, Probe::new(db.clone(), VERSION)).unwrap();
+    let shell = WebApp::new(options, routes, nobody, Probe::new(db.clone(), VERSION)).unwrap();
     TestServer::start(move || shell.app())
 }
 
@@ -83,7 +83,7 @@ async fn unknown_routes_and_methods(app: &App) {
     let head = send(ada.request(Method::HEAD, "/api/v1/users/me")).await;
     assert_eq!((head.status, head.body), (200, json!(null)));
     let long = format!("/api/v1/users/search?q={}", "x".repeat(20_000));
-    assert_eq!(ada.get(&long).await.faults(), ["q: too_long"]);
+    assert_eq!(ada.get(&long).await.field_errors(), ["q: too_long"]);
 }
 
 /// A request id is taken over, or made where there is none that will do, and is on every answer.

@@ -1,6 +1,6 @@
 //! Threads and who takes part in them.
 
-use groundwork_testkit::{Client, both_databases, client::faults_of};
+use groundwork_testkit::{Client, both_databases, client::field_errors_of};
 use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
@@ -40,8 +40,8 @@ async fn a_pair_has_one_thread(app: &App) {
     let gone = app.user("gone").await;
     gone.delete("/api/v1/users/me").await.expect(204);
     let problem = ada.post(THREADS, &with(&gone)).await.refused(404, "user_not_found");
-    assert_eq!(faults_of(&problem), ["participant_ids.0: not_found"]);
-    for (body, fault) in [
+    assert_eq!(field_errors_of(&problem), ["participant_ids.0: not_found"]);
+    for (body, error) in [
         (
             json!({"type": "direct", "participant_ids": [ada.id(), charles.id()]}),
             "participant_ids: wrong_count",
@@ -53,7 +53,7 @@ async fn a_pair_has_one_thread(app: &App) {
         (json!({"type": "group", "name": "x", "participant_ids": [ada.id()]}), "participant_ids: too_few"),
         (json!({"type": "club", "name": "x", "participant_ids": [charles.id()]}), "type: unknown_value"),
     ] {
-        assert_eq!(ada.post(THREADS, &body).await.faults(), [fault]);
+        assert_eq!(ada.post(THREADS, &body).await.field_errors(), [error]);
     }
 }
 
@@ -108,13 +108,13 @@ async fn lists_have_the_latest_first(app: &App) {
     let back = page["prev_cursor"].as_str().unwrap();
     let (before, _) = listed(&ada, &format!("limit=10&cursor={back}")).await;
     assert_eq!(before, [ids[1].clone(), new, ids[4].clone()]);
-    let foreign = charles.get(&format!("{THREADS}?cursor={next}")).await.faults();
+    let foreign = charles.get(&format!("{THREADS}?cursor={next}")).await.field_errors();
     assert_eq!(foreign, ["cursor: foreign_cursor"], "a cursor of another's list");
 
     assert_eq!(listed(&ada, "name__ilike=GROUP%203").await.0, [ids[3].clone()]);
     assert_eq!(listed(&ada, "search=new&type=group").await.0.len(), 1);
     assert!(listed(&ada, "type=direct").await.0.is_empty());
-    assert_eq!(ada.get(&format!("{THREADS}?last_seq=1")).await.faults(), ["last_seq: unknown_field"]);
+    assert_eq!(ada.get(&format!("{THREADS}?last_seq=1")).await.field_errors(), ["last_seq: unknown_field"]);
 }
 
 /// Owners and admins rename a group, only owners delete it, and then it is gone for all.
@@ -128,7 +128,10 @@ async fn roles_decide_who_changes_a_group(app: &App) {
     let before = ada.thread(&id).await["version"].as_i64().unwrap();
     let renamed = ada.patch(&at(&id), &name).await.expect(200);
     assert_eq!((&renamed["name"], &renamed["version"]), (&json!("Mills"), &json!(before + 1)));
-    assert_eq!(ada.patch(&at(&id), &json!({"name": "x".repeat(101)})).await.faults(), ["name: too_long"]);
+    assert_eq!(
+        ada.patch(&at(&id), &json!({"name": "x".repeat(101)})).await.field_errors(),
+        ["name: too_long"]
+    );
     let role = format!("{}/participants/{}", at(&id), charles.id());
     charles.patch(&role, &json!({"role": "owner"})).await.refused(403, "forbidden");
     let admin = ada.patch(&role, &json!({"role": "admin"})).await.expect(200);
@@ -172,17 +175,17 @@ async fn participants_change_all_or_none(app: &App) {
         .patch(&path, &json!({"add": [grace.id(), charles.id()]}))
         .await
         .refused(409, "already_participant");
-    assert_eq!(faults_of(&problem), ["add.1: already_participant"]);
+    assert_eq!(field_errors_of(&problem), ["add.1: already_participant"]);
     let problem =
         ada.patch(&path, &json!({"add": [], "remove": [grace.id()]})).await.refused(409, "not_a_participant");
-    assert_eq!(faults_of(&problem), ["remove.0: not_a_participant"]);
+    assert_eq!(field_errors_of(&problem), ["remove.0: not_a_participant"]);
     let unknown = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
     let problem =
         ada.patch(&path, &json!({"add": [grace.id(), unknown]})).await.refused(404, "user_not_found");
-    assert_eq!(faults_of(&problem), ["add.1: not_found"]);
-    assert_eq!(ada.patch(&path, &json!({})).await.faults(), [": empty"]);
+    assert_eq!(field_errors_of(&problem), ["add.1: not_found"]);
+    assert_eq!(ada.patch(&path, &json!({})).await.field_errors(), [": empty"]);
     let twice = json!({"add": [grace.id()], "remove": [grace.id()]});
-    assert_eq!(ada.patch(&path, &twice).await.faults(), ["remove.0: repeated"]);
+    assert_eq!(ada.patch(&path, &twice).await.field_errors(), ["remove.0: repeated"]);
     assert_eq!(ada.thread(&id).await["participant_count"], 2);
     let swapped = ada.patch(&path, &json!({"add": [grace.id()], "remove": [charles.id()]})).await.expect(200);
     let names: Vec<_> = swapped["items"].as_array().unwrap().iter().map(|p| p["username"].clone()).collect();

@@ -2,7 +2,7 @@
 
 use groundwork_testkit::{
     Client, both_databases,
-    client::{PASSWORD, faults_of},
+    client::{PASSWORD, field_errors_of},
 };
 use serde_json::{Value, json};
 
@@ -35,13 +35,16 @@ async fn the_own_profile_can_be_changed(app: &App) {
     assert_eq!(changed["bio"], "e\u{301} 🎉");
     let cleared = ada.patch(ME, &json!({"bio": null})).await.expect(200);
     assert_eq!((&cleared["bio"], &cleared["first_name"]), (&Value::Null, &json!("Ada")));
-    assert_eq!(ada.patch(ME, &json!({})).await.faults(), [": empty"]);
-    assert_eq!(ada.patch(ME, &json!({"username": null})).await.faults(), ["username: wrong_type"]);
-    assert_eq!(ada.patch(ME, &json!({"bio": "x".repeat(501)})).await.faults(), ["bio: too_long"]);
-    assert_eq!(ada.patch(ME, &json!({"is_active": false})).await.faults(), ["is_active: unknown_field"]);
+    assert_eq!(ada.patch(ME, &json!({})).await.field_errors(), [": empty"]);
+    assert_eq!(ada.patch(ME, &json!({"username": null})).await.field_errors(), ["username: wrong_type"]);
+    assert_eq!(ada.patch(ME, &json!({"bio": "x".repeat(501)})).await.field_errors(), ["bio: too_long"]);
+    assert_eq!(
+        ada.patch(ME, &json!({"is_active": false})).await.field_errors(),
+        ["is_active: unknown_field"]
+    );
     app.user("charles").await;
     let problem = ada.patch(ME, &json!({"username": "Charles"})).await.refused(409, "name_taken");
-    assert_eq!(faults_of(&problem), ["username: taken"]);
+    assert_eq!(field_errors_of(&problem), ["username: taken"]);
     assert_eq!(ada.get(ME).await.expect(200), cleared);
     ada.patch(ME, &json!({"username": "ADA-2"})).await.expect(200);
 }
@@ -86,8 +89,8 @@ async fn users_are_found(app: &App) {
         (&page["total"], &page["pages"], &page["items"][0]["username"]),
         (&json!(3), &json!(2), &json!("ada_l"))
     );
-    assert_eq!(ada.get(&format!("{USERS}/search")).await.faults(), ["q: missing"]);
-    assert_eq!(ada.get(&format!("{USERS}/search?q=")).await.faults(), ["q: too_short"]);
+    assert_eq!(ada.get(&format!("{USERS}/search")).await.field_errors(), ["q: missing"]);
+    assert_eq!(ada.get(&format!("{USERS}/search?q=")).await.field_errors(), ["q: too_short"]);
 }
 
 /// Administrators list everybody, with filters.
@@ -111,8 +114,8 @@ async fn administrators_list_users(app: &App) {
     assert_eq!(list("include_deleted=true").await, ["ada", "charles", "gone", "root"]);
     assert_eq!(list("include_deleted=true&deleted_at__isnull=false").await, ["gone"]);
     assert_eq!(list("created_at__gt=2100-01-01T00:00:00Z").await, Vec::<String>::new());
-    let faults = admin.get(&format!("{USERS}?password_hash=x&is_active=yes&size=0")).await.faults();
-    assert_eq!(faults, ["is_active: bad_value", "password_hash: unknown_field", "size: out_of_range"]);
+    let errors = admin.get(&format!("{USERS}?password_hash=x&is_active=yes&size=0")).await.field_errors();
+    assert_eq!(errors, ["is_active: bad_value", "password_hash: unknown_field", "size: out_of_range"]);
     gone.get(ME).await.refused(401, "unauthenticated");
     app.user("nobody").await.get(USERS).await.refused(403, "missing_scope");
 }
@@ -159,8 +162,8 @@ async fn superusers_are_protected(app: &App) {
     root.put(&format!("{}/group", of(&root)), &json!({"group": "admin"}))
         .await
         .refused(409, "last_superuser");
-    let faults = root.put(&format!("{}/group", of(&admin)), &json!({"group": "kings"})).await.faults();
-    assert_eq!(faults, ["group: unknown_value"]);
+    let errors = root.put(&format!("{}/group", of(&admin)), &json!({"group": "kings"})).await.field_errors();
+    assert_eq!(errors, ["group: unknown_value"]);
     root.put(&format!("{}/group", of(&admin)), &json!({"group": "superuser"})).await.expect(200);
     admin.get(ME).await.refused(401, "unauthenticated");
     let admin = admin.login("admin").await;

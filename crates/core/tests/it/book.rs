@@ -1,8 +1,8 @@
 //! A plain entity with everything that core gives: what a service writes for one.
 
 use groundwork_core::{
-    Code, Controller, Db, Faults, Kind, Listable, Patch, Repository, Result, Timestamp, Tx, Uuid, Validate,
-    common_base,
+    Code, Controller, Db, FieldErrors, Kind, Listable, Patch, Repository, Result, Timestamp, Tx, Uuid,
+    Validate, common_base,
 };
 use groundwork_testkit::TestDb;
 use sea_orm::{ActiveValue::Set, Condition, DbErr, entity::prelude::*};
@@ -67,9 +67,9 @@ pub struct NewBook {
 }
 
 impl Validate for NewBook {
-    fn validate(&self, faults: &mut Faults) {
-        faults.length("title", &self.title, 1, 10);
-        faults.check(self.pages > 0, "pages", "out_of_range", "must be at least 1");
+    fn validate(&self, errors: &mut FieldErrors) {
+        errors.length("title", &self.title, 1, 10);
+        errors.check(self.pages > 0, "pages", "out_of_range", "must be at least 1");
     }
 }
 
@@ -80,9 +80,9 @@ pub struct BookPatch {
 }
 
 impl Validate for BookPatch {
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, errors: &mut FieldErrors) {
         if let Some(title) = &self.title {
-            faults.length("title", title, 1, 10);
+            errors.length("title", title, 1, 10);
         }
     }
 }

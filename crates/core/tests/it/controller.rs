@@ -4,7 +4,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
 use crate::book::{ActiveModel, BookPatch, ISBN_TAKEN, LENT, Library, NewBook, add, shelf};
 
-/// Faulty input is refused with every fault named, and nothing is written.
+/// Faulty input is refused with every error named, and nothing is written.
 #[both_databases]
 async fn faulty_input_is_refused_whole(library: &Library) {
     let (books, db) = (shelf(1), &library.db);
@@ -13,7 +13,7 @@ async fn faulty_input_is_refused_whole(library: &Library) {
     let error = Controller::create(&books, &tx, new).await.unwrap_err();
     assert_eq!(error.code(), codes::INVALID);
     let groundwork_core::Error::Refused(refusal) = error else { panic!("a refusal") };
-    let fields: Vec<_> = refusal.faults.iter().map(|fault| fault.field.as_str()).collect();
+    let fields: Vec<_> = refusal.field_errors.iter().map(|error| error.field.as_str()).collect();
     assert_eq!(fields, ["title", "pages"]);
     tx.commit().await.unwrap();
     let query = groundwork_core::ListQuery::default();

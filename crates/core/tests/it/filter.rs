@@ -10,9 +10,9 @@ async fn pages(library: &Library, query: &[(&str, &str)]) -> Vec<i64> {
     page.items.iter().map(|book| book.pages).collect()
 }
 
-fn faults(query: &[(&str, &str)]) -> Vec<(String, String)> {
-    let faults = ListQuery::<Entity>::parse(query.iter().copied()).unwrap_err();
-    faults.into_vec().into_iter().map(|fault| (fault.field, fault.code)).collect()
+fn errors(query: &[(&str, &str)]) -> Vec<(String, String)> {
+    let errors = ListQuery::<Entity>::parse(query.iter().copied()).unwrap_err();
+    errors.into_vec().into_iter().map(|error| (error.field, error.code)).collect()
 }
 
 /// Every operator does what its name says, on every kind of value, on both databases alike.
@@ -97,10 +97,10 @@ fn what_is_not_open_is_named() {
         ("search", "", "search", "too_short"),
     ];
     for (name, value, field, code) in table {
-        assert_eq!(faults(&[(name, value)]), [((*field).to_owned(), (*code).to_owned())], "{name}={value}");
+        assert_eq!(errors(&[(name, value)]), [((*field).to_owned(), (*code).to_owned())], "{name}={value}");
     }
     let many = vec!["1"; 101].join(",");
     let long = "x".repeat(256);
     let all = [("pages__in", many.as_str()), ("title", long.as_str()), ("nope", "1")];
-    assert_eq!(faults(&all).len(), 3, "all at once");
+    assert_eq!(errors(&all).len(), 3, "all at once");
 }

@@ -1,6 +1,6 @@
 use groundwork_core::{
     Controller, Db, DbOptions, ListQuery, PageRequest,
-    events::{self, NewEvent},
+    events::{self, NewEvent, Subject},
 };
 use groundwork_testkit::both_databases;
 use sea_orm::EntityTrait;
@@ -36,10 +36,11 @@ async fn only_a_commit_makes_it_lasting(library: &Library) {
 async fn events_go_with_their_cause(library: &Library) {
     let db = &library.db;
     let tx = db.begin().await.unwrap();
-    events::append(&tx, NewEvent::new("book.created")).await.unwrap();
+    let book = Subject::new("book", tx.new_id());
+    events::append(&tx, NewEvent::new("book.created", book)).await.unwrap();
     drop(tx);
     let tx = db.begin().await.unwrap();
-    let both = ["book.created", "book.lent"].map(NewEvent::new);
+    let both = ["book.created", "book.lent"].map(|kind| NewEvent::new(kind, book));
     events::append_all(&tx, both).await.unwrap();
     events::append_all(&tx, []).await.unwrap();
     tx.commit().await.unwrap();
@@ -49,7 +50,7 @@ async fn events_go_with_their_cause(library: &Library) {
     assert!(log[0].position < log[1].position);
 }
 
-/// A database that can't be reached is unavailable, and no fault of the caller or the service.
+/// A database that can't be reached is unavailable, and no error of the caller or the service.
 #[both_databases]
 async fn a_database_that_is_closed_is_unavailable(library: &Library) {
     let other = Db::open(&DbOptions::new(&library.url)).await.unwrap();

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::{
     entity::{ActiveModel, Column, Entity},
-    mark::MarkKind,
-    receipts,
+    positions,
+    receipt::ReceiptKind,
     repository::{Direction, MessageRepository},
     send,
     types::{
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     codes::ALREADY_READ,
-    events::{MESSAGE_DELETED, MESSAGE_UPDATED},
+    events::{self as subject, MESSAGE_DELETED, MESSAGE_UPDATED},
     scopes::MessagesAdmin,
     threads::{ThreadRepository, Threads, participant},
     users::{UserRepository, repository::names},
@@ -242,18 +242,18 @@ impl Messages {
 
     /// Moves the caller's watermark to a message of somebody else. A repeat changes nothing. Errors: `not_found`, also
     /// for a message of their own.
-    pub async fn mark(&self, tx: &Tx, caller: &Caller, id: Uuid, kind: MarkKind) -> Result<Message> {
+    pub async fn mark(&self, tx: &Tx, caller: &Caller, id: Uuid, kind: ReceiptKind) -> Result<Message> {
         let message = self.get(tx, caller, id).await?;
         if message.sender_id == caller.user_id {
             return Err(Error::not_found("message"));
         }
-        receipts::mark(tx, caller.user_id, message.thread_id, kind, Some(message.seq)).await?;
+        positions::advance(tx, caller.user_id, message.thread_id, kind, Some(message.seq)).await?;
         self.get(tx, caller, id).await
     }
 
     /// Moves how far the caller has read a thread, to its end where no `seq` is given. Errors: `not_found`, `invalid`.
     pub async fn read_thread(&self, tx: &Tx, caller: &Caller, thread: Uuid, seq: Option<i64>) -> Result<()> {
-        receipts::mark(tx, caller.user_id, thread, MarkKind::Read, seq).await
+        positions::advance(tx, caller.user_id, thread, ReceiptKind::Read, seq).await
     }
 
     /// A page of those whom a message reached. Errors: `not_found`.
@@ -301,7 +301,7 @@ impl Messages {
     /// when nothing can change any more; where they may not, the transaction is not committed.
     async fn lock_thread_of(&self, tx: &Tx, message: Uuid) -> Result<i64> {
         let found = self.repository.get(tx, message).await?.ok_or_else(|| Error::not_found("message"))?;
-        let locked = ThreadRepository.lock(tx, found.thread_id).await;
+        let locked = ThreadRepository.next_version(tx, found.thread_id).await;
         Ok(locked.map_err(|_| Error::not_found("message"))?.version)
     }
 
@@ -313,7 +313,8 @@ impl Messages {
         message: &Message,
         version: i64,
     ) -> Result<()> {
-        let event = NewEvent::new(kind).of_thread(message.thread_id, version).by(caller.user_id);
+        let event =
+            NewEvent::new(kind, subject::thread(message.thread_id)).at_version(version).by(caller.user_id);
         events::append(tx, event.with(json!({"message_id": message.id, "seq": message.seq}))).await
     }
 }

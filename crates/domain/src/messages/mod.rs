@@ -2,15 +2,15 @@
 
 pub mod controller;
 pub mod entity;
-pub mod mark;
-mod receipts;
+mod positions;
+pub mod receipt;
 pub mod repository;
 mod send;
 pub mod types;
 
 pub use controller::{DeletePolicy, Messages, ThreadQuery};
-pub use mark::MarkKind;
+pub use receipt::ReceiptKind;
 pub use repository::{Direction, MessageRepository};
 pub use types::{
-    Author, Changes, Message, MessageChange, MessageList, NewDirectMessage, NewText, NewWatermark, Receipt,
+    Author, Changes, Message, MessageChange, MessageList, NewDirectMessage, NewReadPosition, NewText, Receipt,
 };

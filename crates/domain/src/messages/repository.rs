@@ -15,7 +15,7 @@ use sea_orm::{
 
 use super::{
     entity::{Column, Entity, Model},
-    mark::{self, MarkKind},
+    receipt::{self, ReceiptKind},
     types::{Message, MessageRow, Receipt},
 };
 use crate::{
@@ -114,7 +114,7 @@ impl MessageRepository {
         let list = format!("messages:{thread}:{direction:?}");
         let position: Option<Cursor<i64>> = request.position(&list)?;
         let select = self.seen(user).filter(Column::ThreadId.eq(thread)).filter(matching);
-        let mut cursor = with_marks(select).cursor_by(Column::Seq);
+        let mut cursor = with_receipts(select).cursor_by(Column::Seq);
         if direction == Direction::Descending {
             cursor.desc();
         }
@@ -225,7 +225,7 @@ impl MessageRepository {
             .filter(Column::Version.gt(version))
             .order_by_asc(Column::Version)
             .limit(limit);
-        let rows = with_marks(select).into_model::<MessageRow>().all(conn).await?;
+        let rows = with_receipts(select).into_model::<MessageRow>().all(conn).await?;
         Ok(rows.into_iter().map(|row| (row.message.deleted_at, row.into())).collect())
     }
 
@@ -242,16 +242,18 @@ impl MessageRepository {
         page: PageRequest,
     ) -> Result<Page<Receipt>> {
         use participant::{Column as P, Entity as Participants};
-        let first = |kind: MarkKind| {
+        let first = |kind: ReceiptKind| {
             Query::select()
-                .column((mark::Entity, mark::Column::At))
-                .from(mark::Entity)
-                .and_where(mark::Column::ThreadId.eq(message.thread_id))
-                .and_where(Expr::col((mark::Entity, mark::Column::UserId)).equals((Participants, P::UserId)))
-                .and_where(mark::Column::Kind.eq(kind))
-                .and_where(mark::Column::Seq.gte(message.seq))
-                .and_where(mark::Column::FromSeq.lt(message.seq))
-                .order_by((mark::Entity, mark::Column::Seq), Order::Asc)
+                .column((receipt::Entity, receipt::Column::At))
+                .from(receipt::Entity)
+                .and_where(receipt::Column::ThreadId.eq(message.thread_id))
+                .and_where(
+                    Expr::col((receipt::Entity, receipt::Column::UserId)).equals((Participants, P::UserId)),
+                )
+                .and_where(receipt::Column::Kind.eq(kind))
+                .and_where(receipt::Column::Seq.gte(message.seq))
+                .and_where(receipt::Column::FromSeq.lt(message.seq))
+                .order_by((receipt::Entity, receipt::Column::Seq), Order::Asc)
                 .limit(1)
                 .take()
         };
@@ -260,14 +262,14 @@ impl MessageRepository {
             .filter(P::LeftAt.is_null())
             .filter(P::UserId.ne(message.sender_id))
             .filter(P::LastDeliveredSeq.gte(message.seq))
-            .filter(Expr::exists(first(MarkKind::Delivered)));
+            .filter(Expr::exists(first(ReceiptKind::Delivered)));
         let total = reached.clone().count(conn).await?;
         let mut select = reached
             .select_only()
             .column(P::UserId)
             .column_as(users::entity::Column::Username, "username")
-            .expr_as(Expr::from(first(MarkKind::Delivered)), "delivered_at")
-            .expr_as(Expr::from(first(MarkKind::Read)), "read_at")
+            .expr_as(Expr::from(first(ReceiptKind::Delivered)), "delivered_at")
+            .expr_as(Expr::from(first(ReceiptKind::Read)), "read_at")
             .order_by_asc(P::UserId)
             .offset(page.offset())
             .limit(page.size);
@@ -296,34 +298,34 @@ struct ReceiptRow {
 }
 
 /// Adds to each message when it was first delivered to and read by somebody besides its sender.
-fn with_marks(select: Select<Entity>) -> Select<Entity> {
-    use mark::{Column as K, Entity as Marks};
+fn with_receipts(select: Select<Entity>) -> Select<Entity> {
+    use receipt::{Column as K, Entity as Receipts};
     // Looking from the message's own time on, as no mark that reaches it can be older.
-    let first = |kind: MarkKind| {
+    let first = |kind: ReceiptKind| {
         Query::select()
-            .column((Marks, K::At))
-            .from(Marks)
-            .and_where(Expr::col((Marks, K::ThreadId)).equals((Entity, Column::ThreadId)))
-            .and_where(Expr::col((Marks, K::Kind)).eq(kind))
-            .and_where(Expr::col((Marks, K::At)).gte(Expr::col((Entity, Column::CreatedAt))))
-            .and_where(Expr::col((Marks, K::Seq)).gte(Expr::col((Entity, Column::Seq))))
-            .and_where(Expr::col((Marks, K::FromSeq)).lt(Expr::col((Entity, Column::Seq))))
-            .and_where(Expr::col((Marks, K::UserId)).ne(Expr::col((Entity, Column::SenderId))))
-            .order_by((Marks, K::At), Order::Asc)
+            .column((Receipts, K::At))
+            .from(Receipts)
+            .and_where(Expr::col((Receipts, K::ThreadId)).equals((Entity, Column::ThreadId)))
+            .and_where(Expr::col((Receipts, K::Kind)).eq(kind))
+            .and_where(Expr::col((Receipts, K::At)).gte(Expr::col((Entity, Column::CreatedAt))))
+            .and_where(Expr::col((Receipts, K::Seq)).gte(Expr::col((Entity, Column::Seq))))
+            .and_where(Expr::col((Receipts, K::FromSeq)).lt(Expr::col((Entity, Column::Seq))))
+            .and_where(Expr::col((Receipts, K::UserId)).ne(Expr::col((Entity, Column::SenderId))))
+            .order_by((Receipts, K::At), Order::Asc)
             .limit(1)
             .take()
     };
     select
-        .expr_as(Expr::from(first(MarkKind::Delivered)), "delivered_at")
-        .expr_as(Expr::from(first(MarkKind::Read)), "read_at")
+        .expr_as(Expr::from(first(ReceiptKind::Delivered)), "delivered_at")
+        .expr_as(Expr::from(first(ReceiptKind::Read)), "read_at")
 }
 
 async fn one<C: ConnectionTrait>(conn: &C, select: Select<Entity>) -> Result<Option<Message>> {
-    Ok(with_marks(select).into_model::<MessageRow>().one(conn).await?.map(Message::from))
+    Ok(with_receipts(select).into_model::<MessageRow>().one(conn).await?.map(Message::from))
 }
 
 async fn all<C: ConnectionTrait>(conn: &C, select: Select<Entity>) -> Result<Vec<Message>> {
-    let rows = with_marks(select).into_model::<MessageRow>().all(conn).await?;
+    let rows = with_receipts(select).into_model::<MessageRow>().all(conn).await?;
     Ok(rows.into_iter().map(Message::from).collect())
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 
 use super::entity::{ActiveModel, Entity, Model};
 use crate::{
-    events::MESSAGE_CREATED,
+    events::{self as subject, MESSAGE_CREATED},
     threads::{self, ThreadRepository},
 };
 
@@ -33,7 +33,8 @@ pub(super) async fn send(tx: &Tx, sender: Uuid, thread: Uuid, text: String) -> R
     } else {
         threads.participant(tx, thread.id, sender).await?;
         Entity::insert(row_of(&message)).exec_without_returning(tx).await?;
-        let event = NewEvent::new(MESSAGE_CREATED).of_thread(thread.id, message.version).by(sender);
+        let event =
+            NewEvent::new(MESSAGE_CREATED, subject::thread(thread.id)).at_version(message.version).by(sender);
         events::append(tx, event.with(payload)).await?;
     }
     Ok(message)
@@ -84,8 +85,8 @@ fn postgres_insert(message: &Model, payload: Json, now: Timestamp) -> Statement 
             WHERE thread_id = $3 AND user_id = $6 AND left_at IS NULL
             RETURNING id
         )
-        INSERT INTO events (thread_id, version, kind, actor_id, payload, created_at)
-        SELECT $3, $5, $9, $6, $10, $11 FROM sent";
+        INSERT INTO events (subject_kind, subject_id, version, kind, actor_id, payload, created_at)
+        SELECT 'thread', $3, $5, $9, $6, $10, $11 FROM sent";
     Statement::from_sql_and_values(
         DbBackend::Postgres,
         SQL,

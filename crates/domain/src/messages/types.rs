@@ -1,6 +1,6 @@
 //! What comes in and goes out about messages.
 
-use groundwork_core::{Faults, Timestamp, Uuid, Validate};
+use groundwork_core::{FieldErrors, Timestamp, Uuid, Validate};
 use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,8 +20,8 @@ pub struct NewText {
 }
 
 impl Validate for NewText {
-    fn validate(&self, faults: &mut Faults) {
-        check_text(&self.text, faults);
+    fn validate(&self, errors: &mut FieldErrors) {
+        check_text(&self.text, errors);
     }
 }
 
@@ -43,36 +43,36 @@ pub struct NewDirectMessage {
 }
 
 impl Validate for NewDirectMessage {
-    fn validate(&self, faults: &mut Faults) {
-        check_text(&self.text, faults);
+    fn validate(&self, errors: &mut FieldErrors) {
+        check_text(&self.text, errors);
         match (&self.receiver_id, &self.receiver_username) {
-            (None, None) => faults.add("receiver_id", "missing", "is required, or receiver_username"),
+            (None, None) => errors.add("receiver_id", "missing", "is required, or receiver_username"),
             (Some(_), Some(_)) => {
-                faults.add("receiver_username", "not_allowed", "can't be given beside receiver_id");
+                errors.add("receiver_username", "not_allowed", "can't be given beside receiver_id");
             }
             _ => {}
         }
     }
 }
 
-fn check_text(text: &str, faults: &mut Faults) {
-    faults.check(!text.trim().is_empty(), "text", "blank", "must not be blank");
-    faults.length("text", text, 0, TEXT_MAX);
-    faults.check(!text.contains('\0'), "text", "bad_value", "must not contain NUL");
+fn check_text(text: &str, errors: &mut FieldErrors) {
+    errors.check(!text.trim().is_empty(), "text", "blank", "must not be blank");
+    errors.length("text", text, 0, TEXT_MAX);
+    errors.check(!text.contains('\0'), "text", "bad_value", "must not contain NUL");
 }
 
 /// How far one has read.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewWatermark {
+pub struct NewReadPosition {
     /// The `seq` of the last message read; the end of the thread where it isn't given.
     #[serde(default)]
     #[schema(example = 7, minimum = 0)]
     pub seq: Option<i64>,
 }
 
-impl Validate for NewWatermark {
-    fn validate(&self, _: &mut Faults) {}
+impl Validate for NewReadPosition {
+    fn validate(&self, _: &mut FieldErrors) {}
 }
 
 /// A message.

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     codes::{ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL},
     events::{
-        PARTICIPANT_ADDED, PARTICIPANT_REMOVED, PARTICIPANT_UPDATED, THREAD_CREATED, THREAD_DELETED,
-        THREAD_UPDATED,
+        self as subject, PARTICIPANT_ADDED, PARTICIPANT_REMOVED, PARTICIPANT_UPDATED, THREAD_CREATED,
+        THREAD_DELETED, THREAD_UPDATED,
     },
     messages::MessageRepository,
     users::UserRepository,
@@ -71,7 +71,7 @@ impl Threads {
         let inserted = insert.exec_without_returning(tx).await?;
         if matches!(inserted, TryInsertResult::Inserted(1..)) {
             self.insert_participants(tx, id, both.into_iter().map(|user| (user, Role::Member))).await?;
-            self.note(tx, caller, id, 1, NewEvent::new(THREAD_CREATED)).await?;
+            self.note(tx, caller, 1, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
         }
         let found = self.repository.find_direct(tx, &key).await?;
         let thread = found.ok_or_else(|| Error::not_found("thread"))?;
@@ -99,7 +99,7 @@ impl Threads {
         Entity::insert(row).exec_without_returning(tx).await?;
         let members = others.into_iter().map(|user| (user, Role::Member));
         self.insert_participants(tx, id, members.chain([(caller.user_id, Role::Owner)])).await?;
-        self.note(tx, caller, id, 1, NewEvent::new(THREAD_CREATED)).await?;
+        self.note(tx, caller, 1, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
         Ok(id)
     }
 
@@ -183,14 +183,14 @@ impl Threads {
             row.history = Set(history);
         }
         self.repository.update(tx, row).await?;
-        self.note(tx, caller, id, thread.version, NewEvent::new(THREAD_UPDATED)).await
+        self.note(tx, caller, thread.version, NewEvent::new(THREAD_UPDATED, subject::thread(id))).await
     }
 
     /// Soft-deletes a group, for all of its participants. Errors: `not_found`, `forbidden`, `direct_thread`.
     pub async fn delete(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
         let thread = self.lock_group(tx, caller, id, |role| role == Role::Owner).await?;
         self.repository.soft_delete(tx, id).await?;
-        self.note(tx, caller, id, thread.version, NewEvent::new(THREAD_DELETED)).await
+        self.note(tx, caller, thread.version, NewEvent::new(THREAD_DELETED, subject::thread(id))).await
     }
 
     /// A page of the participants. Errors: `not_found`.
@@ -244,7 +244,7 @@ impl Threads {
             .filter(Column::Id.eq(id))
             .exec(tx)
             .await?;
-        let events = events.into_iter().map(|event| event.of_thread(id, thread.version).by(caller.user_id));
+        let events = events.into_iter().map(|event| event.at_version(thread.version).by(caller.user_id));
         events::append_all(tx, events).await?;
         self.repository.list_participants(tx, id, PageRequest::default()).await
     }
@@ -255,14 +255,14 @@ impl Threads {
         }
         let rows = rows_of(tx, mine.thread_id, users).await?;
         let present = |user: &Uuid| rows.iter().any(|row| row.user_id == *user && row.left_at.is_none());
-        let mut faults = groundwork_core::Faults::new();
+        let mut errors = groundwork_core::FieldErrors::new();
         for (index, user) in users.iter().enumerate() {
-            faults.check(present(user), &format!("remove.{index}"), "not_a_participant", "is no participant");
+            errors.check(present(user), &format!("remove.{index}"), "not_a_participant", "is no participant");
         }
-        if !faults.is_empty() {
+        if !errors.is_empty() {
             return Err(NOT_A_PARTICIPANT
                 .error("someone to remove is not in the thread")
-                .with_faults(faults));
+                .with_field_errors(errors));
         }
         let owners = rows.iter().any(|row| row.role == Role::Owner);
         let others_owner = rows.iter().any(|row| row.role == Role::Owner && row.user_id != mine.user_id);
@@ -278,7 +278,10 @@ impl Threads {
             .filter(participant::Column::UserId.is_in(users.iter().copied()))
             .exec(tx)
             .await?;
-        Ok(users.iter().map(|user| NewEvent::new(PARTICIPANT_REMOVED).of_user(*user)).collect())
+        Ok(users
+            .iter()
+            .map(|user| NewEvent::new(PARTICIPANT_REMOVED, subject::thread(mine.thread_id)).of_user(*user))
+            .collect())
     }
 
     async fn add(&self, tx: &Tx, thread: &entity::Model, users: &[Uuid]) -> Result<Vec<NewEvent>> {
@@ -287,13 +290,15 @@ impl Threads {
         }
         self.users.require_active(tx, users, "add").await?;
         let before = rows_of(tx, thread.id, users).await?;
-        let mut faults = groundwork_core::Faults::new();
+        let mut errors = groundwork_core::FieldErrors::new();
         for (index, user) in users.iter().enumerate() {
             let here = before.iter().any(|row| row.user_id == *user && row.left_at.is_none());
-            faults.check(!here, &format!("add.{index}"), "already_participant", "is a participant already");
+            errors.check(!here, &format!("add.{index}"), "already_participant", "is a participant already");
         }
-        if !faults.is_empty() {
-            return Err(ALREADY_PARTICIPANT.error("someone to add is in the thread").with_faults(faults));
+        if !errors.is_empty() {
+            return Err(ALREADY_PARTICIPANT
+                .error("someone to add is in the thread")
+                .with_field_errors(errors));
         }
         // What was said before is not unread, whether it can be seen or not.
         let joined_seq = if thread.history == History::Full { 0 } else { thread.last_seq };
@@ -310,7 +315,9 @@ impl Threads {
         ]);
         participant::Entity::insert_many(rows).on_conflict(again).exec_without_returning(tx).await?;
         let payload = json!({"role": Role::Member});
-        let event = |user: &Uuid| NewEvent::new(PARTICIPANT_ADDED).of_user(*user).with(payload.clone());
+        let event = |user: &Uuid| {
+            NewEvent::new(PARTICIPANT_ADDED, subject::thread(thread.id)).of_user(*user).with(payload.clone())
+        };
         Ok(users.iter().map(event).collect())
     }
 
@@ -338,8 +345,9 @@ impl Threads {
             .filter(participant::Column::UserId.eq(user))
             .exec(tx)
             .await?;
-        let event = NewEvent::new(PARTICIPANT_UPDATED).of_user(user).with(json!({"role": role}));
-        self.note(tx, caller, id, thread.version, event).await?;
+        let event =
+            NewEvent::new(PARTICIPANT_UPDATED, subject::thread(id)).of_user(user).with(json!({"role": role}));
+        self.note(tx, caller, thread.version, event).await?;
         self.repository.shown_participant(tx, id, user).await
     }
 
@@ -352,7 +360,7 @@ impl Threads {
         id: Uuid,
         may: impl FnOnce(Role) -> bool + Send,
     ) -> Result<entity::Model> {
-        let thread = self.repository.lock(tx, id).await?;
+        let thread = self.repository.next_version(tx, id).await?;
         let mine = self.repository.participant(tx, id, caller.user_id).await?;
         if thread.kind == ThreadType::Direct {
             return Err(DIRECT_THREAD.error("a direct thread can't be renamed, left, deleted or given roles"));
@@ -363,8 +371,8 @@ impl Threads {
         Ok(thread)
     }
 
-    async fn note(&self, tx: &Tx, caller: &Caller, id: Uuid, version: i64, event: NewEvent) -> Result<()> {
-        events::append(tx, event.of_thread(id, version).by(caller.user_id)).await
+    async fn note(&self, tx: &Tx, caller: &Caller, version: i64, event: NewEvent) -> Result<()> {
+        events::append(tx, event.at_version(version).by(caller.user_id)).await
     }
 }
 

@@ -104,17 +104,17 @@ impl ThreadRepository {
         })
     }
 
-    /// Takes the lock of a thread and its next version. Nothing else changes in the thread until the transaction
-    /// ends. Errors: `not_found`.
-    pub async fn lock(self, tx: &Tx, thread: Uuid) -> Result<entity::Model> {
-        first_of(next_version(tx, thread).exec_with_returning(tx).await?)
+    /// Locks a thread and gives it its next version. Nothing else changes in the thread until the transaction ends.
+    /// Errors: `not_found`.
+    pub async fn next_version(self, tx: &Tx, thread: Uuid) -> Result<entity::Model> {
+        first_of(bump(tx, thread).exec_with_returning(tx).await?)
     }
 
-    /// As [`lock`](Self::lock), and takes the next `seq` as well. Its `last_activity_at` is the new message's time,
+    /// As [`next_version`](Self::next_version), and takes the next `seq` as well. Its `last_activity_at` is the new message's time,
     /// which is never before that of the message before it. Errors: `not_found`.
     pub async fn next_message(self, tx: &Tx, thread: Uuid) -> Result<entity::Model> {
         let later = Func::greatest([Expr::col(Column::LastActivityAt), Expr::value(Value::from(tx.now()))]);
-        let update = next_version(tx, thread)
+        let update = bump(tx, thread)
             .col_expr(Column::LastSeq, Expr::col(Column::LastSeq).add(1))
             .col_expr(Column::LastActivityAt, later.into());
         first_of(update.exec_with_returning(tx).await?)
@@ -254,7 +254,7 @@ impl ThreadRepository {
     }
 }
 
-fn next_version(tx: &Tx, thread: Uuid) -> UpdateMany<Entity> {
+fn bump(tx: &Tx, thread: Uuid) -> UpdateMany<Entity> {
     Entity::update_many()
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
         .col_expr(Column::UpdatedAt, Expr::value(Value::from(tx.now())))

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use groundwork_core::{Faults, Timestamp, Uuid, Validate};
+use groundwork_core::{FieldErrors, Timestamp, Uuid, Validate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,21 +42,21 @@ pub struct NewThread {
 }
 
 impl Validate for NewThread {
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, errors: &mut FieldErrors) {
         let named = self.participant_ids.len();
-        faults.check(named <= MAX_NAMED, "participant_ids", "too_many", "must have at most 100 items");
+        errors.check(named <= MAX_NAMED, "participant_ids", "too_many", "must have at most 100 items");
         match self.kind {
             ThreadType::Direct => {
-                faults.check(named == 1, "participant_ids", "wrong_count", "must name one user");
-                faults.check(self.name.is_none(), "name", "not_allowed", "a direct thread has no name");
+                errors.check(named == 1, "participant_ids", "wrong_count", "must name one user");
+                errors.check(self.name.is_none(), "name", "not_allowed", "a direct thread has no name");
                 let no_history = self.history.is_none();
-                faults.check(no_history, "history", "not_allowed", "is for a group");
+                errors.check(no_history, "history", "not_allowed", "is for a group");
             }
             ThreadType::Group => {
-                faults.check(named >= 1, "participant_ids", "too_few", "must have at least 1 items");
+                errors.check(named >= 1, "participant_ids", "too_few", "must have at least 1 items");
                 match &self.name {
-                    Some(name) => check_name(name, faults),
-                    None => faults.add("name", "missing", "is required for a group"),
+                    Some(name) => check_name(name, errors),
+                    None => errors.add("name", "missing", "is required for a group"),
                 }
             }
         }
@@ -78,18 +78,18 @@ pub struct ThreadPatch {
 }
 
 impl Validate for ThreadPatch {
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, errors: &mut FieldErrors) {
         let empty = self.name.is_none() && self.history.is_none();
-        faults.check(!empty, "", "empty", "must name at least one field");
+        errors.check(!empty, "", "empty", "must name at least one field");
         if let Some(name) = &self.name {
-            check_name(name, faults);
+            check_name(name, errors);
         }
     }
 }
 
-fn check_name(name: &str, faults: &mut Faults) {
-    faults.check(!name.trim().is_empty(), "name", "blank", "must not be blank");
-    faults.length("name", name, 0, NAME_MAX);
+fn check_name(name: &str, errors: &mut FieldErrors) {
+    errors.check(!name.trim().is_empty(), "name", "blank", "must not be blank");
+    errors.length("name", name, 0, NAME_MAX);
 }
 
 /// Users to add to a group and to remove from it, in one step.
@@ -108,15 +108,15 @@ pub struct ParticipantsPatch {
 }
 
 impl Validate for ParticipantsPatch {
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, errors: &mut FieldErrors) {
         let none = self.add.is_empty() && self.remove.is_empty();
-        faults.check(!none, "", "empty", "must name at least one user");
+        errors.check(!none, "", "empty", "must name at least one user");
         let mut seen = HashSet::new();
         for (field, ids) in [("add", &self.add), ("remove", &self.remove)] {
-            faults.check(ids.len() <= MAX_NAMED, field, "too_many", "must have at most 100 items");
+            errors.check(ids.len() <= MAX_NAMED, field, "too_many", "must have at most 100 items");
             for (index, id) in ids.iter().enumerate() {
                 if !seen.insert(id) {
-                    faults.add(format!("{field}.{index}"), "repeated", "is named twice");
+                    errors.add(format!("{field}.{index}"), "repeated", "is named twice");
                 }
             }
         }
@@ -132,7 +132,7 @@ pub struct NewRole {
 }
 
 impl Validate for NewRole {
-    fn validate(&self, _: &mut Faults) {}
+    fn validate(&self, _: &mut FieldErrors) {}
 }
 
 /// A participant of a thread.

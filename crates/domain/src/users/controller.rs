@@ -2,7 +2,7 @@
 
 use groundwork_auth::{Account, Accounts, Caller, session};
 use groundwork_core::{
-    Code, CommonBase, Controller, Error, Faults, Repository, Result, Tx, Uuid, Validate,
+    Code, CommonBase, Controller, Error, FieldErrors, Repository, Result, Tx, Uuid, Validate,
     controller::{NewRow, Row},
     error::codes,
     events::{self, NewEvent},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     codes::{LAST_SUPERUSER, NAME_TAKEN},
-    events::USER_UPDATED,
+    events::{self as subject, USER_UPDATED},
     scopes::UsersSuperuser,
 };
 
@@ -38,8 +38,8 @@ pub struct NewAccount {
 }
 
 impl Validate for NewAccount {
-    fn validate(&self, faults: &mut Faults) {
-        self.user.validate(faults);
+    fn validate(&self, errors: &mut FieldErrors) {
+        self.user.validate(errors);
     }
 }
 
@@ -219,19 +219,19 @@ impl Users {
             _ => None,
         };
         let taken = self.repository.taken(tx, username, email, except).await?;
-        let mut faults = Faults::new();
+        let mut errors = FieldErrors::new();
         let by_name = taken.iter().any(|user| Some(user.username.as_str()) == username);
-        faults.check(!by_name, "username", "taken", "is taken");
+        errors.check(!by_name, "username", "taken", "is taken");
         let by_email = email.is_some() && taken.iter().any(|user| user.email.as_deref() == email);
-        faults.check(!by_email, "email", "taken", "is taken");
-        if faults.is_empty() {
+        errors.check(!by_email, "email", "taken", "is taken");
+        if errors.is_empty() {
             return Ok(());
         }
-        Err(NAME_TAKEN.error("another account has that username or e-mail address").with_faults(faults))
+        Err(NAME_TAKEN.error("another account has that username or e-mail address").with_field_errors(errors))
     }
 
     async fn note(&self, tx: &Tx, user: Uuid, actor: Uuid) -> Result<()> {
-        events::append(tx, NewEvent::new(USER_UPDATED).of_user(user).by(actor)).await
+        events::append(tx, NewEvent::new(USER_UPDATED, subject::user(user)).of_user(user).by(actor)).await
     }
 }
 

@@ -138,11 +138,11 @@ impl UserRepository {
 }
 
 fn no_such_user(fields: &[String]) -> Error {
-    let mut faults = groundwork_core::Faults::new();
+    let mut errors = groundwork_core::FieldErrors::new();
     for field in fields {
-        faults.add(field, "not_found", "is no active user");
+        errors.add(field, "not_found", "is no active user");
     }
-    USER_NOT_FOUND.error("a user that was named isn't there or isn't active").with_faults(faults)
+    USER_NOT_FOUND.error("a user that was named isn't there or isn't active").with_field_errors(errors)
 }
 
 /// The names of users, by id, deleted ones included.

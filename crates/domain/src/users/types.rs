@@ -1,7 +1,7 @@
 //! What comes in and goes out about users.
 
 use groundwork_auth::{Groups, password};
-use groundwork_core::{Faults, Patch, Timestamp, Uuid, Validate};
+use groundwork_core::{FieldErrors, Patch, Timestamp, Uuid, Validate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -43,12 +43,12 @@ pub struct NewUser {
 }
 
 impl Validate for NewUser {
-    fn validate(&self, faults: &mut Faults) {
-        check_username(&self.username, faults);
-        password::check_new("password", &self.password, faults);
-        check_email(self.email.as_deref(), faults);
-        check_text("first_name", self.first_name.as_deref(), NAME_MAX, faults);
-        check_text("last_name", self.last_name.as_deref(), NAME_MAX, faults);
+    fn validate(&self, errors: &mut FieldErrors) {
+        check_username(&self.username, errors);
+        password::check_new("password", &self.password, errors);
+        check_email(self.email.as_deref(), errors);
+        check_text("first_name", self.first_name.as_deref(), NAME_MAX, errors);
+        check_text("last_name", self.last_name.as_deref(), NAME_MAX, errors);
     }
 }
 
@@ -120,13 +120,13 @@ impl From<UserPatch> for UserAdminPatch {
 }
 
 impl Validate for UserPatch {
-    fn validate(&self, faults: &mut Faults) {
-        UserAdminPatch::from(self.clone()).validate(faults);
+    fn validate(&self, errors: &mut FieldErrors) {
+        UserAdminPatch::from(self.clone()).validate(errors);
     }
 }
 
 impl Validate for UserAdminPatch {
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, errors: &mut FieldErrors) {
         let Self { username, email, email_confirmed, first_name, last_name, bio, is_active } = self;
         let empty = username.is_none()
             && email.is_absent()
@@ -135,21 +135,21 @@ impl Validate for UserAdminPatch {
             && last_name.is_absent()
             && bio.is_absent()
             && is_active.is_none();
-        faults.check(!empty, "", "empty", "must name at least one field");
+        errors.check(!empty, "", "empty", "must name at least one field");
         if let Some(username) = username {
-            check_username(username, faults);
+            check_username(username, errors);
         }
-        check_email(email.value().map(String::as_str), faults);
-        check_text("first_name", first_name.value().map(String::as_str), NAME_MAX, faults);
-        check_text("last_name", last_name.value().map(String::as_str), NAME_MAX, faults);
-        check_text("bio", bio.value().map(String::as_str), BIO_MAX, faults);
+        check_email(email.value().map(String::as_str), errors);
+        check_text("first_name", first_name.value().map(String::as_str), NAME_MAX, errors);
+        check_text("last_name", last_name.value().map(String::as_str), NAME_MAX, errors);
+        check_text("bio", bio.value().map(String::as_str), BIO_MAX, errors);
     }
 }
 
-fn check_username(username: &str, faults: &mut Faults) {
-    faults.length("username", username, USERNAME_MIN, USERNAME_MAX);
+fn check_username(username: &str, errors: &mut FieldErrors) {
+    errors.length("username", username, USERNAME_MIN, USERNAME_MAX);
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    faults.check(
+    errors.check(
         username.chars().all(allowed),
         "username",
         "bad_characters",
@@ -157,22 +157,22 @@ fn check_username(username: &str, faults: &mut Faults) {
     );
     // A query may name a user by either.
     let like_id = username.parse::<Uuid>().is_ok();
-    faults.check(!like_id, "username", "looks_like_id", "must not look like an id");
+    errors.check(!like_id, "username", "looks_like_id", "must not look like an id");
 }
 
-fn check_email(email: Option<&str>, faults: &mut Faults) {
+fn check_email(email: Option<&str>, errors: &mut FieldErrors) {
     let Some(email) = email else { return };
     let shaped = email.split_once('@').is_some_and(|(name, host)| {
         !name.is_empty() && !host.is_empty() && !host.contains('@') && !email.contains(char::is_whitespace)
     });
-    faults.check(shaped, "email", "bad_format", "must be an e-mail address");
-    faults.length("email", email, 0, EMAIL_MAX);
+    errors.check(shaped, "email", "bad_format", "must be an e-mail address");
+    errors.length("email", email, 0, EMAIL_MAX);
 }
 
-fn check_text(field: &str, text: Option<&str>, max: usize, faults: &mut Faults) {
+fn check_text(field: &str, text: Option<&str>, max: usize, errors: &mut FieldErrors) {
     let Some(text) = text else { return };
-    faults.length(field, text, 0, max);
-    faults.check(!text.trim().is_empty(), field, "blank", "must not be blank; null clears it");
+    errors.length(field, text, 0, max);
+    errors.check(!text.trim().is_empty(), field, "blank", "must not be blank; null clears it");
 }
 
 /// A permission group to be put into.
@@ -184,7 +184,7 @@ pub struct NewGroup {
 }
 
 impl Validate for NewGroup {
-    fn validate(&self, _: &mut Faults) {}
+    fn validate(&self, _: &mut FieldErrors) {}
 }
 
 /// A permission group.

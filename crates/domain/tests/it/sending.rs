@@ -4,7 +4,7 @@ use groundwork_core::{events, sea_orm::EntityTrait};
 use groundwork_testkit::both_databases;
 use messenger_domain::{
     Messages, Threads,
-    messages::{NewDirectMessage, NewText, entity, mark},
+    messages::{NewDirectMessage, NewText, entity, receipt},
     threads::{NewThread, ThreadType, participant},
 };
 use sea_orm::PaginatorTrait;
@@ -16,7 +16,7 @@ async fn rows(store: &Store) -> [u64; 4] {
     [
         entity::Entity::find().count(db).await.unwrap(),
         events::Entity::find().count(db).await.unwrap(),
-        mark::Entity::find().count(db).await.unwrap(),
+        receipt::Entity::find().count(db).await.unwrap(),
         participant::Entity::find().count(db).await.unwrap(),
     ]
 }

@@ -8,7 +8,7 @@ use groundwork_testkit::both_databases;
 use messenger_domain::{
     Messages, Threads,
     codes::ALREADY_READ,
-    messages::{DeletePolicy, MarkKind, NewText},
+    messages::{DeletePolicy, NewText, ReceiptKind},
     threads::{NewThread, ParticipantsPatch, ThreadType},
 };
 use proptest::{
@@ -157,7 +157,7 @@ impl Course<'_> {
                 let Some((index, said)) = self.message(which) else {
                     return;
                 };
-                let marked = self.messages.mark(&tx, &self.people[who], said.id, MarkKind::Read).await;
+                let marked = self.messages.mark(&tx, &self.people[who], said.id, ReceiptKind::Read).await;
                 let may = self.model.sees(who, index) && !said.deleted && said.sender != who;
                 assert_eq!(marked.is_ok(), may, "{step:?}");
                 if !may {
@@ -169,7 +169,8 @@ impl Course<'_> {
                 let Some((_, said)) = self.message(which) else {
                     return;
                 };
-                if self.messages.mark(&tx, &self.people[who], said.id, MarkKind::Delivered).await.is_err() {
+                if self.messages.mark(&tx, &self.people[who], said.id, ReceiptKind::Delivered).await.is_err()
+                {
                     return;
                 }
             }

@@ -6,12 +6,12 @@ use groundwork_auth::{Caller, Scopes};
 use groundwork_core::{Db, Error, Uuid};
 use groundwork_testkit::{Backend, Client, Fixture, TestDb, TestServer, both_databases, client::send};
 use groundwork_web::{
-    Crud, Routes, Shell, ShellOptions,
-    bearer::Authenticator,
-    extract::BodyLimit,
-    health::Probe,
-    migrate::{create_table, library_v1},
+    Crud, Routes, WebApp, WebAppOptions,
+    http::bearer::Authenticator,
+    http::extract::BodyLimit,
     openapi::About,
+    service::health::Probe,
+    service::migrate::{create_table, library_v1},
 };
 use reqwest::Method;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -51,7 +51,7 @@ impl Fixture for Wiki {
     }
 }
 
-fn shell(db: &Db) -> Shell {
+fn shell(db: &Db) -> WebApp {
     let mut routes = Routes::new();
     routes.prefix("/api/v1");
     Crud::<page::Entity>::mount(&mut routes);
@@ -69,8 +69,8 @@ fn shell(db: &Db) -> Shell {
         scopes: Vec::new(),
         token_url: "/token".to_owned(),
     };
-    let options = ShellOptions { about, body_limit: BodyLimit::default(), cors_origins: Vec::new() };
-    Shell::new(options, routes, authenticator, Probe::new(db.clone(), "1")).unwrap()
+    let options = WebAppOptions { about, body_limit: BodyLimit::default(), cors_origins: Vec::new() };
+    WebApp::new(options, routes, authenticator, Probe::new(db.clone(), "1")).unwrap()
 }
 
 impl Wiki {

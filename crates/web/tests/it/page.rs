@@ -1,8 +1,8 @@
 //! The resource `page`.
 
 use groundwork_auth::Caller;
-use groundwork_core::{Faults, Listable, Timestamp, Uuid, Validate, base, common_base};
-use groundwork_web::{Resource, Rows};
+use groundwork_core::{FieldErrors, Listable, Timestamp, Uuid, Validate, base, common_base};
+use groundwork_web::{Resource, RowPolicy};
 use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
 use sea_orm_migration::{
     schema::{text, uuid_null},
@@ -55,11 +55,11 @@ pub struct PagePatch {
 }
 
 impl Validate for NewPage {
-    fn validate(&self, _: &mut Faults) {}
+    fn validate(&self, _: &mut FieldErrors) {}
 }
 
 impl Validate for PagePatch {
-    fn validate(&self, _: &mut Faults) {}
+    fn validate(&self, _: &mut FieldErrors) {}
 }
 
 impl Resource for Entity {
@@ -69,7 +69,7 @@ impl Resource for Entity {
     const NAME: &'static str = "page";
     const PATH: &'static str = "/pages";
     const SCOPES: (&'static str, &'static str) = ("pages:read", "pages:write");
-    fn rows(caller: &Caller) -> Rows<Self> {
-        Rows::public_own(Column::OwnerId, caller)
+    fn policy(caller: &Caller) -> RowPolicy<Self> {
+        RowPolicy::public_own(Column::OwnerId, caller)
     }
 }

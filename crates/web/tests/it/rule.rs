@@ -1,8 +1,8 @@
 //! The resource `rule`.
 
 use groundwork_auth::Caller;
-use groundwork_core::{Faults, Listable, Timestamp, Uuid, Validate, base, common_base};
-use groundwork_web::{Resource, Rows};
+use groundwork_core::{FieldErrors, Listable, Timestamp, Uuid, Validate, base, common_base};
+use groundwork_web::{Resource, RowPolicy};
 use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
 use sea_orm_migration::{
     schema::{text, uuid_null},
@@ -55,11 +55,11 @@ pub struct RulePatch {
 }
 
 impl Validate for NewRule {
-    fn validate(&self, _: &mut Faults) {}
+    fn validate(&self, _: &mut FieldErrors) {}
 }
 
 impl Validate for RulePatch {
-    fn validate(&self, _: &mut Faults) {}
+    fn validate(&self, _: &mut FieldErrors) {}
 }
 
 impl Resource for Entity {
@@ -70,7 +70,7 @@ impl Resource for Entity {
     const PATH: &'static str = "/rules";
     const SCOPES: (&'static str, &'static str) = ("rules:read", "rules:write");
     const REQUIRE_IF_MATCH: bool = true;
-    fn rows(_: &Caller) -> Rows<Self> {
-        Rows::all()
+    fn policy(_: &Caller) -> RowPolicy<Self> {
+        RowPolicy::all()
     }
 }

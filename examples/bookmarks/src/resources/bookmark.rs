@@ -1,8 +1,8 @@
 //! The table `bookmarks`, and what comes in and goes out about it.
 
 use groundwork_auth::Caller;
-use groundwork_core::{Faults, Listable, Patch, Timestamp, Uuid, Validate, base, common_base};
-use groundwork_web::{Resource, Rows};
+use groundwork_core::{FieldErrors, Listable, Patch, Timestamp, Uuid, Validate, base, common_base};
+use groundwork_web::{Resource, RowPolicy};
 use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
 use sea_orm_migration::{
     schema::{boolean, string_len, text, text_null, uuid},
@@ -134,15 +134,15 @@ pub struct BookmarkPatch {
 }
 
 impl Validate for NewBookmark {
-    fn validate(&self, faults: &mut Faults) {
-        faults.check(!self.title.trim().is_empty(), "title", "blank", "must not be blank");
+    fn validate(&self, errors: &mut FieldErrors) {
+        errors.check(!self.title.trim().is_empty(), "title", "blank", "must not be blank");
     }
 }
 
 impl Validate for BookmarkPatch {
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, errors: &mut FieldErrors) {
         let blank = self.title.as_ref().is_some_and(|title| title.trim().is_empty());
-        faults.check(!blank, "title", "blank", "must not be blank");
+        errors.check(!blank, "title", "blank", "must not be blank");
     }
 }
 
@@ -153,7 +153,7 @@ impl Resource for Entity {
     const NAME: &'static str = "bookmark";
     const PATH: &'static str = "/bookmarks";
     const SCOPES: (&'static str, &'static str) = ("bookmarks:read", "bookmarks:write");
-    fn rows(caller: &Caller) -> Rows<Self> {
-        Rows::own(Column::OwnerId, caller)
+    fn policy(caller: &Caller) -> RowPolicy<Self> {
+        RowPolicy::own(Column::OwnerId, caller)
     }
 }

@@ -28,7 +28,7 @@ pub fn mount(routes: &mut Routes) {
 /// What makes their tables.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
-        groundwork_web::migrate::create_table("create_bookmarks", bookmark::table_v1()),
+        groundwork_web::service::migrate::create_table("create_bookmarks", bookmark::table_v1()),
         // new-resource: tables
     ]
 }

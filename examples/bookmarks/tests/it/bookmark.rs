@@ -45,7 +45,10 @@ async fn a_bookmark_lives(app: &App) {
     let kinds: Vec<_> = log.iter().map(|event| event.kind.as_str()).collect();
     let expected = ["created", "updated", "updated", "deleted", "restored"];
     assert_eq!(kinds, expected.map(|verb| format!("bookmark.{verb}")));
-    assert!(log.iter().all(|event| event.payload["id"] == made["id"]));
+    assert!(
+        log.iter()
+            .all(|event| event.subject_kind == "bookmark" && event.subject_id.to_string() == made["id"])
+    );
 }
 
 /// Everybody has their own, and the same URL only once.
@@ -59,7 +62,7 @@ async fn everybody_has_their_own(app: &App) {
     ada.post(PATH, &again).await.refused(409, "conflict");
     charles.patch(&one(&made), &json!({"title": "mine"})).await.refused(404, "not_found");
     let forged = json!({"url": "https://b.example", "title": "b", "owner_id": charles.id()});
-    assert_eq!(ada.post(PATH, &forged).await.faults(), ["owner_id: unknown_field"]);
+    assert_eq!(ada.post(PATH, &forged).await.field_errors(), ["owner_id: unknown_field"]);
     assert_eq!(urls(&charles, "").await.len(), 1);
 }
 
@@ -76,7 +79,7 @@ async fn lists_are_filtered(app: &App) {
     assert_eq!(urls(&ada, "search=WEB&order_by=url").await, ["https://a.example", "https://b.example"]);
     assert_eq!(urls(&ada, "order_by=-url&size=1&page=2").await, ["https://b.example"]);
     assert_eq!(
-        ada.get(&format!("{PATH}?owner_id=1&size=101")).await.faults(),
+        ada.get(&format!("{PATH}?owner_id=1&size=101")).await.field_errors(),
         ["owner_id: unknown_field", "size: out_of_range"]
     );
 }
@@ -114,14 +117,14 @@ async fn several_are_made_or_none(app: &App) {
     assert_eq!(ada.post_once(&path, "key", &good).await.expect(201), made);
     let faulty =
         json!({"items": [item("https://c.example"), {"url": "nowhere", "title": " "}, {"title": 1}]});
-    let faults = ada.post(&path, &faulty).await.faults();
-    assert_eq!(faults, ["items.1.url: bad_format", "items.2.title: wrong_type", "items.2.url: missing"]);
+    let errors = ada.post(&path, &faulty).await.field_errors();
+    assert_eq!(errors, ["items.1.url: bad_format", "items.2.title: wrong_type", "items.2.url: missing"]);
     let blank = json!({"items": [item("https://c.example"), {"url": "https://d.example", "title": " "}]});
-    assert_eq!(ada.post(&path, &blank).await.faults(), ["items.1.title: blank"]);
+    assert_eq!(ada.post(&path, &blank).await.field_errors(), ["items.1.title: blank"]);
     let taken = json!({"items": [item("https://c.example"), item("https://a.example")]});
     let problem = ada.post(&path, &taken).await.refused(409, "conflict");
     assert_eq!(problem["errors"][0]["field"], "items.1");
     let many: Vec<_> = (0..101).map(|n| item(&format!("https://{n}.example"))).collect();
-    assert_eq!(ada.post(&path, &json!({"items": many})).await.faults(), ["items: too_many"]);
+    assert_eq!(ada.post(&path, &json!({"items": many})).await.field_errors(), ["items: too_many"]);
     assert_eq!(urls(&ada, "order_by=url").await, ["https://a.example", "https://b.example"]);
 }

@@ -7,7 +7,7 @@ use bookmarks::{
 use groundwork_testkit::{Backend, Client, Fixture, TestDb, TestServer};
 use groundwork_web::{
     ServiceSettings,
-    settings::{Environment, Secret},
+    service::settings::{Environment, Secret},
 };
 
 /// The service under test.
@@ -22,7 +22,7 @@ impl Fixture for App {
         let settings = Environment::new([("BCRYPT_COST".to_owned(), "4".to_owned())]);
         let settings = ServiceSettings::read(&settings).unwrap();
         let secret = Secret::new("a secret for tests, long enough to sign with");
-        let bookmarks = Bookmarks::new(&app::startup(&settings), db.db.clone(), &secret).unwrap();
+        let bookmarks = Bookmarks::new(&app::service(&settings), db.db.clone(), &secret).unwrap();
         Self { db, server: TestServer::start(move || create_app(&bookmarks)) }
     }
 

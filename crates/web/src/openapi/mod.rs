@@ -13,6 +13,9 @@
 //! assert_eq!(document(&about, &Routes::new()).info.title, "Notes");
 //! ```
 
+pub mod describe;
+pub mod schema;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::{HttpResponse, http::header, web};
@@ -51,8 +54,8 @@ pub fn document(about: &About, routes: &Routes) -> OpenApi {
         paths.merge(one);
         components.schemas.extend(entry.doc().schemas.iter().cloned());
     }
-    let mut problem = crate::describe::OperationDoc::default();
-    problem.schema::<crate::problem::ProblemBody>();
+    let mut problem = crate::openapi::describe::OperationDoc::default();
+    problem.schema::<crate::http::problem::ProblemBody>();
     components.schemas.extend(problem.schemas);
     let mut scopes: BTreeMap<&str, &str> = routes
         .entries()

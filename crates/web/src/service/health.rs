@@ -2,7 +2,7 @@
 //!
 //! ```
 //! let mut routes = groundwork_web::Routes::new();
-//! groundwork_web::health::routes(&mut routes); // /health, /health/live, /health/ready
+//! groundwork_web::service::health::routes(&mut routes); // /health, /health/live, /health/ready
 //! ```
 
 use std::sync::{
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Routes,
-    describe::{DescribeOutput, OperationDoc},
+    openapi::describe::{DescribeOutput, OperationDoc},
 };
 
 /// What the health check says.

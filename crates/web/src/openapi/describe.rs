@@ -1,7 +1,7 @@
 //! How the types in a handler's signature write its part of the OpenAPI document.
 //!
 //! ```
-//! use groundwork_web::describe::{DescribeOutput, OperationDoc};
+//! use groundwork_web::openapi::describe::{DescribeOutput, OperationDoc};
 //!
 //! let mut doc = OperationDoc::default();
 //! groundwork_web::NoContent::describe(&mut doc);
@@ -25,7 +25,7 @@ use utoipa::{
 
 use crate::{
     Problem,
-    problem::{self, ProblemBody},
+    http::problem::{self, ProblemBody},
 };
 
 /// One operation of the document, under construction.
@@ -140,8 +140,8 @@ fn example(code: Code) -> utoipa::openapi::example::Example {
         "request_id": "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11",
     });
     if let (true, Some(value)) = (code == codes::INVALID, value.as_object_mut()) {
-        let fault = serde_json::json!({"field": "username", "code": "too_long", "message": "must have at most 50 characters"});
-        value.insert("errors".to_owned(), serde_json::json!([fault]));
+        let error = serde_json::json!({"field": "username", "code": "too_long", "message": "must have at most 50 characters"});
+        value.insert("errors".to_owned(), serde_json::json!([error]));
     }
     utoipa::openapi::example::ExampleBuilder::new().value(Some(value)).build()
 }
@@ -193,7 +193,7 @@ describe_tuples! {
     A B C D E F G;
 }
 
-/// The refusal of a request whose input has faults.
-pub(crate) fn invalid(faults: groundwork_core::Faults) -> Error {
-    codes::INVALID.error("the input has faults").with_faults(faults)
+/// The refusal of a request whose input has errors.
+pub(crate) fn invalid(errors: groundwork_core::FieldErrors) -> Error {
+    codes::INVALID.error("the input is invalid").with_field_errors(errors)
 }

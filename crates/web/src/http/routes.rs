@@ -25,8 +25,8 @@ use utoipa::openapi::{HttpMethod, path::Operation};
 
 use crate::{
     Problem,
-    bearer::{catch_panics, protect},
-    describe::{DescribeInput, DescribeOutput, OperationDoc},
+    http::{bearer::protect, panics::catch_panics},
+    openapi::describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
 /// A text of the document.

@@ -1,13 +1,13 @@
 //! Checking JSON against the schema that the OpenAPI document shows, so that what is documented is what is enforced,
-//! and all faults are named at once.
+//! and all errors are named at once.
 //!
 //! ```
-//! use groundwork_core::{Faults, PageRequest};
+//! use groundwork_core::{FieldErrors, PageRequest};
 //!
-//! let schema = groundwork_web::schema::schema_of::<PageRequest>().unwrap();
-//! let mut faults = Faults::new();
-//! schema.check(&schema.typed([("page", "0")]), &mut faults);
-//! assert_eq!(faults.into_vec()[0].field, "page");
+//! let schema = groundwork_web::openapi::schema::schema_of::<PageRequest>().unwrap();
+//! let mut errors = FieldErrors::new();
+//! schema.check(&schema.typed([("page", "0")]), &mut errors);
+//! assert_eq!(errors.into_vec()[0].field, "page");
 //! ```
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
-use groundwork_core::{Error, Faults, Result};
+use groundwork_core::{Error, FieldErrors, Result};
 use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind},
@@ -68,11 +68,11 @@ impl TypeSchema {
     }
 
     /// Notes everything that is wrong with `value`.
-    pub fn check(&self, value: &Value, faults: &mut Faults) {
+    pub fn check(&self, value: &Value, errors: &mut FieldErrors) {
         for error in self.validator.iter_errors(value) {
-            note(&error, faults);
+            note(&error, errors);
         }
-        refuse_nul(value, &mut String::new(), faults);
+        refuse_nul(value, &mut String::new(), errors);
     }
 
     /// A JSON object of texts from a path or a query, with what the schema says is a number or a boolean made one.
@@ -149,35 +149,35 @@ fn target_of<'a>(schema: &Value, components: &'a Value) -> Option<&'a Value> {
 }
 
 /// PostgreSQL can't hold NUL in a text, and nobody means it.
-fn refuse_nul(value: &Value, path: &mut String, faults: &mut Faults) {
-    let mut inside = |name: &str, value: &Value, faults: &mut Faults| {
+fn refuse_nul(value: &Value, path: &mut String, errors: &mut FieldErrors) {
+    let mut inside = |name: &str, value: &Value, errors: &mut FieldErrors| {
         let length = path.len();
         if !path.is_empty() {
             path.push('.');
         }
         path.push_str(name);
-        refuse_nul(value, path, faults);
+        refuse_nul(value, path, errors);
         path.truncate(length);
     };
     match value {
         Value::String(text) if text.contains('\0') => {
-            faults.add(path.as_str(), "bad_value", "must not contain NUL");
+            errors.add(path.as_str(), "bad_value", "must not contain NUL");
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                inside(&index.to_string(), item, faults);
+                inside(&index.to_string(), item, errors);
             }
         }
         Value::Object(fields) => {
             for (name, field) in fields {
-                inside(name, field, faults);
+                inside(name, field, errors);
             }
         }
         _ => {}
     }
 }
 
-fn note(error: &ValidationError<'_>, faults: &mut Faults) {
+fn note(error: &ValidationError<'_>, errors: &mut FieldErrors) {
     let path = || {
         let segments = error.instance_path().into_iter().map(|segment| match segment {
             LocationSegment::Property(name) => name.to_string(),
@@ -189,43 +189,43 @@ fn note(error: &ValidationError<'_>, faults: &mut Faults) {
     let below = |name: &str| path().into_iter().chain([name.to_owned()]).collect::<Vec<_>>().join(".");
     match error.kind() {
         ValidationErrorKind::Required { property } => {
-            faults.add(below(property.as_str().unwrap_or_default()), "missing", "is required");
+            errors.add(below(property.as_str().unwrap_or_default()), "missing", "is required");
         }
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             for name in unexpected {
-                faults.add(below(name), "unknown_field", "is not known here");
+                errors.add(below(name), "unknown_field", "is not known here");
             }
         }
         ValidationErrorKind::Type { kind } => {
-            faults.add(at(), "wrong_type", format!("must be {}", type_names(kind)));
+            errors.add(at(), "wrong_type", format!("must be {}", type_names(kind)));
         }
         ValidationErrorKind::MinLength { limit } => {
-            faults.add(at(), "too_short", format!("must have at least {limit} characters"));
+            errors.add(at(), "too_short", format!("must have at least {limit} characters"));
         }
         ValidationErrorKind::MaxLength { limit } => {
-            faults.add(at(), "too_long", format!("must have at most {limit} characters"));
+            errors.add(at(), "too_long", format!("must have at most {limit} characters"));
         }
         ValidationErrorKind::MinItems { limit } => {
-            faults.add(at(), "too_few", format!("must have at least {limit} items"));
+            errors.add(at(), "too_few", format!("must have at least {limit} items"));
         }
         ValidationErrorKind::MaxItems { limit } => {
-            faults.add(at(), "too_many", format!("must have at most {limit} items"));
+            errors.add(at(), "too_many", format!("must have at most {limit} items"));
         }
         ValidationErrorKind::Minimum { limit } => {
-            faults.add(at(), "out_of_range", format!("must be at least {limit}"));
+            errors.add(at(), "out_of_range", format!("must be at least {limit}"));
         }
         ValidationErrorKind::Maximum { limit } => {
-            faults.add(at(), "out_of_range", format!("must be at most {limit}"));
+            errors.add(at(), "out_of_range", format!("must be at most {limit}"));
         }
         ValidationErrorKind::Format { format } => {
-            faults.add(at(), "bad_format", format!("must be {}", format_name(format)));
+            errors.add(at(), "bad_format", format!("must be {}", format_name(format)));
         }
         ValidationErrorKind::Enum { options } => {
             let options: Vec<_> =
                 options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            faults.add(at(), "unknown_value", format!("must be one of {}", options.join(", ")));
+            errors.add(at(), "unknown_value", format!("must be one of {}", options.join(", ")));
         }
-        other => faults.add(at(), other.keyword(), "does not have the form that the documentation shows"),
+        other => errors.add(at(), other.keyword(), "does not have the form that the documentation shows"),
     }
 }
 

@@ -15,7 +15,7 @@ use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use groundwork_core::{
-    Faults, ListQuery, Listable, PageRequest, Result,
+    FieldErrors, ListQuery, Listable, PageRequest, Result,
     error::codes,
     sea_orm::{ColumnTrait, ColumnType, IdenStatic},
 };
@@ -31,8 +31,8 @@ use utoipa::{
 
 use crate::{
     Problem,
-    describe::{DescribeInput, OperationDoc},
-    extract::{pairs, parameters, shaped, split_known},
+    http::extract::{pairs, parameters, shaped, split_known},
+    openapi::describe::{DescribeInput, OperationDoc},
 };
 
 /// A list's query: `P` is what there is besides the filters of `E`, a page or a cursor to begin with.
@@ -54,11 +54,11 @@ impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List
         let read = || {
             let pairs = pairs(request.query_string())?;
             let (value, rest) = split_known::<P>(&pairs)?;
-            let (query, faults) = match ListQuery::parse(rest) {
-                Ok(query) => (query, Faults::new()),
-                Err(faults) => (ListQuery::default(), faults),
+            let (query, errors) = match ListQuery::parse(rest) {
+                Ok(query) => (query, FieldErrors::new()),
+                Err(errors) => (ListQuery::default(), errors),
             };
-            Ok(Self { request: shaped(&value, faults)?, query })
+            Ok(Self { request: shaped(&value, errors)?, query })
         };
         ready(read())
     }

@@ -28,8 +28,8 @@ use utoipa::openapi::{
 
 use crate::{
     Problem,
-    describe::{DescribeInput, DescribeOutput, OperationDoc},
-    respond::Answer,
+    http::respond::Answer,
+    openapi::describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
 /// The entity tag of a row's state: when it was last changed, to the microsecond.

@@ -3,7 +3,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use groundwork_web::server::ServerOptions;
+//! use groundwork_web::service::server::ServerOptions;
 //!
 //! let options = ServerOptions { shutdown_timeout: Duration::from_secs(10), ..ServerOptions::default() };
 //! assert_eq!(options.workers, None);
@@ -17,7 +17,7 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
 };
 
-use crate::health::Probe;
+use crate::service::health::Probe;
 
 /// How a server runs.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # async fn example(db: groundwork_core::Db) {
-//! let clearing = tokio::spawn(groundwork_web::housekeeping::run(db)); // Startup::run does this
+//! let clearing = tokio::spawn(groundwork_web::service::housekeeping::run(db)); // Service::run does this
 //! # clearing.abort();
 //! # }
 //! ```
@@ -32,7 +32,7 @@ pub async fn run(db: Db) {
 pub async fn sweep(db: &Db) -> Result<()> {
     let now = db.now();
     let sessions = groundwork_auth::session::sweep(db, now - KEEP_SESSIONS).await?;
-    let keys = crate::idempotency::sweep(db, now).await?;
+    let keys = crate::http::idempotency::sweep(db, now).await?;
     tracing::debug!(sessions, keys, "cleared away");
     Ok(())
 }

@@ -6,10 +6,10 @@
 //!
 //! ```no_run
 //! use groundwork_core::Db;
-//! use groundwork_web::{NoContent, Once, Problem, Reply};
+//! use groundwork_web::{NoContent, Idempotent, Problem, Reply};
 //!
-//! async fn ring(once: Once, db: actix_web::web::Data<Db>) -> Result<Reply<NoContent>, Problem> {
-//!     once.run(&db, async |_tx| Ok(NoContent)).await
+//! async fn ring(idempotent: Idempotent, db: actix_web::web::Data<Db>) -> Result<Reply<NoContent>, Problem> {
+//!     idempotent.run(&db, async |_tx| Ok(NoContent)).await
 //! }
 //!
 //! let mut routes = groundwork_web::Routes::new();
@@ -48,9 +48,9 @@ use utoipa::openapi::{
 
 use crate::{
     Problem,
-    describe::{DescribeInput, DescribeOutput, OperationDoc},
-    extract::read_body,
-    respond::{Answer, response},
+    http::extract::read_body,
+    http::respond::{Answer, response},
+    openapi::describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
 /// The header.
@@ -132,9 +132,9 @@ fn hash(request: &HttpRequest, body: &Bytes) -> String {
 
 /// Runs the effect of a POST once per idempotency key: an argument of its handler.
 #[derive(Clone, Debug)]
-pub struct Once(Option<Key>);
+pub struct Idempotent(Option<Key>);
 
-impl FromRequest for Once {
+impl FromRequest for Idempotent {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -143,7 +143,7 @@ impl FromRequest for Once {
     }
 }
 
-impl DescribeInput for Once {
+impl DescribeInput for Idempotent {
     fn describe(doc: &mut OperationDoc) {
         let schema = ObjectBuilder::new()
             .schema_type(Type::String)
@@ -163,7 +163,7 @@ impl DescribeInput for Once {
     }
 }
 
-impl Once {
+impl Idempotent {
     /// Runs `work` in a transaction and commits it, or gives the answer that an earlier request with the same key
     /// got. Errors: those of `work`; `idempotency_key_reused` where the earlier request was another one.
     pub async fn run<R: Answer>(

@@ -2,8 +2,8 @@
 //!
 //! ```
 //! let folder = tempfile::tempdir().unwrap();
-//! let secret = groundwork_web::secret::keep(folder.path()).unwrap();
-//! let again = groundwork_web::secret::keep(folder.path()).unwrap();
+//! let secret = groundwork_web::service::secret::keep(folder.path()).unwrap();
+//! let again = groundwork_web::service::secret::keep(folder.path()).unwrap();
 //! assert_eq!(secret.expose(), again.expose());
 //! ```
 
@@ -11,7 +11,7 @@ use std::{fs, io, io::Write, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 
-use crate::settings::Secret;
+use crate::service::settings::Secret;
 
 const FILE: &str = "jwt-secret";
 

@@ -1,7 +1,7 @@
 //! What a handler takes: body, query and path, each checked against the schema that the document shows.
 //!
 //! ```
-//! use groundwork_core::{Faults, Validate};
+//! use groundwork_core::{FieldErrors, Validate};
 //! use groundwork_web::{Body, Created, IdPath, Path, Problem};
 //!
 //! #[derive(serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
@@ -12,8 +12,8 @@
 //! }
 //!
 //! impl Validate for Comment {
-//!     fn validate(&self, faults: &mut Faults) {
-//!         faults.check(!self.text.trim().is_empty(), "text", "blank", "must not be blank");
+//!     fn validate(&self, errors: &mut FieldErrors) {
+//!         errors.check(!self.text.trim().is_empty(), "text", "blank", "must not be blank");
 //!     }
 //! }
 //!
@@ -31,7 +31,7 @@ use std::pin::Pin;
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web, web::BytesMut};
 use futures::StreamExt;
-use groundwork_core::{Error, Faults, Result, Uuid, Validate, error::codes};
+use groundwork_core::{Error, FieldErrors, Result, Uuid, Validate, error::codes};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use utoipa::{
@@ -45,8 +45,8 @@ use utoipa::{
 
 use crate::{
     Problem,
-    describe::{DescribeInput, OperationDoc, invalid},
-    schema::schema_of,
+    openapi::describe::{DescribeInput, OperationDoc, invalid},
+    openapi::schema::schema_of,
 };
 
 /// The most bytes of a body. Kept as app data; [`BodyLimit::default`] is 64 KiB.
@@ -61,7 +61,7 @@ impl Default for BodyLimit {
 
 /// A JSON body.
 ///
-/// Errors: `malformed` where it is no JSON, `too_large`, `unsupported_media_type`, and `invalid` naming every fault.
+/// Errors: `malformed` where it is no JSON, `too_large`, `unsupported_media_type`, and `invalid` naming every error.
 #[derive(Clone, Debug)]
 pub struct Body<T>(pub T);
 
@@ -139,11 +139,11 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Query<T> {
         let read = || {
             let pairs = pairs(request.query_string())?;
             let (value, rest) = split_known::<T>(&pairs)?;
-            let mut faults = Faults::new();
+            let mut errors = FieldErrors::new();
             for (name, _) in rest {
-                faults.add(name, "unknown_parameter", "is not known here");
+                errors.add(name, "unknown_parameter", "is not known here");
             }
-            Ok(Self(shaped(&value, faults)?))
+            Ok(Self(shaped(&value, errors)?))
         };
         ready(read())
     }
@@ -156,7 +156,7 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Path<T> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let read = || {
             let value = schema_of::<T>()?.typed(request.match_info().iter());
-            Ok(Self(shaped(&value, Faults::new())?))
+            Ok(Self(shaped(&value, FieldErrors::new())?))
         };
         ready(read())
     }
@@ -164,44 +164,44 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Path<T> {
 
 /// `value` as a `T`: of the right shape, and keeping its own rules.
 fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Value) -> Result<T> {
-    let mut faults = Faults::new();
-    schema_of::<T>()?.check(value, &mut faults);
+    let mut errors = FieldErrors::new();
+    schema_of::<T>()?.check(value, &mut errors);
     match T::deserialize(value) {
         Ok(input) => {
             // Its own rules say more than the schema can, so they come first. What they say of the whole may be due to
             // a field of the wrong type.
-            let mut all = Faults::new();
+            let mut all = FieldErrors::new();
             input.validate(&mut all);
-            if !faults.is_empty() {
+            if !errors.is_empty() {
                 all = all.of_fields();
             }
-            all.merge(faults);
+            all.merge(errors);
             all.into_result()?;
             Ok(input)
         }
-        Err(error) => Err(unreadable(faults, &error)),
+        Err(error) => Err(unreadable(errors, &error)),
     }
 }
 
-/// `value` as a `T`, with the faults that were found before.
+/// `value` as a `T`, with the errors that were found before.
 pub(crate) fn shaped<T: DeserializeOwned + ToSchema + 'static>(
     value: &Value,
-    mut faults: Faults,
+    mut errors: FieldErrors,
 ) -> Result<T> {
-    schema_of::<T>()?.check(value, &mut faults);
+    schema_of::<T>()?.check(value, &mut errors);
     match T::deserialize(value) {
-        Ok(input) => faults.into_result().map(|()| input),
-        Err(error) => Err(unreadable(faults, &error)),
+        Ok(input) => errors.into_result().map(|()| input),
+        Err(error) => Err(unreadable(errors, &error)),
     }
 }
 
 /// A shape that serde refuses is one that the schema refuses, and says more about. Where it doesn't, serde's word
 /// has to do.
-fn unreadable(mut faults: Faults, error: &serde_json::Error) -> Error {
-    if faults.is_empty() {
-        faults.add("", "wrong_shape", error.to_string());
+fn unreadable(mut errors: FieldErrors, error: &serde_json::Error) -> Error {
+    if errors.is_empty() {
+        errors.add("", "wrong_shape", error.to_string());
     }
-    invalid(faults)
+    invalid(errors)
 }
 
 /// The pairs of a query string or a form.
@@ -218,12 +218,12 @@ pub(crate) fn split_known<T: ToSchema + 'static>(
     let schema = schema_of::<T>()?;
     let all = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (known, rest): (Vec<_>, Vec<_>) = all.partition(|(name, _)| schema.fields.contains_key(*name));
-    let mut faults = Faults::new();
+    let mut errors = FieldErrors::new();
     for (index, (name, _)) in known.iter().enumerate() {
         let again = known.iter().take(index).any(|(earlier, _)| earlier == name);
-        faults.check(!again, name, "repeated", "is given twice");
+        errors.check(!again, name, "repeated", "is given twice");
     }
-    faults.into_result()?;
+    errors.into_result()?;
     Ok((schema.typed(known), rest))
 }
 

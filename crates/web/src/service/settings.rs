@@ -1,7 +1,7 @@
 //! The settings that every service has, by section, from the environment; and the reference that is made from them.
 //!
 //! ```
-//! use groundwork_web::settings::{Environment, ServiceSettings};
+//! use groundwork_web::service::settings::{Environment, ServiceSettings};
 //!
 //! let set = |name: &str, value: &str| Environment::new([(name.to_owned(), value.to_owned())]);
 //! let settings = ServiceSettings::read(&set("PORT", "9000")).unwrap();

@@ -4,7 +4,7 @@
 //! use groundwork_web::Routes;
 //!
 //! let mut routes = Routes::new();
-//! groundwork_web::app::system_routes(&mut routes);
+//! groundwork_web::http::app::system_routes(&mut routes);
 //! assert!(routes.codes().iter().any(|code| code.name == "not_found"));
 //! ```
 
@@ -24,18 +24,18 @@ use tracing_actix_web::TracingLogger;
 
 use crate::{
     Problem, Routes,
-    bearer::Authenticator,
-    extract::{BodyLimit, Path},
-    health::Probe,
+    http::bearer::Authenticator,
+    http::extract::{BodyLimit, Path},
+    http::problem::{self, ProblemType},
+    http::request_id,
+    http::respond::Json,
     openapi::{self, About, Document},
-    problem::{self, ProblemType},
-    request_id,
-    respond::Json,
+    service::health::Probe,
 };
 
 /// What a service decides about its shell.
 #[derive(Clone, Debug)]
-pub struct ShellOptions {
+pub struct WebAppOptions {
     /// What the OpenAPI document says of the service.
     pub about: About,
     /// The most bytes of a request's body.
@@ -46,19 +46,19 @@ pub struct ShellOptions {
 
 /// Everything of a service that isn't its own: made once, and shared by all workers.
 #[derive(Clone, Debug)]
-pub struct Shell {
+pub struct WebApp {
     routes: Arc<Routes>,
     document: Document,
     problems: web::Data<Vec<ProblemType>>,
     authenticator: Authenticator,
     probe: Probe,
-    options: ShellOptions,
+    options: WebAppOptions,
 }
 
-impl Shell {
+impl WebApp {
     /// A shell around `routes`, to which the table of problems and the health checks are added.
     pub fn new(
-        options: ShellOptions,
+        options: WebAppOptions,
         mut routes: Routes,
         authenticator: Authenticator,
         probe: Probe,
@@ -148,7 +148,7 @@ fn default_headers() -> DefaultHeaders {
 /// Adds the operations that every service has: health, and the table of problems.
 pub fn system_routes(routes: &mut Routes) {
     routes.prefix("");
-    crate::health::routes(routes);
+    crate::service::health::routes(routes);
     routes.get("/problems", "problems_list", "Every kind of problem", problems);
     routes
         .get("/problems/{code}", "problems_get", "One kind of problem", problem)

@@ -7,19 +7,19 @@ use groundwork_core::{
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, prelude::Expr};
 use serde_json::json;
 
-use super::mark::{self, MarkKind};
+use super::receipt::{self, ReceiptKind};
 use crate::{
-    events::RECEIPT_UPDATED,
+    events::{self as subject, RECEIPT_UPDATED},
     threads::{ThreadRepository, participant},
 };
 
 /// Moves a watermark of `user` to `seq`, or to the end of the thread. What was read was delivered. A move backwards
 /// does nothing. Errors: `not_found` where the user isn't in the thread, `invalid` beyond its end.
-pub(super) async fn mark(
+pub(super) async fn advance(
     tx: &Tx,
     user: Uuid,
     thread_id: Uuid,
-    kind: MarkKind,
+    kind: ReceiptKind,
     seq: Option<i64>,
 ) -> Result<()> {
     let mine = participant::Entity::find_by_id((thread_id, user))
@@ -38,11 +38,11 @@ pub(super) async fn mark(
             format!("must be from 0 to {bound}, the last message"),
         ));
     }
-    let read = if kind == MarkKind::Read { seq.max(mine.last_read_seq) } else { mine.last_read_seq };
+    let read = if kind == ReceiptKind::Read { seq.max(mine.last_read_seq) } else { mine.last_read_seq };
     let delivered = seq.max(mine.last_delivered_seq);
-    let moved: Vec<(MarkKind, i64)> = [
-        (MarkKind::Delivered, mine.last_delivered_seq, delivered),
-        (MarkKind::Read, mine.last_read_seq, read),
+    let moved: Vec<(ReceiptKind, i64)> = [
+        (ReceiptKind::Delivered, mine.last_delivered_seq, delivered),
+        (ReceiptKind::Read, mine.last_read_seq, read),
     ]
     .into_iter()
     .filter_map(|(kind, from, to)| (from < to).then_some((kind, from)))
@@ -57,16 +57,19 @@ pub(super) async fn mark(
         .filter(participant::Column::UserId.eq(user))
         .exec(tx)
         .await?;
-    let rows = moved.into_iter().map(|(kind, from)| mark::ActiveModel {
+    let rows = moved.into_iter().map(|(kind, from)| receipt::ActiveModel {
         thread_id: Set(thread_id),
         user_id: Set(user),
         kind: Set(kind),
         seq: Set(seq),
         from_seq: Set(from),
-        // See the invariant of `mark::Model`: no message of the thread is younger than its last activity.
+        // See the invariant of `receipt::Model`: no message of the thread is younger than its last activity.
         at: Set(tx.now().max(thread.last_activity_at)),
     });
-    mark::Entity::insert_many(rows).exec_without_returning(tx).await?;
-    let event = NewEvent::new(RECEIPT_UPDATED).of_thread(thread_id, thread.version).of_user(user).by(user);
+    receipt::Entity::insert_many(rows).exec_without_returning(tx).await?;
+    let event = NewEvent::new(RECEIPT_UPDATED, subject::thread(thread_id))
+        .at_version(thread.version)
+        .of_user(user)
+        .by(user);
     events::append(tx, event.with(json!({"kind": kind, "seq": seq}))).await
 }

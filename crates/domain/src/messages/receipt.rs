@@ -1,4 +1,4 @@
-//! The table `marks`: one row each time a participant's watermark moves, and none per message.
+//! The table `receipts`: one row each time a participant's watermark moves, and none per message.
 
 use groundwork_core::{Timestamp, Uuid};
 use sea_orm::entity::prelude::*;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum MarkKind {
+pub enum ReceiptKind {
     /// The messages up to here have reached the user.
     Delivered,
     /// The user has read up to here.
@@ -22,7 +22,7 @@ pub enum MarkKind {
 /// looking from its `created_at` on.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "marks")]
+#[sea_orm(table_name = "receipts")]
 pub struct Model {
     /// The thread.
     #[sea_orm(primary_key, auto_increment = false)]
@@ -32,7 +32,7 @@ pub struct Model {
     pub user_id: Uuid,
     /// Which of the two.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub kind: MarkKind,
+    pub kind: ReceiptKind,
     /// Where it moved to.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,

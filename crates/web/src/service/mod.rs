@@ -2,17 +2,24 @@
 //!
 //! ```no_run
 //! # use sea_orm_migration::MigratorTrait;
-//! # async fn example<M: MigratorTrait>() -> Result<(), groundwork_web::startup::StartError> {
-//! use groundwork_web::{ServiceSettings, Startup, settings::Environment};
+//! # async fn example<M: MigratorTrait>() -> Result<(), groundwork_web::service::StartError> {
+//! use groundwork_web::{ServiceSettings, Service, service::settings::Environment};
 //!
 //! let settings = ServiceSettings::read(&Environment::of_process())?;
-//! let startup = Startup { name: "notes", title: "Notes", settings: &settings };
+//! let startup = Service { name: "notes", title: "Notes", settings: &settings };
 //! startup.log()?;
 //! let db = startup.open().await?;
 //! startup.prepare::<M>(&db).await?;
 //! # Ok(())
 //! # }
 //! ```
+
+pub mod health;
+pub mod housekeeping;
+pub mod migrate;
+pub mod secret;
+pub mod server;
+pub mod settings;
 
 use std::{
     error::Error,
@@ -34,19 +41,17 @@ use sea_orm_migration::MigratorTrait;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    ShellOptions,
-    extract::BodyLimit,
-    health::Probe,
-    housekeeping, migrate,
+    WebAppOptions,
+    http::extract::BodyLimit,
     openapi::About,
-    secret,
-    server::{self, ServerOptions},
-    settings::{LogFormat, Secret, ServiceSettings},
+    service::health::Probe,
+    service::server::ServerOptions,
+    service::settings::{LogFormat, Secret, ServiceSettings},
 };
 
 /// A service by its name, which its embedded database and its tokens carry.
 #[derive(Clone, Copy, Debug)]
-pub struct Startup<'a> {
+pub struct Service<'a> {
     /// The name, in `kebab-case`.
     pub name: &'a str,
     /// What it is called, for people.
@@ -58,7 +63,7 @@ pub struct Startup<'a> {
 /// What kept a service from starting: a sentence for the person who starts it, naming the setting where one is to blame.
 pub type StartError = Box<dyn Error>;
 
-impl Startup<'_> {
+impl Service<'_> {
     /// Begins to log, to standard error, as the settings say. Once in a process.
     pub fn log(&self) -> Result<(), StartError> {
         let app = &self.settings.app;
@@ -130,8 +135,8 @@ impl Startup<'_> {
     }
 
     /// What the settings say of the shell.
-    pub fn shell_options(&self, about: About) -> ShellOptions {
-        ShellOptions {
+    pub fn web_app_options(&self, about: About) -> WebAppOptions {
+        WebAppOptions {
             about,
             body_limit: BodyLimit(self.settings.server.body_limit_bytes),
             cors_origins: self.settings.server.cors_origins.clone(),

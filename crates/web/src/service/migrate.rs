@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use groundwork_core::base;
-//! use groundwork_web::migrate::{create_table, library_v1};
+//! use groundwork_web::service::migrate::{create_table, library_v1};
 //! use sea_orm_migration::{MigrationTrait, MigratorTrait, schema::string};
 //!
 //! struct Migrator;
@@ -67,7 +67,7 @@ pub async fn status<M: MigratorTrait>(db: &Db) -> Result<Vec<(String, bool)>> {
 /// first migration.
 pub fn library_v1() -> Box<dyn MigrationTrait> {
     let (mut tables, mut indexes) = groundwork_auth::session::tables_v1();
-    for (table, more) in [groundwork_core::events::table_v1(), crate::idempotency::table_v1()] {
+    for (table, more) in [groundwork_core::events::table_v1(), crate::http::idempotency::table_v1()] {
         tables.push(table);
         indexes.extend(more);
     }

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use groundwork_core::{Error, Kind};
-//! use groundwork_web::{Problem, problem};
+//! use groundwork_web::{Problem, http::problem};
 //!
 //! fn handler() -> Result<(), Problem> {
 //!     Err(Error::not_found("note"))?
@@ -25,13 +25,13 @@ use actix_web::{
     middleware::Next,
 };
 use groundwork_core::{
-    Code, Error, Fault, Kind,
+    Code, Error, FieldError, Kind,
     error::{Refusal, codes},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::request_id::RequestId;
+use crate::http::request_id::RequestId;
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -51,7 +51,7 @@ pub struct ProblemBody {
     #[schema(example = 422)]
     pub status: u16,
     /// What is particular to this occurrence, for people.
-    #[schema(example = "the input has faults")]
+    #[schema(example = "the input is invalid")]
     pub detail: String,
     /// The path that was asked for.
     #[schema(example = "/api/v1/auth/register")]
@@ -62,9 +62,9 @@ pub struct ProblemBody {
     /// Quote it when reporting the problem.
     #[schema(example = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11")]
     pub request_id: String,
-    /// Every fault in the input, where that is the problem.
+    /// Every error in the input, where that is the problem.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<Fault>,
+    pub errors: Vec<FieldError>,
 }
 
 /// An entry of the table of problems that a service can answer with.
@@ -133,7 +133,7 @@ impl ResponseError for Problem {
     }
 }
 
-/// Middleware that gives every refusal its body, and logs each fault of our own, once.
+/// Middleware that gives every refusal its body, and logs each error of our own, once.
 pub async fn render<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -186,7 +186,7 @@ fn write(
         instance: path.to_owned(),
         code: code.name.to_owned(),
         request_id: id.to_string(),
-        errors: refusal.faults,
+        errors: refusal.field_errors,
     };
     *response.response_mut().status_mut() = status(code.kind);
     let headers = response.headers_mut();
@@ -223,7 +223,7 @@ fn without_cause(code: Code) -> Refusal {
         Kind::Unavailable => "the database can't be reached just now; try again in a moment",
         _ => "something went wrong here; the log knows more under the request id",
     };
-    Refusal { code, detail: detail.to_owned(), faults: Vec::new() }
+    Refusal { code, detail: detail.to_owned(), field_errors: Vec::new() }
 }
 
 /// The answer to a path that nothing is at.

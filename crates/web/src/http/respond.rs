@@ -1,7 +1,7 @@
 //! What a handler gives back.
 //!
 //! ```
-//! use groundwork_web::{NoContent, respond::Answer};
+//! use groundwork_web::{NoContent, http::respond::Answer};
 //!
 //! assert_eq!(NoContent.status(), 204);
 //! assert_eq!(NoContent.json().unwrap(), "");
@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::Statu
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::describe::{DescribeOutput, OperationDoc};
+use crate::openapi::describe::{DescribeOutput, OperationDoc};
 
 /// An answer that can be kept for a repeat of the request.
 pub trait Answer: DescribeOutput {

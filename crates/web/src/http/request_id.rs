@@ -1,7 +1,7 @@
 //! `X-Request-Id`: taken from the request or made, given back, and on every line of the log.
 //!
 //! ```
-//! assert_eq!(groundwork_web::request_id::HEADER, "x-request-id");
+//! assert_eq!(groundwork_web::http::request_id::HEADER, "x-request-id");
 //! ```
 
 use std::{fmt, sync::LazyLock};

@@ -25,7 +25,6 @@ use std::{
     future::{Future, Ready, ready},
     marker::PhantomData,
     ops::Deref,
-    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
 };
@@ -37,14 +36,13 @@ use actix_web::{
     http::header,
     middleware::Next,
 };
-use futures::FutureExt;
 use groundwork_auth::{Caller, Scope};
 use groundwork_core::{Error, Result, error::codes};
 
 use crate::{
     Problem,
-    describe::{DescribeInput, OperationDoc},
-    idempotency,
+    http::idempotency,
+    openapi::describe::{DescribeInput, OperationDoc},
 };
 
 /// Tells who calls by a token. Kept as app data.
@@ -88,23 +86,6 @@ pub async fn protect<B: MessageBody + 'static>(
     match admitted.await {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(error) => Ok(request.error_response(Problem(error))),
-    }
-}
-
-/// Middleware of every operation: a panic is an error of that one request.
-pub async fn catch_panics<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let kept = request.request().clone();
-    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(response) => Ok(response?.map_into_boxed_body()),
-        Err(cause) => {
-            let text = cause.downcast_ref::<&str>().map(ToString::to_string);
-            let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
-            let problem = Problem(Error::internal(format!("panic: {text}")));
-            Ok(ServiceResponse::from_err(problem, kept))
-        }
     }
 }
 

@@ -1,0 +1,124 @@
+//! The rules of a resource, for one request.
+
+use std::marker::PhantomData;
+
+use groundwork_auth::Caller;
+use groundwork_core::{
+    Code, Controller, Error, Repository, Result, Tx, Uuid,
+    error::codes,
+    events::{self, NewEvent, Subject},
+    sea_orm::{ActiveModelTrait, ActiveValue, Condition, IntoActiveModel, Iterable},
+};
+
+use super::{ColumnOf, NewRowOf, Resource, RowOf, RowPolicy};
+use crate::{IfMatch, http::etag::etag_of};
+
+/// The resource's rows as the caller may see or change them.
+pub(super) struct View<R: Resource>(Condition, PhantomData<R>);
+
+impl<R: Resource> Repository for View<R> {
+    type Entity = R;
+
+    fn row_rule(&self) -> Condition {
+        self.0.clone()
+    }
+}
+
+/// The controller of a resource for one request.
+pub(super) struct ResourceController<'a, R: Resource> {
+    caller: &'a Caller,
+    rows: RowPolicy<R>,
+    view: View<R>,
+    if_match: IfMatch,
+}
+
+impl<'a, R: Resource> ResourceController<'a, R> {
+    pub(super) fn reading(caller: &'a Caller) -> Self {
+        let rows = R::policy(caller);
+        let view = View(rows.readable.clone(), PhantomData);
+        Self { caller, rows, view, if_match: IfMatch::default() }
+    }
+
+    pub(super) fn writing(caller: &'a Caller, if_match: IfMatch) -> Self {
+        let rows = R::policy(caller);
+        let view = View(rows.writable.clone(), PhantomData);
+        Self { caller, rows, view, if_match }
+    }
+
+    /// A row that can be seen but not changed is forbidden; one that can't be seen is not found.
+    pub(super) async fn explain(&self, tx: &Tx, id: Uuid, error: Error) -> Error {
+        let seen = View::<R>(self.rows.readable.clone(), PhantomData).get(tx, id).await;
+        match seen {
+            Ok(Some(_)) if error.code() == codes::NOT_FOUND => {
+                codes::FORBIDDEN.error(format!("this {} isn't yours to change", R::NAME))
+            }
+            _ => error,
+        }
+    }
+
+    async fn note(&self, tx: &Tx, verb: &str, row: &RowOf<R>) -> Result<()> {
+        let subject = Subject::new(R::NAME, R::id_of(row));
+        let event = NewEvent::new(format!("{}.{verb}", R::NAME), subject).by(self.caller.user_id);
+        events::append(tx, event).await
+    }
+}
+
+impl<R: Resource> Controller for ResourceController<'_, R> {
+    type Repository = View<R>;
+    type Create = R::Create;
+    type Patch = R::Patch;
+
+    const NAME: &'static str = R::NAME;
+    const CONFLICT: Code = R::CONFLICT;
+
+    fn repository(&self) -> &View<R> {
+        &self.view
+    }
+
+    fn new_row(&self, input: R::Create) -> NewRowOf<R> {
+        let mut row = input.into_active_model();
+        for (column, value) in &self.rows.stamp {
+            row.set(*column, value.clone());
+        }
+        row
+    }
+
+    fn apply(&self, patch: R::Patch, row: &mut NewRowOf<R>) {
+        let patch = patch.into_active_model();
+        for column in ColumnOf::<R>::iter() {
+            if let ActiveValue::Set(value) = patch.get(column) {
+                row.set(column, value);
+            }
+        }
+    }
+
+    async fn before_create(&self, tx: &Tx, row: &mut NewRowOf<R>) -> Result<()> {
+        R::before_create(tx, self.caller, row).await
+    }
+
+    async fn after_create(&self, tx: &Tx, row: &RowOf<R>) -> Result<()> {
+        self.note(tx, "created", row).await
+    }
+
+    async fn before_update(&self, tx: &Tx, old: &RowOf<R>, new: &mut NewRowOf<R>) -> Result<()> {
+        self.if_match.check(&etag_of::<R>(old), R::REQUIRE_IF_MATCH)?;
+        R::before_update(tx, self.caller, old, new).await
+    }
+
+    async fn after_update(&self, tx: &Tx, _: &RowOf<R>, new: &RowOf<R>) -> Result<()> {
+        self.note(tx, "updated", new).await
+    }
+
+    async fn before_delete(&self, tx: &Tx, row: &RowOf<R>) -> Result<()> {
+        self.if_match.check(&etag_of::<R>(row), R::REQUIRE_IF_MATCH)?;
+        R::before_delete(tx, self.caller, row).await
+    }
+
+    async fn after_delete(&self, tx: &Tx, row: &RowOf<R>) -> Result<()> {
+        self.note(tx, "deleted", row).await
+    }
+
+    async fn after_restore(&self, tx: &Tx, row: &RowOf<R>) -> Result<()> {
+        self.note(tx, "restored", row).await
+    }
+}
