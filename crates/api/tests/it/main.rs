@@ -11,6 +11,7 @@ mod authorization;
 mod bad_input;
 mod command_line;
 mod conversation;
+mod from_fastapi;
 mod idempotency;
 mod messages;
 mod openapi;
