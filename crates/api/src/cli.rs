@@ -127,11 +127,10 @@ async fn create_superuser(
     let db = settings.service().open().await?;
     migrate::up::<Migrator>(&db).await?;
     let password_hash = Passwords::new(settings.auth.bcrypt_cost)?.hash(&user.password).await?;
-    let tx = db.begin().await?;
     let account = NewAccount { user, password_hash, group: PermissionGroup::Superuser };
-    let made = Controller::create(&Users::default(), &tx, account).await.map_err(explain)?;
-    tx.commit().await?;
-    println!("{} is a superuser now (id {})", made.username, made.id);
+    let create = async |tx: &_| Controller::create(&Users::default(), tx, account).await;
+    let created = db.write(create).await.map_err(explain)?;
+    println!("{} is a superuser now (id {})", created.username, created.id);
     Ok(db.close().await?)
 }
 

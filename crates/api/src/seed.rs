@@ -28,10 +28,19 @@ pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
         ));
     }
     let hash = Passwords::new(bcrypt_cost)?.hash(PASSWORD).await?;
-    let tx = db.begin().await?;
+    db.write(async |tx| write_demo(tx, &hash).await).await?;
+
+    let names = PEOPLE.map(|(username, ..)| username).join(", ");
+    Ok(format!(
+        "Made 4 users ({names}), each with the password {PASSWORD};\n\
+         2 direct threads with 4 messages, and a group \"Engines\" with 3."
+    ))
+}
+
+async fn write_demo(tx: &Tx, hash: &str) -> Result<()> {
     let mut people = Vec::new();
     for (username, first_name, last_name) in PEOPLE {
-        people.push(person(&tx, username, first_name, last_name, &hash).await?);
+        people.push(person(tx, username, first_name, last_name, hash).await?);
     }
     let [ada, charles, grace, alan] =
         <[Caller; 4]>::try_from(people).map_err(|_| Error::internal("the demo has four people"))?;
@@ -42,11 +51,11 @@ pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
         receiver_id: Some(receiver.user_id),
         receiver_username: None,
     };
-    messages.send_direct(&tx, &ada, to(&charles, "Have you drawn up the mill yet?")).await?;
-    let answer = messages.send_direct(&tx, &charles, to(&ada, "All but the carriage.")).await?;
-    messages.mark(&tx, &ada, answer.id, ReceiptKind::Read).await?;
-    messages.send_direct(&tx, &ada, to(&charles, "Then I shall write the notes. 📝")).await?;
-    messages.send_direct(&tx, &alan, to(&grace, "Is there a moth in yours, too?")).await?;
+    messages.send_direct(tx, &ada, to(&charles, "Have you drawn up the mill yet?")).await?;
+    let answer = messages.send_direct(tx, &charles, to(&ada, "All but the carriage.")).await?;
+    messages.mark(tx, &ada, answer.id, ReceiptKind::Read).await?;
+    messages.send_direct(tx, &ada, to(&charles, "Then I shall write the notes. 📝")).await?;
+    messages.send_direct(tx, &alan, to(&grace, "Is there a moth in yours, too?")).await?;
 
     let group = NewThread {
         kind: ThreadType::Group,
@@ -54,18 +63,12 @@ pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
         participant_ids: [&charles, &grace, &alan].map(|caller| caller.user_id).to_vec(),
         history: None,
     };
-    let (group, _) = Threads::default().start(&tx, &ada, group).await?;
+    let (group, _) = Threads::default().start(tx, &ada, group).await?;
     let say = |text: &str| NewText { text: text.to_owned() };
-    messages.send(&tx, &ada, group, say("Welcome to the engine room.")).await?;
-    messages.send(&tx, &grace, group, say("Good to be here.")).await?;
-    messages.send(&tx, &alan, group, say("Will it halt?")).await?;
-    tx.commit().await?;
-
-    let names = PEOPLE.map(|(username, ..)| username).join(", ");
-    Ok(format!(
-        "Made 4 users ({names}), each with the password {PASSWORD};\n\
-         2 direct threads with 4 messages, and a group \"Engines\" with 3."
-    ))
+    messages.send(tx, &ada, group, say("Welcome to the engine room.")).await?;
+    messages.send(tx, &grace, group, say("Good to be here.")).await?;
+    messages.send(tx, &alan, group, say("Will it halt?")).await?;
+    Ok(())
 }
 
 async fn person(tx: &Tx, username: &str, first_name: &str, last_name: &str, hash: &str) -> Result<Caller> {

@@ -152,10 +152,8 @@ async fn edit(
     path: Path<IdPath>,
     body: Body<NewText>,
 ) -> Result<Json<Message>, Problem> {
-    let tx = app.db.begin().await?;
-    let message = app.messages.edit(&tx, &caller, path.0.id, body.0).await?;
-    tx.commit().await?;
-    Ok(Json(message))
+    let edit = async |tx: &_| app.messages.edit(tx, &caller, path.0.id, body.0).await;
+    Ok(Json(app.db.write(edit).await?))
 }
 
 async fn delete(
@@ -163,9 +161,7 @@ async fn delete(
     app: Data<State>,
     path: Path<IdPath>,
 ) -> Result<NoContent, Problem> {
-    let tx = app.db.begin().await?;
-    app.messages.delete(&tx, &caller, path.0.id).await?;
-    tx.commit().await?;
+    app.db.write(async |tx| app.messages.delete(tx, &caller, path.0.id).await).await?;
     Ok(NoContent)
 }
 

@@ -193,11 +193,11 @@ async fn update(
     path: Path<IdPath>,
     body: Body<ThreadPatch>,
 ) -> Result<Json<Thread>, Problem> {
-    let tx = app.db.begin().await?;
-    app.threads.update(&tx, &caller, path.0.id, body.0).await?;
-    let thread = app.threads.get(&tx, &caller, path.0.id).await?;
-    tx.commit().await?;
-    Ok(Json(thread))
+    let update = async |tx: &_| {
+        app.threads.update(tx, &caller, path.0.id, body.0).await?;
+        app.threads.get(tx, &caller, path.0.id).await
+    };
+    Ok(Json(app.db.write(update).await?))
 }
 
 async fn delete(
@@ -205,9 +205,7 @@ async fn delete(
     app: Data<State>,
     path: Path<IdPath>,
 ) -> Result<NoContent, Problem> {
-    let tx = app.db.begin().await?;
-    app.threads.delete(&tx, &caller, path.0.id).await?;
-    tx.commit().await?;
+    app.db.write(async |tx| app.threads.delete(tx, &caller, path.0.id).await).await?;
     Ok(NoContent)
 }
 
@@ -226,10 +224,8 @@ async fn update_participants(
     path: Path<IdPath>,
     body: Body<ParticipantsPatch>,
 ) -> Result<Json<Page<Participant>>, Problem> {
-    let tx = app.db.begin().await?;
-    let participants = app.threads.change_participants(&tx, &caller, path.0.id, body.0).await?;
-    tx.commit().await?;
-    Ok(Json(participants))
+    let change = async |tx: &_| app.threads.change_participants(tx, &caller, path.0.id, body.0).await;
+    Ok(Json(app.db.write(change).await?))
 }
 
 async fn set_role(
@@ -239,10 +235,8 @@ async fn set_role(
     body: Body<NewRole>,
 ) -> Result<Json<Participant>, Problem> {
     let ParticipantPath { id, user_id } = path.0;
-    let tx = app.db.begin().await?;
-    let participant = app.threads.set_role(&tx, &caller, id, user_id, body.0.role).await?;
-    tx.commit().await?;
-    Ok(Json(participant))
+    let set_role = async |tx: &_| app.threads.set_role(tx, &caller, id, user_id, body.0.role).await;
+    Ok(Json(app.db.write(set_role).await?))
 }
 
 async fn messages(

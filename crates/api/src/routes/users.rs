@@ -94,16 +94,12 @@ async fn update_me(
     app: Data<State>,
     body: Body<UserPatch>,
 ) -> Result<Json<Profile>, Problem> {
-    let tx = app.db.begin().await?;
-    let user = app.users.update_self(&tx, &caller, body.0.into()).await?;
-    tx.commit().await?;
-    Ok(Json(profile(&app, user)))
+    let update = async |tx: &_| app.users.update_self(tx, &caller, body.0.into()).await;
+    Ok(Json(profile(&app, app.db.write(update).await?)))
 }
 
 async fn deactivate_me(caller: Scoped<ProfileScope>, app: Data<State>) -> Result<NoContent, Problem> {
-    let tx = app.db.begin().await?;
-    app.users.deactivate_self(&tx, &caller).await?;
-    tx.commit().await?;
+    app.db.write(async |tx| app.users.deactivate_self(tx, &caller).await).await?;
     Ok(NoContent)
 }
 
@@ -140,10 +136,8 @@ async fn update(
     path: Path<IdPath>,
     body: Body<UserAdminPatch>,
 ) -> Result<Json<UserRecord>, Problem> {
-    let tx = app.db.begin().await?;
-    let user = app.users.administer(&tx, &caller, path.0.id, body.0).await?;
-    tx.commit().await?;
-    Ok(Json(record(&app, user)))
+    let update = async |tx: &_| app.users.administer(tx, &caller, path.0.id, body.0).await;
+    Ok(Json(record(&app, app.db.write(update).await?)))
 }
 
 async fn delete(
@@ -151,9 +145,7 @@ async fn delete(
     app: Data<State>,
     path: Path<IdPath>,
 ) -> Result<NoContent, Problem> {
-    let tx = app.db.begin().await?;
-    app.users.remove(&tx, &caller, path.0.id).await?;
-    tx.commit().await?;
+    app.db.write(async |tx| app.users.remove(tx, &caller, path.0.id).await).await?;
     Ok(NoContent)
 }
 
@@ -174,8 +166,6 @@ async fn set_group(
     path: Path<IdPath>,
     body: Body<NewGroup>,
 ) -> Result<Json<UserRecord>, Problem> {
-    let tx = app.db.begin().await?;
-    let user = app.users.set_group(&tx, &caller, path.0.id, body.0.group).await?;
-    tx.commit().await?;
-    Ok(Json(record(&app, user)))
+    let set_group = async |tx: &_| app.users.set_group(tx, &caller, path.0.id, body.0.group).await;
+    Ok(Json(record(&app, app.db.write(set_group).await?)))
 }
