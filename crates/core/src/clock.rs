@@ -1,4 +1,4 @@
-//! Where time and ids come from. Both are injected through [`Db`](crate::Db), so that tests can set them.
+//! The sources of time and ids. Both are injected through [`Db`](crate::Db), so that tests can set them.
 //!
 //! ```
 //! use groundwork_core::{Clock, Ids, clock::{SystemClock, UuidV7}};
@@ -20,13 +20,13 @@ use crate::Timestamp;
 
 /// A source of the current time.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present moment.
+    /// Returns the current time in UTC, in microseconds.
     fn now(&self) -> Timestamp;
 }
 
 /// A source of ids.
 pub trait Ids: fmt::Debug + Send + Sync {
-    /// An id that was never given before, sorting after those made earlier.
+    /// Returns a new id. It sorts after the ids that this source returned before.
     fn next(&self, now: Timestamp) -> Uuid;
 }
 
@@ -41,8 +41,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// UUID version 7 (RFC 9562, section 5.7): the time in front, then a counter, then random bits. Ids made by one
-/// source are in strict order; ids of several servers are in order to the millisecond.
+/// UUID version 7 (RFC 9562, section 5.7): the time first, then a counter, then random bits. Ids of one
+/// source are strictly ordered; ids of several servers are ordered to the millisecond.
 #[derive(Default)]
 pub struct UuidV7(Mutex<ContextV7>);
 
@@ -60,8 +60,8 @@ impl fmt::Debug for UuidV7 {
     }
 }
 
-/// The lowest id that can have been made at `moment`: ids below it are older. For bounding a search by id with a time;
-/// allow for the clocks of several servers being apart.
+/// Returns the lowest id possible at `moment`: lower ids are older. Use it to bound a search by id with a time, and allow
+/// for the difference between the clocks of several servers.
 pub fn first_id_at(moment: Timestamp) -> Uuid {
     let (seconds, nanos) = moment.unix_parts();
     let millis = seconds.saturating_mul(1000).saturating_add(u64::from(nanos / 1_000_000));

@@ -1,4 +1,4 @@
-//! The rules over one entity: validation, not-found and conflict errors, and hooks around each change.
+//! The rules of one entity: validation, not-found and conflict errors, and hooks around each change.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
@@ -64,48 +64,48 @@ use crate::{
     repository::{ActiveModel, Model},
 };
 
-/// The rows of a controller's entity.
+/// A row of a controller's entity.
 pub type Row<C> = Model<<C as Controller>::Repository>;
-/// The rows to write of a controller's entity.
+/// A row of a controller's entity to write.
 pub type NewRow<C> = ActiveModel<<C as Controller>::Repository>;
 
 type EntityOf<C> = <<C as Controller>::Repository as Repository>::Entity;
 
-/// Create, read, update and delete with rules. A plain entity gives its types, how input becomes a row, and
-/// nothing more; a rule of its own goes into a hook.
+/// Create, read, update and delete with rules. A simple entity declares its types and how input becomes a row; other
+/// rules go into hooks.
 pub trait Controller: Sync {
-    /// Where the rows are.
+    /// The repository of the rows.
     type Repository: Repository;
-    /// What a new row is made from.
+    /// The input of `create`.
     type Create: Validate + Send + Sync;
-    /// What a row is changed by.
+    /// The input of `update`.
     type Patch: Validate + Send + Sync;
 
-    /// What one is called in an error: `bookmark`.
+    /// The entity's name in errors: `bookmark`.
     const NAME: &'static str;
-    /// The code of the error where a unique value is in use.
+    /// The error code for a unique value that is in use.
     const CONFLICT: Code = codes::CONFLICT;
 
-    /// Where the rows are, as far as this caller may see and change them.
+    /// Returns the repository, limited to the rows that this caller may see and change.
     fn repository(&self) -> &Self::Repository;
 
-    /// The row that `input` asks for. Id and times are added later.
+    /// Converts `input` into a row. Id and times are added later.
     fn new_row(&self, input: Self::Create) -> NewRow<Self>;
 
-    /// Writes into `row` what `patch` changes, and nothing else.
+    /// Sets the fields of `row` that `patch` changes, and no others.
     fn apply(&self, patch: Self::Patch, row: &mut NewRow<Self>);
 
-    /// Called with a row about to be added; may change it, or refuse it.
+    /// Runs before a row is inserted. May change the row or return an error.
     fn before_create(&self, _tx: &Tx, _row: &mut NewRow<Self>) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }
 
-    /// Called with a row just added.
+    /// Runs after a row was inserted.
     fn after_create(&self, _tx: &Tx, _row: &Row<Self>) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }
 
-    /// Called with a row and what it is about to become.
+    /// Runs before a row is updated, with the old and the new row. May change the new row or return an error.
     fn before_update(
         &self,
         _tx: &Tx,
@@ -115,7 +115,7 @@ pub trait Controller: Sync {
         ready(Ok(()))
     }
 
-    /// Called with a row as it was and as it is now.
+    /// Runs after a row was updated, with the old and the new row.
     fn after_update(
         &self,
         _tx: &Tx,
@@ -125,22 +125,22 @@ pub trait Controller: Sync {
         ready(Ok(()))
     }
 
-    /// Called with a row about to be soft-deleted; may refuse it.
+    /// Runs before a row is soft-deleted. May return an error.
     fn before_delete(&self, _tx: &Tx, _row: &Row<Self>) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }
 
-    /// Called with a row just soft-deleted.
+    /// Runs after a row was soft-deleted.
     fn after_delete(&self, _tx: &Tx, _row: &Row<Self>) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }
 
-    /// Called with a row just brought back.
+    /// Runs after a row was restored.
     fn after_restore(&self, _tx: &Tx, _row: &Row<Self>) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }
 
-    /// Adds one. Errors: `invalid`, [`Self::CONFLICT`], and what the hooks refuse.
+    /// Creates a row. Errors: `invalid`, [`Self::CONFLICT`], and those of the hooks.
     fn create(&self, tx: &Tx, input: Self::Create) -> impl Future<Output = Result<Row<Self>>> + Send {
         async move {
             input.check()?;
@@ -152,17 +152,17 @@ pub trait Controller: Sync {
         }
     }
 
-    /// The one with that id. Errors: `not_found`.
+    /// Returns the row with that id. Errors: `not_found`.
     fn get<C: ConnectionTrait>(&self, conn: &C, id: Uuid) -> impl Future<Output = Result<Row<Self>>> + Send {
         async move { self.repository().get(conn, id).await?.ok_or_else(|| Error::not_found(Self::NAME)) }
     }
 
-    /// As [`get`](Self::get), and nobody else changes it until the transaction ends. Errors: `not_found`.
+    /// Returns the row with that id and locks it until the transaction ends. Errors: `not_found`.
     fn lock(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Row<Self>>> + Send {
         async move { self.repository().lock(tx, id).await?.ok_or_else(|| Error::not_found(Self::NAME)) }
     }
 
-    /// A page of them.
+    /// Returns a page of rows.
     fn list<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -172,7 +172,7 @@ pub trait Controller: Sync {
         self.repository().list(conn, query, page)
     }
 
-    /// Some of them by cursor, newest first. Errors: `invalid` for a cursor of another list.
+    /// Returns rows by cursor, newest first. Errors: `invalid` for a cursor of another list.
     fn list_by_cursor<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -182,7 +182,7 @@ pub trait Controller: Sync {
         self.repository().list_by_cursor(conn, Self::NAME, query, request)
     }
 
-    /// Changes one. Errors: `invalid`, `not_found`, [`Self::CONFLICT`], and what the hooks refuse.
+    /// Updates a row. Errors: `invalid`, `not_found`, [`Self::CONFLICT`], and those of the hooks.
     fn update(
         &self,
         tx: &Tx,
@@ -205,7 +205,7 @@ pub trait Controller: Sync {
         }
     }
 
-    /// Soft-deletes one. Errors: `not_found`, and what the hooks refuse.
+    /// Soft-deletes a row. Errors: `not_found`, and those of the hooks.
     fn delete(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<()>> + Send {
         async move {
             let row = self.lock(tx, id).await?;
@@ -217,7 +217,7 @@ pub trait Controller: Sync {
         }
     }
 
-    /// Brings a soft-deleted one back. Errors: `not_found` where there is none deleted with that id.
+    /// Restores a soft-deleted row. Errors: `not_found` if no deleted row has that id.
     fn restore(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Row<Self>>> + Send {
         async move {
             if !self.repository().restore(tx, id).await.map_err(conflict::<Self>)? {

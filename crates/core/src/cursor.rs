@@ -1,5 +1,5 @@
-//! Lists by cursor: `{items, next_cursor, prev_cursor}`. A row added meanwhile is never skipped or shown twice,
-//! and a page costs the same wherever it lies.
+//! Lists by cursor: `{items, next_cursor, prev_cursor}`. Rows added between two requests are never skipped or repeated,
+//! and every page costs the same.
 //!
 //! ```
 //! use groundwork_core::{Cursor, CursorRequest};
@@ -24,32 +24,32 @@ use utoipa::{
 
 use crate::{Error, Result};
 
-/// Which part of a list, and how much of it.
+/// A position in a list, and the size of the page.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct CursorRequest {
-    /// Items, from 1 to 100.
+    /// The number of items, from 1 to 100.
     #[serde(default = "default_limit")]
     #[schema(default = 50, minimum = 1, maximum = 100)]
     pub limit: u64,
-    /// `next_cursor` or `prev_cursor` of an earlier answer of the same list.
+    /// `next_cursor` or `prev_cursor` of an earlier response of the same list.
     #[serde(default)]
     #[schema(max_length = 1024)]
     pub cursor: Option<String>,
 }
 
 impl CursorRequest {
-    /// The most items of a page.
+    /// The maximum number of items.
     pub const MAX_LIMIT: u64 = 100;
 
-    /// The first page.
+    /// Requests the first page.
     pub fn first(limit: u64) -> Self {
         Self { limit, cursor: None }
     }
 
-    /// Where the page begins, or `None` for the first one. `list` names the list, so that the cursor of another one
-    /// is refused as a error of `cursor`.
+    /// Returns where the page begins, or `None` for the first page. `list` is the name of the list. Errors: `invalid` on
+    /// `cursor` for a cursor of another list.
     pub fn position<K: DeserializeOwned>(&self, list: &str) -> Result<Option<Cursor<K>>> {
-        let refused = || Error::invalid("cursor", "foreign_cursor", "is no cursor of this list");
+        let refused = || Error::invalid("cursor", "foreign_cursor", "is not a cursor of this list");
         let Some(text) = &self.cursor else { return Ok(None) };
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
         let wire: Wire<String, K> = serde_json::from_slice(&bytes).map_err(|_| refused())?;
@@ -70,12 +70,12 @@ fn default_limit() -> u64 {
     50
 }
 
-/// A place in a list: just after the row with this key, or just before it when going backward.
+/// A position in a list: after the row with this key, or before it when going backward.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor<K> {
     /// The sort key of the row.
     pub key: K,
-    /// Whether the page before it is wanted.
+    /// Whether to go backward.
     pub backward: bool,
 }
 
@@ -90,7 +90,7 @@ struct Wire<L, K> {
 }
 
 impl<K: Serialize> Cursor<K> {
-    /// The opaque text of it, for the list of that name.
+    /// Encodes the cursor as opaque text for the list of that name.
     pub fn encode(&self, list: &str) -> Result<String> {
         let wire = Wire { list, key: &self.key, backward: self.backward };
         Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&wire).map_err(Error::internal)?))
@@ -102,15 +102,15 @@ impl<K: Serialize> Cursor<K> {
 pub struct CursorPage<T> {
     /// The items of this page.
     pub items: Vec<T>,
-    /// Ask with it for what follows; null at the end.
+    /// The cursor of the next page; null at the end.
     pub next_cursor: Option<String>,
-    /// Ask with it for what comes before; null at the beginning.
+    /// The cursor of the previous page; null at the beginning.
     pub prev_cursor: Option<String>,
 }
 
 impl<T> CursorPage<T> {
-    /// Makes the page from rows in the list's order, of which the caller read `limit + 1`: the one too many, last
-    /// when going forward and first when going backward, only shows that there is more.
+    /// Assembles a page from rows in list order, of which the caller read `limit + 1`. The extra row, last when going
+    /// forward and first when going backward, only shows that there are more.
     pub fn assemble<K: Serialize>(
         mut rows: Vec<T>,
         limit: u64,
@@ -136,7 +136,7 @@ impl<T> CursorPage<T> {
         })
     }
 
-    /// The same page with other items.
+    /// Returns the same page with other items.
     pub fn with_items<U>(self, items: Vec<U>) -> CursorPage<U> {
         CursorPage { items, next_cursor: self.next_cursor, prev_cursor: self.prev_cursor }
     }
@@ -150,10 +150,10 @@ impl<T: ToSchema> PartialSchema for CursorPage<T> {
             ObjectBuilder::new().schema_type(types).description(Some(description))
         };
         ObjectBuilder::new()
-            .description(Some("Some items of a list, and the way to the others."))
+            .description(Some("One page of a list, with cursors to the next and the previous page."))
             .property("items", ArrayBuilder::new().items(Ref::from_schema_name(T::name())))
-            .property("next_cursor", cursor("Ask with it for what follows; null at the end."))
-            .property("prev_cursor", cursor("Ask with it for what comes before; null at the beginning."))
+            .property("next_cursor", cursor("The cursor of the next page; null at the end."))
+            .property("prev_cursor", cursor("The cursor of the previous page; null at the beginning."))
             .required("items")
             .into()
     }

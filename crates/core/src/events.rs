@@ -1,7 +1,7 @@
 //! The append-only log: what changed, written in the transaction that changed it.
 //!
-//! The log is the record from which everything that looks at changes is fed. An event refers to what it tells of by
-//! id and holds no text of it, so that what is deleted is gone from the log as well.
+//! Everything that follows changes reads this log. An event refers to its subject by id and contains no text of it, so
+//! that deleted text is not in the log either.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
@@ -37,41 +37,41 @@ use crate::{Result, Timestamp, Tx};
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "events")]
 pub struct Model {
-    /// Goes up; on PostgreSQL a higher one may be committed first.
+    /// Ascending. On PostgreSQL a higher position may be committed before a lower one.
     #[sea_orm(primary_key)]
     pub position: i64,
     /// The kind of the event's subject.
     pub subject_kind: String,
     /// The id of the event's subject.
     pub subject_id: Uuid,
-    /// The one user whom the event concerns, where it is one.
+    /// The user whom the event concerns, if it concerns a single one.
     pub user_id: Option<Uuid>,
-    /// The version of the subject after the change, where the subject has versions.
+    /// The version of the subject after the change, if the subject has versions.
     pub version: Option<i64>,
-    /// What happened, as `thing.verb`.
+    /// The kind of event, `thing.verb`, at most 64 characters.
     pub kind: String,
-    /// Who did it.
+    /// The user who caused the event.
     pub actor_id: Option<Uuid>,
-    /// Ids and numbers that say what is meant.
+    /// Ids and numbers that describe the change.
     pub payload: Json,
-    /// When.
+    /// The time of the change.
     pub created_at: Timestamp,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What an event belongs to, and whose version it carries: a thread, a bookmark, a user. Who may see the subject may
-/// learn of the event.
+/// The thing that an event belongs to, and whose version it carries: a thread, a bookmark, a user. Whoever may see the
+/// subject may see the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// What it is, in `snake_case`, at most 32 characters: `bookmark`.
+    /// The kind, in `snake_case`, at most 32 characters: `bookmark`.
     pub kind: &'static str,
-    /// Its id.
+    /// The id.
     pub id: Uuid,
 }
 
 impl Subject {
-    /// The subject of that kind with that id.
+    /// Creates a subject.
     pub const fn new(kind: &'static str, id: Uuid) -> Self {
         Self { kind, id }
     }
@@ -80,9 +80,9 @@ impl Subject {
 /// An event to write.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    /// What happened, as `thing.verb`.
+    /// The kind of event, `thing.verb`, at most 64 characters.
     pub kind: Cow<'static, str>,
-    /// What it belongs to.
+    /// The subject.
     pub subject: Subject,
     /// See [`Model::user_id`].
     pub user_id: Option<Uuid>,
@@ -95,7 +95,7 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// An event of that kind and subject.
+    /// Creates an event of that kind and subject.
     pub fn new(kind: impl Into<Cow<'static, str>>, subject: Subject) -> Self {
         Self {
             kind: kind.into(),
@@ -107,7 +107,7 @@ impl NewEvent {
         }
     }
 
-    /// Says who did it.
+    /// Sets the user who caused the event.
     #[must_use]
     pub fn by(mut self, actor: Uuid) -> Self {
         self.actor_id = Some(actor);
@@ -121,14 +121,14 @@ impl NewEvent {
         self
     }
 
-    /// Says which user it concerns.
+    /// Sets the user whom the event concerns.
     #[must_use]
     pub fn of_user(mut self, user: Uuid) -> Self {
         self.user_id = Some(user);
         self
     }
 
-    /// Says what is meant, by ids and numbers.
+    /// Sets the payload: ids and numbers.
     #[must_use]
     pub fn with(mut self, payload: Json) -> Self {
         self.payload = payload;
@@ -150,13 +150,13 @@ impl NewEvent {
     }
 }
 
-/// Writes one event.
+/// Appends an event.
 pub async fn append(tx: &Tx, event: NewEvent) -> Result<()> {
     event.into_row(tx.now()).insert(tx).await?;
     Ok(())
 }
 
-/// Writes several, in one statement.
+/// Appends several events in one statement.
 pub async fn append_all(tx: &Tx, events: impl IntoIterator<Item = NewEvent>) -> Result<()> {
     let rows: Vec<_> = events.into_iter().map(|event| event.into_row(tx.now())).collect();
     if !rows.is_empty() {
@@ -165,7 +165,7 @@ pub async fn append_all(tx: &Tx, events: impl IntoIterator<Item = NewEvent>) -> 
     Ok(())
 }
 
-/// The table in its first form, for a service's migrations. Never changes: what comes later is a further function.
+/// Returns the table and its indexes in their first version, for migrations. A later change is another function.
 pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     #[derive(DeriveIden)]
     enum Events {

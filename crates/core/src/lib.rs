@@ -1,11 +1,10 @@
-//! What any service needs, and no messenger word: entities with a common base, repositories and controllers over
-//! them, filters, pages and cursors, the clock and the id source, errors, the event log, and opening a database.
+//! What any service needs, without HTTP: entities with a common base, repositories and controllers, filters, pages and
+//! cursors, the clock and the id source, errors, the event log, and the database.
 //!
-//! There is no HTTP here. `groundwork-web` puts this on the wire; a command line or a worker can use it as it is.
+//! `groundwork-web` adds the HTTP side. A command line or a worker can use this crate as it is.
 //!
-//! The way of a call: a [`Controller`] holds the rules and works inside a [`Tx`] that its caller opened with
-//! [`Db::begin`] and commits with [`Tx::commit`]; it uses a [`Repository`], which only takes a connection and knows
-//! nothing of transactions.
+//! A [`Controller`] holds the rules and runs inside a [`Tx`] that its caller opened, usually with [`Db::write`]. It uses a
+//! [`Repository`], which only takes a connection.
 
 pub mod base;
 pub mod clock;

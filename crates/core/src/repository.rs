@@ -1,4 +1,4 @@
-//! Reading and writing the rows of one entity.
+//! Reads and writes the rows of one entity.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
@@ -32,34 +32,33 @@ use crate::{
     CommonBase, Cursor, CursorPage, CursorRequest, ListQuery, Page, PageRequest, Result, Timestamp, Tx,
 };
 
-/// The rows of one entity, with soft delete. An implementation for a plain entity is one line:
+/// The rows of one entity, with soft delete. An implementation for a simple entity is one line:
 /// `impl Repository for Bookmarks { type Entity = bookmark::Entity; }`
 ///
-/// Invariant: every finder starts from [`alive`](Self::alive), which leaves out deleted and foreign rows. Going
-/// round that has a name, [`with_deleted`](Self::with_deleted), and so shows in review.
+/// Invariant: every finder starts from [`alive`](Self::alive), which leaves out deleted and foreign rows. The
+/// exception is [`with_deleted`](Self::with_deleted), whose name is visible in review.
 ///
-/// Reading takes any connection; writing takes a [`Tx`], and never commits it.
+/// Reads take any connection; writes take a [`Tx`] and never commit it.
 pub trait Repository: Sync {
     /// The entity.
     type Entity: CommonBase;
 
-    /// Which rows this repository may see at all; all of them by default. A repository of one user's rows says so
-    /// here once, and every method keeps to it.
+    /// Returns the condition for the rows that this repository can see; all rows by default. Every method applies it.
     fn row_rule(&self) -> Condition {
         Condition::all()
     }
 
-    /// The rows that are neither deleted nor foreign.
+    /// Selects the rows that are neither deleted nor foreign.
     fn alive(&self) -> Select<Self::Entity> {
         self.with_deleted().filter(Self::Entity::DELETED_AT.is_null())
     }
 
-    /// The deleted rows as well, but no foreign ones.
+    /// Selects all rows that are not foreign, deleted ones included.
     fn with_deleted(&self) -> Select<Self::Entity> {
         Self::Entity::find().filter(self.row_rule())
     }
 
-    /// The row with that id.
+    /// Returns the row with that id.
     fn get<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -68,12 +67,12 @@ pub trait Repository: Sync {
         async move { Ok(self.alive().filter(Self::Entity::ID.eq(id)).one(conn).await?) }
     }
 
-    /// As [`get`](Self::get), and nobody else changes the row until the transaction ends.
+    /// Returns the row with that id and locks it until the transaction ends.
     fn lock(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Option<Model<Self>>>> + Send {
         async move { Ok(self.alive().filter(Self::Entity::ID.eq(id)).lock_exclusive().one(tx).await?) }
     }
 
-    /// The first row that matches, by id.
+    /// Returns the first matching row by id.
     fn find_one<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -82,7 +81,7 @@ pub trait Repository: Sync {
         async move { Ok(self.alive().filter(matching).one(conn).await?) }
     }
 
-    /// The rows that match, at most `limit`.
+    /// Returns matching rows, at most `limit`.
     fn find<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -92,7 +91,7 @@ pub trait Repository: Sync {
         async move { Ok(self.alive().filter(matching).limit(limit).all(conn).await?) }
     }
 
-    /// Whether any row matches.
+    /// Returns whether any row matches.
     fn exists<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -101,7 +100,7 @@ pub trait Repository: Sync {
         async move { Ok(self.alive().filter(matching).exists(conn).await?) }
     }
 
-    /// How many rows match.
+    /// Counts the matching rows.
     fn count<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -110,7 +109,7 @@ pub trait Repository: Sync {
         async move { Ok(self.alive().filter(matching).count(conn).await?) }
     }
 
-    /// One page of the rows that `query` asks for, with the total.
+    /// Returns a page of the rows that match `query`, with the total.
     fn list<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -120,8 +119,8 @@ pub trait Repository: Sync {
         page_of(conn, self.alive(), query, page)
     }
 
-    /// Some rows that `query` asks for, newest first, from the cursor on. `list` names the list (see
-    /// [`CursorRequest::position`]); an order in `query` is not regarded.
+    /// Returns rows that match `query` by cursor, newest first. `list` names the list (see
+    /// [`CursorRequest::position`]). The order of `query` is ignored.
     fn list_by_cursor<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -144,7 +143,7 @@ pub trait Repository: Sync {
         }
     }
 
-    /// Adds a row. Its id is made here unless it is set, and its times are the transaction's.
+    /// Inserts a row. Generates its id unless it is set; its times are those of the transaction.
     fn create(
         &self,
         tx: &Tx,
@@ -160,8 +159,8 @@ pub trait Repository: Sync {
         }
     }
 
-    /// Writes the set fields of `row`, whose id is set, and its `updated_at` unless that is set as well. `None` where the row is deleted,
-    /// foreign or not there.
+    /// Writes the set fields of `row`, whose id must be set, and sets `updated_at` unless it is set. Returns `None` if the
+    /// row is deleted, foreign or missing.
     fn update(
         &self,
         tx: &Tx,
@@ -182,17 +181,17 @@ pub trait Repository: Sync {
         }
     }
 
-    /// Marks a row as deleted. `false` where there was none alive.
+    /// Soft-deletes a row. Returns `false` if there was none.
     fn soft_delete(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<bool>> + Send {
         set_deleted::<Self>(self, tx, id, Some(tx.now()))
     }
 
-    /// Brings a deleted row back. `false` where there was none deleted.
+    /// Restores a deleted row. Returns `false` if there was none.
     fn restore(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<bool>> + Send {
         set_deleted::<Self>(self, tx, id, None)
     }
 
-    /// Removes a row for good, alive or deleted. `false` where there was none.
+    /// Removes a row permanently, deleted or not. Returns `false` if there was none.
     fn hard_delete(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<bool>> + Send {
         async move {
             let matching = self.row_rule().add(Self::Entity::ID.eq(id));
@@ -202,12 +201,12 @@ pub trait Repository: Sync {
     }
 }
 
-/// The rows of a repository's entity.
+/// A row of a repository's entity.
 pub type Model<R> = <<R as Repository>::Entity as EntityTrait>::Model;
-/// The rows to write of a repository's entity.
+/// A row of a repository's entity to write.
 pub type ActiveModel<R> = <<R as Repository>::Entity as EntityTrait>::ActiveModel;
 
-/// One page of `select` as `query` asks for it, with the total.
+/// Returns a page of `select`, filtered and ordered by `query`, with the total.
 pub async fn page_of<E: CommonBase, C: ConnectionTrait>(
     conn: &C,
     select: Select<E>,
