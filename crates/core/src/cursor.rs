@@ -136,6 +136,15 @@ impl<T> CursorPage<T> {
         })
     }
 
+    /// Returns the same page with `turn` applied to each item.
+    pub fn map<U>(self, turn: impl FnMut(T) -> U) -> CursorPage<U> {
+        CursorPage {
+            items: self.items.into_iter().map(turn).collect(),
+            next_cursor: self.next_cursor,
+            prev_cursor: self.prev_cursor,
+        }
+    }
+
     /// Returns the same page with other items.
     pub fn with_items<U>(self, items: Vec<U>) -> CursorPage<U> {
         CursorPage { items, next_cursor: self.next_cursor, prev_cursor: self.prev_cursor }

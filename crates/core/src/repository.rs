@@ -24,8 +24,10 @@ use std::future::Future;
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait,
-    PaginatorTrait, QueryFilter, QuerySelect, Select, SelectExt, Value, prelude::Expr,
+    PaginatorTrait, QueryFilter, QuerySelect, Select, SelectExt, SelectorTrait, Value, prelude::Expr,
+    sea_query::IntoValueTuple,
 };
+use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::{
@@ -129,17 +131,10 @@ pub trait Repository: Sync {
         request: &CursorRequest,
     ) -> impl Future<Output = Result<CursorPage<Model<Self>>>> + Send {
         async move {
-            let position: Option<Cursor<Uuid>> = request.position(list)?;
             let matching = query.condition(conn.get_database_backend());
-            let mut cursor = self.alive().filter(matching).cursor_by(Self::Entity::ID);
-            cursor.desc();
-            match &position {
-                Some(Cursor { key, backward: true }) => cursor.before(*key).last(request.limit + 1),
-                Some(Cursor { key, backward: false }) => cursor.after(*key).first(request.limit + 1),
-                None => cursor.first(request.limit + 1),
-            };
-            let rows = cursor.all(conn).await?;
-            CursorPage::assemble(rows, request.limit, list, position.as_ref(), Self::Entity::id_of)
+            let mut rows = self.alive().filter(matching).cursor_by(Self::Entity::ID);
+            rows.desc();
+            cursor_page_of(conn, list, request, rows, Self::Entity::id_of).await
         }
     }
 
@@ -221,6 +216,28 @@ pub async fn page_of<E: CommonBase, C: ConnectionTrait>(
         Vec::new()
     };
     Ok(Page::new(items, total, page))
+}
+
+/// Returns one page of `rows`, a keyset cursor by the list's sort key. `list` names the list (see
+/// [`CursorRequest::position`]), and `key` returns the sort key of a row.
+///
+/// # Errors
+/// `invalid` for a cursor of another list.
+pub async fn cursor_page_of<S: SelectorTrait, K: Serialize + DeserializeOwned + IntoValueTuple + Clone>(
+    conn: &impl ConnectionTrait,
+    list: &str,
+    request: &CursorRequest,
+    mut rows: sea_orm::Cursor<S>,
+    key: impl Fn(&S::Item) -> K,
+) -> Result<CursorPage<S::Item>> {
+    let position: Option<Cursor<K>> = request.position(list)?;
+    let limit = request.limit + 1;
+    match &position {
+        Some(Cursor { key, backward: true }) => rows.before(key.clone()).last(limit),
+        Some(Cursor { key, backward: false }) => rows.after(key.clone()).first(limit),
+        None => rows.first(limit),
+    };
+    CursorPage::assemble(rows.all(conn).await?, request.limit, list, position.as_ref(), key)
 }
 
 async fn set_deleted<R: Repository + ?Sized>(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use groundwork_core::{
     Cursor, CursorPage, CursorRequest, ListQuery, Page, PageRequest, Repository, Result, Timestamp, Tx, Uuid,
-    clock::first_id_at,
+    clock::first_id_at, repository::cursor_page_of,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, Order, PaginatorTrait,
@@ -112,20 +112,14 @@ impl MessageRepository {
         request: &CursorRequest,
     ) -> Result<CursorPage<Message>> {
         let list = format!("messages:{thread}:{direction:?}");
-        let position: Option<Cursor<i64>> = request.position(&list)?;
         let select = self.seen(user).filter(Column::ThreadId.eq(thread)).filter(matching);
-        let mut cursor = with_receipts(select).cursor_by(Column::Seq);
+        let mut rows = with_receipts(select).cursor_by(Column::Seq);
         if direction == Direction::Descending {
-            cursor.desc();
+            rows.desc();
         }
-        match &position {
-            Some(Cursor { key, backward: true }) => cursor.before(*key).last(request.limit + 1),
-            Some(Cursor { key, backward: false }) => cursor.after(*key).first(request.limit + 1),
-            None => cursor.first(request.limit + 1),
-        };
-        let rows = cursor.into_model::<MessageRow>().all(conn).await?;
-        let messages: Vec<Message> = rows.into_iter().map(Message::from).collect();
-        CursorPage::assemble(messages, request.limit, &list, position.as_ref(), |message| message.seq)
+        let rows = rows.into_model::<MessageRow>();
+        let page = cursor_page_of(conn, &list, request, rows, |row| row.message.seq).await?;
+        Ok(page.map(Message::from))
     }
 
     /// The direct messages that `user` sent or received since `oldest`, newest first.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use groundwork_core::{
-    Cursor, CursorPage, CursorRequest, Error, ListQuery, Page, PageRequest, Repository, Result, Timestamp,
-    Tx, Uuid,
+    CursorPage, CursorRequest, Error, ListQuery, Page, PageRequest, Repository, Result, Timestamp, Tx, Uuid,
+    repository::cursor_page_of,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, Order, PaginatorTrait,
@@ -89,19 +89,10 @@ impl ThreadRepository {
         request: &CursorRequest,
     ) -> Result<CursorPage<entity::Model>> {
         let list = format!("threads:{user}");
-        let position: Option<Cursor<(Timestamp, Uuid)>> = request.position(&list)?;
         let matching = query.condition(conn.get_database_backend());
-        let mut cursor = self.of_user(user).filter(matching).cursor_by((Column::LastActivityAt, Column::Id));
-        cursor.desc();
-        match &position {
-            Some(Cursor { key, backward: true }) => cursor.before(*key).last(request.limit + 1),
-            Some(Cursor { key, backward: false }) => cursor.after(*key).first(request.limit + 1),
-            None => cursor.first(request.limit + 1),
-        };
-        let rows = cursor.all(conn).await?;
-        CursorPage::assemble(rows, request.limit, &list, position.as_ref(), |row| {
-            (row.last_activity_at, row.id)
-        })
+        let mut rows = self.of_user(user).filter(matching).cursor_by((Column::LastActivityAt, Column::Id));
+        rows.desc();
+        cursor_page_of(conn, &list, request, rows, |row| (row.last_activity_at, row.id)).await
     }
 
     /// Locks a thread and gives it its next version. Nothing else changes in the thread until the transaction ends.
