@@ -1,7 +1,7 @@
 //! The messenger's schema, one history for both databases.
 //!
-//! A migration that was released is never changed; what comes later is a further one. The tables of the library
-//! crates are taken from them, in the form that they had at that time (`library_v1`).
+//! A released migration never changes; a later change is another migration. The libraries define their own tables, in the
+//! version that they had at that time (`library_v1`).
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Changing files all or none: everything is read and checked first, and written at the end.
+//! Changes several files or none: everything is read and checked first, and written at the end.
 
 use std::{
     fs,
@@ -10,17 +10,17 @@ use std::{
 pub struct Edits(Vec<(PathBuf, String)>);
 
 impl Edits {
-    /// A new file. Errors: where it is there already.
+    /// Adds a new file. Errors: the file exists.
     pub fn create(&mut self, path: PathBuf, text: String) -> Result<(), String> {
         if path.exists() {
-            return Err(format!("{} is there already", path.display()));
+            return Err(format!("{} already exists", path.display()));
         }
         self.0.push((path, text));
         Ok(())
     }
 
-    /// Puts lines before the marker `// new-resource: NAME` of a file, as deep as the marker stands. Errors: where there
-    /// is no such marker.
+    /// Inserts lines before the marker `// new-resource: NAME` of a file, with the marker's indentation. Errors: the marker
+    /// is missing.
     pub fn insert(&mut self, path: &Path, marker: &str, lines: &[String]) -> Result<(), String> {
         let marker = format!("// new-resource: {marker}");
         let pending = self.0.iter().position(|(known, _)| known == path);
@@ -42,11 +42,11 @@ impl Edits {
         Ok(())
     }
 
-    /// Writes all of them, and says which.
+    /// Writes all files. Returns a line for each.
     pub fn write(self) -> Result<Vec<String>, String> {
         let mut written = Vec::new();
         for (path, text) in self.0 {
-            let verb = if path.exists() { "changed" } else { "wrote" };
+            let verb = if path.exists() { "changed" } else { "created" };
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
             }

@@ -9,7 +9,7 @@ mod resource;
 mod service;
 mod spec;
 
-/// Generators for services that are built from the messenger's library crates.
+/// Generators for services built on the groundwork libraries
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 struct Cli {
@@ -19,32 +19,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Write a new resource: its table, what comes in and goes out, its operations and a test
+    /// Generate a resource: table, request and response types, operations and a test
     NewResource {
-        /// Its name, as a type: Note
+        /// Name of the resource as a type, for example Note
         name: String,
-        /// Its fields: title:string body:text? pinned:bool. Types: string, text, bool, int, uuid, time; `?` for one that
-        /// may be null
+        /// Fields as name:type, for example title:string body:text? pinned:bool. Types: string, text, bool, int, uuid,
+        /// time. A trailing `?` allows null
         #[arg(required = true)]
         fields: Vec<String>,
-        /// The service's crate; this folder where it is one, and crates/api otherwise
+        /// Crate of the service [default: the current folder if it is a service, else crates/api]
         #[arg(long)]
         service: Option<PathBuf>,
     },
-    /// Make a new service: accounts and a first resource, with tests, in a folder of its own
+    /// Generate a service with accounts, a first resource and tests, in a new folder
     NewService {
-        /// The folder, which must not be there yet; its last part is the service's name
+        /// New folder; its last component is the name of the service
         path: PathBuf,
-        /// With the messenger: threads and messages, to be changed
+        /// Copy the messenger's users, threads and messages into the service
         #[arg(long)]
         with_messenger: bool,
-        /// Take the library crates from this git repository rather than from this folder
+        /// Take the libraries from this git repository instead of this folder
         #[arg(long)]
         git: Option<String>,
     },
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "for the person who asked")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the output of a command")]
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::NewResource { name, fields, service } => {

@@ -1,4 +1,4 @@
-//! Making a new service.
+//! Generates a service.
 
 use std::{
     fs,
@@ -9,24 +9,25 @@ use heck::{ToKebabCase, ToSnakeCase, ToTitleCase};
 
 use crate::{resource, spec};
 
-/// The crates that a service takes as dependencies, and so takes the fixes of.
+/// The libraries that a service depends on.
 const LIBRARIES: [&str; 4] = ["core", "auth", "web", "testkit"];
 
-/// What is taken over as it is.
+/// Files copied unchanged.
 const SHARED: [&str; 6] =
     ["Cargo.lock", "rust-toolchain.toml", "rustfmt.toml", "clippy.toml", "deny.toml", ".gitignore"];
 
-/// Makes a service at `path`, and says what it did. Errors: where something is there already, or its last part is no name.
+/// Generates a service at `path` and returns what to do next. Errors: the folder is not empty, or its last component is
+/// not a valid name.
 pub fn make(path: &Path, with_messenger: bool, git: Option<&str>) -> Result<String, String> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.to_kebab_case() == name;
     if !plain || name.len() > 40 || name == "bookmarks" {
         return Err(format!(
-            "the name {name:?} must be in kebab-case, like my-service, of at most 40 characters"
+            "the name {name:?} must be in kebab-case, for example my-service, with at most 40 characters"
         ));
     }
     if path.exists() && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(format!("{} is there already, and not empty", path.display()));
+        return Err(format!("{} exists and is not empty", path.display()));
     }
     let home = home()?;
     let made =
@@ -38,16 +39,16 @@ pub fn make(path: &Path, with_messenger: bool, git: Option<&str>) -> Result<Stri
     }
     let run = if with_messenger { "cargo run -p api" } else { "cargo run" };
     Ok(format!(
-        "Made {} with the library crates of {} as dependencies. There:\n  {run}\n  cargo test{}",
+        "Created {} with the libraries of {}. Next, in that folder:\n  {run}\n  cargo test{}",
         path.display(),
         git.map_or_else(|| home.display().to_string(), str::to_owned),
         if with_messenger { " --workspace" } else { "" }
     ))
 }
 
-/// The repository that this program belongs to; `cargo run` says where its crate is.
+/// Returns the repository of this program; `cargo run` sets the folder of its crate.
 fn home() -> Result<PathBuf, String> {
-    let krate = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("run it as `cargo xtask`")?;
+    let krate = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("run this as `cargo xtask`")?;
     let home = Path::new(&krate).join("..");
     home.canonicalize().map_err(|error| format!("{}: {error}", home.display()))
 }
@@ -60,7 +61,10 @@ fn plain_service(home: &Path, path: &Path, name: &str, git: Option<&str>) -> std
             .replace("\"bookmarks\"", &format!("\"{name}\""))
             .replace("title: \"Bookmarks\"", &format!("title: \"{title}\""))
             .replace("Bookmarks with tags, each user's own.", &format!("{title}."))
-            .replace("Bookmarks: a small service with accounts, built from the messenger's library crates without the messenger.", &format!("{title}: a service with accounts."))
+            .replace(
+                "Bookmarks: a small service with accounts, built on the groundwork libraries.",
+                &format!("{title}: a service with accounts."),
+            )
             .replace("bookmarks", "assembled")
             .replace("Bookmarks", "Assembled")
     };
@@ -83,15 +87,14 @@ fn plain_service(home: &Path, path: &Path, name: &str, git: Option<&str>) -> std
     }
     let readme = format!(
         "# {title}\n\nRun it with `cargo run`: the documentation is at <http://127.0.0.1:8080/docs>. Test it with `cargo test`.\n\n\
-         A file in `src/resources` for each resource, and a line in each list of `src/resources/mod.rs`.\n"
+         Each resource has a file in `src/resources` and a line in each list of `src/resources/mod.rs`.\n"
     );
     write(&path.join("README.md"), &readme)?;
     share(home, path)?;
     let manifest = fs::read_to_string(template.join("Cargo.toml"))?;
-    let manifest = manifest.replace("name = \"bookmarks\"", &format!("name = \"{name}\"")).replace(
-        "A small service built from the messenger's library crates, without the messenger",
-        &format!("{title}, a service"),
-    );
+    let manifest = manifest
+        .replace("name = \"bookmarks\"", &format!("name = \"{name}\""))
+        .replace("A small service built on the groundwork libraries", &format!("{title}, a service"));
     write(&path.join("Cargo.toml"), &format!("{manifest}\n{}", workspace(home, git, &[])?))
 }
 
@@ -113,7 +116,7 @@ fn share(home: &Path, path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The workspace's part of a manifest: as that of this repository, with the library crates from there.
+/// Returns the workspace part of a manifest: that of this repository, with the libraries as dependencies on it.
 fn workspace(home: &Path, git: Option<&str>, own: &[(&str, &str)]) -> std::io::Result<String> {
     let manifest = fs::read_to_string(home.join("Cargo.toml"))?;
     let mut lines = Vec::new();

@@ -1,8 +1,8 @@
-//! What a new resource is to be: its name and its fields, as they were asked for.
+//! The name and the fields of a new resource, parsed from the command line.
 
 use heck::{ToSnakeCase, ToUpperCamelCase};
 
-/// A resource to write.
+/// A resource to generate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     /// `Note`
@@ -11,7 +11,7 @@ pub struct Resource {
     pub snake: String,
     /// `notes`
     pub plural: String,
-    /// Its fields.
+    /// The fields.
     pub fields: Vec<Field>,
 }
 
@@ -20,26 +20,26 @@ pub struct Resource {
 pub struct Field {
     /// `title`
     pub name: String,
-    /// What it holds.
+    /// The type.
     pub kind: Kind,
-    /// Whether it may be null.
+    /// Whether null is allowed.
     pub nullable: bool,
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A text of at most 255 characters.
+    /// Text of at most 255 characters.
     String,
-    /// A text of at most 4096 characters.
+    /// Text of at most 4096 characters.
     Text,
     /// True or false.
     Bool,
-    /// A whole number of 64 bits.
+    /// A 64-bit integer.
     Int,
     /// A UUID.
     Uuid,
-    /// A moment.
+    /// A time in UTC.
     Time,
 }
 
@@ -60,7 +60,7 @@ const KEYWORDS: &[&str] = &[
     "where", "while", "yield",
 ];
 
-/// Fields that every resource has, and words that a list's query uses.
+/// The fields of every resource, and the parameters of every list.
 const TAKEN: &[&str] = &[
     "id",
     "created_at",
@@ -75,29 +75,29 @@ const TAKEN: &[&str] = &[
 ];
 
 impl Resource {
-    /// Reads a name and fields (`title:string`, `body:text?`). Errors: a sentence that names what is wrong.
+    /// Reads a name and fields (`title:string`, `body:text?`). Errors: a sentence that names the invalid part.
     pub fn parse(name: &str, fields: &[String]) -> Result<Self, String> {
         let snake = name.to_snake_case();
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric()) && name.len() <= 40;
         if !plain || name.to_upper_camel_case() != name || !name.starts_with(|c: char| c.is_ascii_uppercase())
         {
             return Err(format!(
-                "the name {name:?} must be a type's name of at most 40 letters and digits, like Note"
+                "the name {name:?} must be a type name of at most 40 letters and digits, for example Note"
             ));
         }
         if KEYWORDS.contains(&snake.as_str()) {
-            return Err(format!("the name {name:?} is a word of the language"));
+            return Err(format!("the name {name:?} is a Rust keyword"));
         }
         let mut parsed: Vec<Field> = Vec::new();
         for field in fields {
             let field = Field::parse(field)?;
             if parsed.iter().any(|known| known.name == field.name) {
-                return Err(format!("the field {:?} is given twice", field.name));
+                return Err(format!("the field {:?} appears twice", field.name));
             }
             parsed.push(field);
         }
         if parsed.is_empty() {
-            return Err("a resource needs a field, like title:string".to_owned());
+            return Err("a resource needs at least one field, for example title:string".to_owned());
         }
         let plural = plural_of(&snake);
         Ok(Self { name: name.to_owned(), snake, plural, fields: parsed })
@@ -108,32 +108,30 @@ impl Field {
     fn parse(text: &str) -> Result<Self, String> {
         let (name, kind) = text
             .split_once(':')
-            .ok_or_else(|| format!("the field {text:?} must be name:type, like title:string"))?;
+            .ok_or_else(|| format!("the field {text:?} must be name:type, for example title:string"))?;
         let (kind, nullable) = kind.strip_suffix('?').map_or((kind, false), |kind| (kind, true));
         let words = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             && !name.contains("__")
             && name.len() <= 40;
         if !words || name.to_snake_case() != name {
-            return Err(format!("the field name {name:?} must be in snake_case, like due_at"));
+            return Err(format!("the field name {name:?} must be in snake_case, for example due_at"));
         }
         if KEYWORDS.contains(&name) {
-            return Err(format!("the field name {name:?} is a word of the language"));
+            return Err(format!("the field name {name:?} is a Rust keyword"));
         }
         if TAKEN.contains(&name) {
-            return Err(format!(
-                "the field name {name:?} is taken: every resource has it, or every list uses it"
-            ));
+            return Err(format!("the field name {name:?} is reserved: every resource or every list uses it"));
         }
         let known = KINDS.iter().find(|(word, _)| *word == kind);
         let (_, kind) = known.ok_or_else(|| {
             let known = KINDS.map(|(word, _)| word).join(", ");
-            format!("the type {kind:?} of {name} is none of {known}")
+            format!("the type {kind:?} of {name} must be one of {known}")
         })?;
         Ok(Self { name: name.to_owned(), kind: *kind, nullable })
     }
 
-    /// The type in Rust.
+    /// Returns the Rust type.
     pub fn rust(&self) -> &'static str {
         match self.kind {
             Kind::String | Kind::Text => "String",
@@ -144,7 +142,7 @@ impl Field {
         }
     }
 
-    /// What its schema says besides the type.
+    /// Returns the schema attributes besides the type.
     pub fn schema(&self) -> String {
         match self.kind {
             Kind::String => "example = \"text\", max_length = 255".to_owned(),
@@ -156,7 +154,7 @@ impl Field {
         }
     }
 
-    /// The function of `sea_orm_migration::schema` that makes its column, and what comes behind the name.
+    /// Returns the call of `sea_orm_migration::schema` that defines the column.
     pub fn column(&self) -> String {
         let (function, more) = match self.kind {
             Kind::String => ("string_len", ", 255"),
@@ -171,7 +169,7 @@ impl Field {
     }
 }
 
-/// The plural of an English word, in the regular way.
+/// Returns the regular plural of an English word.
 fn plural_of(word: &str) -> String {
     let vowel_before_y = || word.chars().rev().nth(1).is_some_and(|c| "aeiou".contains(c));
     if word.ends_with('y') && !vowel_before_y() {
@@ -204,14 +202,14 @@ mod tests {
             ("note", &["a:string"][..], "\"note\""),
             ("My_Note", &["a:string"], "\"My_Note\""),
             ("Nöte", &["a:string"], "\"Nöte\""),
-            ("Type", &["a:string"], "word of the language"),
-            ("Note", &[], "needs a field"),
+            ("Type", &["a:string"], "Rust keyword"),
+            ("Note", &[], "at least one field"),
             ("Note", &["title"], "name:type"),
             ("Note", &["Title:string"], "snake_case"),
             ("Note", &["a__b:string"], "snake_case"),
-            ("Note", &["type:string"], "word of the language"),
-            ("Note", &["owner_id:uuid"], "taken"),
-            ("Note", &["a:varchar"], "none of string, text"),
+            ("Note", &["type:string"], "Rust keyword"),
+            ("Note", &["owner_id:uuid"], "reserved"),
+            ("Note", &["a:varchar"], "one of string, text"),
             ("Note", &["a:string", "a:text"], "twice"),
         ] {
             let error = parse(name, fields).unwrap_err();

@@ -1,4 +1,4 @@
-//! Putting the service together.
+//! Assembles the service.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use groundwork_web::{
 
 use crate::{migrations::Migrator, resources, user::Users};
 
-/// The operations.
+/// Returns the route table.
 pub fn routes() -> Routes {
     let mut routes = Routes::new();
     routes.prefix("/api/v1");
@@ -26,12 +26,12 @@ pub fn routes() -> Routes {
     routes
 }
 
-/// The service under these settings.
+/// Returns the service with these settings.
 pub fn service(settings: &ServiceSettings) -> Service<'_> {
     Service { name: "bookmarks", title: "Bookmarks", settings }
 }
 
-/// Runs the service until it is told to stop.
+/// Runs the service until it receives a signal to stop.
 pub async fn serve(service: &Service<'_>) -> std::result::Result<(), StartError> {
     let db = service.open().await?;
     service.prepare::<Migrator>(&db).await?;
@@ -40,7 +40,7 @@ pub async fn serve(service: &Service<'_>) -> std::result::Result<(), StartError>
     service.run(db, probe, move || create_app(&bookmarks)).await
 }
 
-/// The service, ready to be served.
+/// The assembled service.
 #[derive(Clone, Debug)]
 pub struct Bookmarks {
     auth_state: Data<AuthState<Users>>,
@@ -48,7 +48,7 @@ pub struct Bookmarks {
 }
 
 impl Bookmarks {
-    /// Puts it together over an open database whose schema is up to date.
+    /// Assembles the service on an open database whose schema is up to date.
     pub fn new(service: &Service<'_>, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let groups = Groups::new([("regular", &[][..])]).granting(resources::scopes());
         let auth = service.auth(Users, groups, jwt_secret)?;
@@ -67,7 +67,7 @@ impl Bookmarks {
     }
 }
 
-/// An actix app of the service.
+/// Returns the actix app of the service.
 pub fn create_app(
     bookmarks: &Bookmarks,
 ) -> App<

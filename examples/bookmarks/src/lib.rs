@@ -1,9 +1,9 @@
-//! Bookmarks: a small service with accounts, built from the messenger's library crates without the messenger.
+//! Bookmarks: a small service with accounts, built on the groundwork libraries.
 //!
-//! - `user` is the table of users, and how they sign up and in;
-//! - `resources` is what clients list, make, change and delete;
-//! - `migrations` makes the tables;
-//! - `app` puts it together.
+//! - `user`: the table of users, and how they sign up and in;
+//! - `resources`: what clients list, create, change and delete;
+//! - `migrations`: the schema;
+//! - `app`: assembles the service.
 
 pub mod app;
 pub mod migrations;

@@ -1,4 +1,4 @@
-//! The schema. A migration that was released is never changed; what comes later is a further one.
+//! The schema. A released migration never changes; a later change is another migration.
 
 use groundwork_web::service::migrate::{create_table, library_v1};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};

@@ -1,28 +1,27 @@
-//! Plain resources beside the messenger: a file each, and a line in each of the lists below. `cargo xtask new-resource`
-//! writes them.
+//! Resources beside the messenger: a file each, and a line in each of the lists below. `cargo xtask new-resource` adds them.
 
 use groundwork_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
 // new-resource: modules
 
-/// What every user may do with them: the scopes of each for reading and for changing.
+/// The scopes of each resource, to read and to change. Every user has them.
 pub const SCOPES: &[(&str, &str)] = &[
     // new-resource: scopes
 ];
 
-/// All of these scopes.
+/// Returns all of these scopes.
 pub fn scopes() -> impl Iterator<Item = &'static str> {
     SCOPES.iter().flat_map(|(read, write)| [*read, *write])
 }
 
-/// Adds their operations.
+/// Adds the operations to the route table.
 pub fn mount(routes: &mut Routes) {
     routes.prefix("/api/v1");
     // new-resource: operations
 }
 
-/// What makes their tables.
+/// Returns the migrations of their tables.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         // new-resource: tables
