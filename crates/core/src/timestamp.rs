@@ -36,6 +36,12 @@ impl Timestamp {
         Self(PrimitiveDateTime::new(whole.date(), whole.time()))
     }
 
+    /// This moment without its fraction of a second.
+    #[must_use]
+    pub fn whole_seconds(self) -> Self {
+        Self(self.0.truncate_to_second())
+    }
+
     /// Whole seconds since 1970-01-01T00:00:00Z, as in a JWT's `NumericDate` (RFC 7519, section 2).
     pub fn unix_seconds(self) -> i64 {
         self.0.assume_utc().unix_timestamp()

@@ -1,4 +1,4 @@
-//! A clock that a test can set.
+//! A clock that stands still until a test moves it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -9,7 +9,8 @@
 //! let clock = TestClock::default();
 //! let before = clock.now();
 //! clock.advance(Duration::from_hours(24));
-//! assert!(clock.now() >= before + Duration::from_hours(24));
+//! let elapsed = Duration::from_hours(24) + TestClock::TICK;
+//! assert_eq!(clock.now(), before + elapsed, "however long the machine took");
 //! ```
 
 use std::{
@@ -22,20 +23,34 @@ use std::{
 
 use groundwork_core::{Clock, Timestamp, clock::SystemClock};
 
-/// The machine's clock, and how far a test has put it forward.
-#[derive(Clone, Debug, Default)]
-pub struct TestClock(Arc<AtomicU64>);
+/// A clock that does not run. It starts at a whole second, moves by [`TICK`](Self::TICK) with each reading, so that no
+/// two readings are equal, and otherwise only by [`advance`](Self::advance). Clones share their time.
+#[derive(Clone, Debug)]
+pub struct TestClock {
+    start: Timestamp,
+    micros: Arc<AtomicU64>,
+}
 
 impl TestClock {
-    /// Puts the clock forward.
+    /// How far one reading is after the one before: the resolution of a [`Timestamp`].
+    pub const TICK: Duration = Duration::from_micros(1);
+
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let micros = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
-        self.0.fetch_add(micros, Ordering::SeqCst);
+        self.micros.fetch_add(micros, Ordering::SeqCst);
+    }
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self { start: SystemClock.now().whole_seconds(), micros: Arc::default() }
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        SystemClock.now() + Duration::from_micros(self.0.load(Ordering::SeqCst))
+        let micros = self.micros.fetch_add(1, Ordering::SeqCst);
+        self.start + Duration::from_micros(micros)
     }
 }

@@ -164,7 +164,7 @@ async fn tokens_and_sessions_end(app: &App) {
     let ada = app.user("ada").await;
     app.db.clock.advance(Duration::from_secs(899));
     ada.get(ME).await.expect(200);
-    app.db.clock.advance(Duration::from_secs(2));
+    app.db.clock.advance(Duration::from_secs(1));
     ada.get(ME).await.refused(401, "unauthenticated");
     let next = refresh(&ada, ada.refresh_token.as_ref().unwrap()).await.expect(200);
     app.db.clock.advance(Duration::from_hours(24 * 30));
