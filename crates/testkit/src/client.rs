@@ -17,6 +17,8 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::contract::Contract;
+
 /// The password of every account that [`Client::register`] makes.
 pub const PASSWORD: &str = "Correct-Horse-1";
 
@@ -142,10 +144,17 @@ impl Client {
 }
 
 /// Sends a request that was put together by hand.
+///
+/// # Panics
+///
+/// Where the server can't be reached, and where its OpenAPI document doesn't declare the status or the code of the
+/// answer for this operation, or `/problems` doesn't list the code.
 pub async fn send(request: RequestBuilder) -> Answer {
     let (client, request) = request.build_split();
     let request = request.expect("a request");
-    let line = format!("{} {}", request.method(), request.url());
+    let (method, url) = (request.method().clone(), request.url().clone());
+    let line = format!("{method} {url}");
+    let contract = Contract::of(&client, &url).await;
     let response = client.execute(request).await.unwrap_or_else(|error| panic!("{line}: {error}"));
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -154,7 +163,11 @@ pub async fn send(request: RequestBuilder) -> Answer {
     } else {
         serde_json::from_str(&text).unwrap_or(Value::String(text))
     };
-    Answer { request: line, status, headers, body }
+    let answer = Answer { request: line, status, headers, body };
+    if let Some(contract) = contract {
+        contract.check(&method, &url, &answer);
+    }
+    answer
 }
 
 impl Answer {

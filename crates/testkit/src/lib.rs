@@ -23,6 +23,7 @@
 
 pub mod client;
 pub mod clock;
+mod contract;
 pub mod database;
 pub mod guard;
 mod postgres;

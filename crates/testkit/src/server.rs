@@ -19,7 +19,7 @@ use actix_web::{
     rt,
 };
 
-use crate::Client;
+use crate::{Client, contract};
 
 /// A running server.
 #[derive(Debug)]
@@ -48,7 +48,9 @@ impl TestServer {
             HttpServer::new(app).workers(1).disable_signals().listen(listener).expect("listening").run();
         let handle = server.handle();
         rt::spawn(server);
-        Self { url: format!("http://{address}"), handle }
+        let url = format!("http://{address}");
+        contract::forget(&url);
+        Self { url, handle }
     }
 
     /// A client that isn't signed in.

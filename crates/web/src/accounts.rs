@@ -14,7 +14,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use actix_web::web::Data;
-use groundwork_auth::{Accounts, Auth, Grant, Tokens};
+use groundwork_auth::{Accounts, Auth, Grant, Tokens, password};
 use groundwork_core::{Code, Db, Error, FieldErrors, Validate, error::codes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{
@@ -180,15 +180,16 @@ pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
     routes
         .post("/auth/register", "auth_register", "Sign up", register::<H>)
         .describe("Makes an account and signs it in.")
+        .errors(&[password::BUSY])
         .errors(H::SIGN_UP_ERRORS);
     routes
         .post("/auth/login", "auth_login", "Sign in", login::<H>)
         .describe("The answer is the same, and takes as long, for an unknown name and for a wrong password.")
-        .errors(&[codes::BAD_CREDENTIALS]);
+        .errors(&[codes::BAD_CREDENTIALS, password::BUSY]);
     routes
         .post("/auth/token", "auth_token", "Get tokens as OAuth 2.0 has it", token::<H>)
         .describe("The `password` and `refresh_token` grants of RFC 6749. The Authorize button of this page uses it.")
-        .errors(&[codes::BAD_CREDENTIALS, codes::UNAUTHENTICATED]);
+        .errors(&[codes::BAD_CREDENTIALS, codes::UNAUTHENTICATED, password::BUSY]);
     routes
         .post("/auth/refresh", "auth_refresh", "Get a new pair of tokens", refresh::<H>)
         .describe(

@@ -10,6 +10,7 @@ mod auth;
 mod authorization;
 mod bad_input;
 mod command_line;
+mod contract;
 mod conversation;
 mod from_fastapi;
 mod idempotency;

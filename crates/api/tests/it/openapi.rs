@@ -1,6 +1,6 @@
 //! The OpenAPI document: what it says, and that it says enough.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
 
@@ -92,5 +92,42 @@ fn every_body_refuses_fields_that_it_does_not_know() {
         };
         let schema = &document["components"]["schemas"][schema.rsplit('/').next().unwrap()];
         assert_eq!(schema["additionalProperties"], false, "{name}");
+    }
+}
+
+/// Every code that the source defines is one that an operation declares, and so one of `/problems`.
+#[test]
+fn every_code_is_declared() {
+    let mut routes = api::routes::all();
+    groundwork_web::http::app::system_routes(&mut routes);
+    let declared: BTreeSet<&str> = routes.codes().iter().map(|code| code.name).collect();
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut defined = BTreeSet::new();
+    for member in fs::read_dir(crates).unwrap() {
+        collect_codes(&member.unwrap().path().join("src"), &mut defined);
+    }
+    assert!(defined.contains("already_read"), "no code was found in {}", crates.display());
+    let undeclared: Vec<_> = defined.iter().filter(|code| !declared.contains(code.as_str())).collect();
+    assert!(undeclared.is_empty(), "no operation declares {undeclared:?}");
+}
+
+/// The names of all `const NAME: Code = Code::new("name", …)` below a folder.
+fn collect_codes(folder: &Path, codes: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_codes(&path, codes);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = |rest: &str| rest.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned);
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let source = lines.collect::<Vec<_>>().join("\n");
+            codes.extend(
+                source
+                    .split(": Code =")
+                    .skip(1)
+                    .filter_map(|rest| code(rest.trim_start().strip_prefix("Code::new(")?)),
+            );
+        }
     }
 }

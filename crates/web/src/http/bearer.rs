@@ -41,7 +41,6 @@ use groundwork_core::{Error, Result, error::codes};
 
 use crate::{
     Problem,
-    http::idempotency,
     openapi::describe::{DescribeInput, OperationDoc},
 };
 
@@ -71,7 +70,7 @@ impl fmt::Debug for Authenticator {
 /// Middleware of every operation that needs a caller. Errors: `unauthenticated` with no token or a bad one, whatever
 /// the body is.
 pub async fn protect<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
+    request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let admitted = async {
@@ -81,7 +80,7 @@ pub async fn protect<B: MessageBody + 'static>(
         let token = token_of(request.request())?;
         let caller = (authenticator.0)(token).await?;
         request.extensions_mut().insert(caller);
-        idempotency::prepare(&mut request).await
+        Ok(())
     };
     match admitted.await {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),

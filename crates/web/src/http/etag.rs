@@ -91,7 +91,7 @@ impl DescribeInput for IfMatch {
             ))
             .schema(Some(Schema::from(ObjectBuilder::new().schema_type(Type::String).build())));
         doc.parameters.push(parameter.build());
-        doc.error(&[codes::PRECONDITION_FAILED]);
+        doc.error(&[codes::INVALID, codes::PRECONDITION_FAILED]);
     }
 }
 

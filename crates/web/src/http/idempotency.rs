@@ -23,9 +23,10 @@ use std::{
 
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder,
-    body::BoxBody,
-    dev::{Payload, ServiceRequest},
-    http::{Method, StatusCode},
+    body::{BoxBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::StatusCode,
+    middleware::Next,
     web::Bytes,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -97,12 +98,19 @@ struct Key {
     request_hash: String,
 }
 
-/// Reads the key of a request whose caller is known, and its body for the hash. Errors: `invalid` for a key that is
-/// too long; `too_large`.
-pub(crate) async fn prepare(request: &mut ServiceRequest) -> Result<()> {
-    if request.method() != Method::POST {
-        return Ok(());
+/// Middleware of every operation with an [`Idempotent`] argument: reads the key, and the body for its hash. Errors:
+/// `invalid` for a key that is too long; `malformed` and `too_large` as for every body.
+pub(crate) async fn read_key<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match prepare(&mut request).await {
+        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Err(error) => Ok(request.error_response(Problem(error))),
     }
+}
+
+async fn prepare(request: &mut ServiceRequest) -> Result<()> {
     let Some(header) = request.headers().get(HEADER).cloned() else {
         return Ok(());
     };
@@ -159,7 +167,8 @@ impl DescribeInput for Idempotent {
             ))
             .schema(Some(Schema::from(schema)));
         doc.parameters.push(parameter.build());
-        doc.error(&[codes::IDEMPOTENCY_KEY_REUSED]);
+        doc.idempotent = true;
+        doc.error(&[codes::MALFORMED, codes::TOO_LARGE, codes::INVALID, codes::IDEMPOTENCY_KEY_REUSED]);
     }
 }
 

@@ -25,7 +25,7 @@ use utoipa::openapi::{HttpMethod, path::Operation};
 
 use crate::{
     Problem,
-    http::{bearer::protect, panics::catch_panics},
+    http::{bearer::protect, idempotency::read_key, panics::catch_panics},
     openapi::describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
@@ -221,13 +221,14 @@ impl Routes {
         let mut doc = OperationDoc::default();
         A::describe(&mut doc);
         H::Output::describe(&mut doc);
-        let (secured, verb) = (doc.scope.is_some(), method.clone());
+        let (secured, idempotent, verb) = (doc.scope.is_some(), doc.idempotent, method.clone());
         let mount = move || {
             let route = match verb {
                 Method::GET => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
                 _ => web::method(verb.clone()),
             };
             let route = route.to(handler.clone());
+            let route = if idempotent { route.wrap(from_fn(read_key)) } else { route };
             let route = if secured { route.wrap(from_fn(protect)) } else { route };
             route.wrap(from_fn(catch_panics))
         };

@@ -33,6 +33,8 @@ use crate::{
 pub struct OperationDoc {
     /// The scope needed, and what it allows; one without a name means that signing in is enough.
     pub scope: Option<(&'static str, &'static str)>,
+    /// Whether it takes an `Idempotency-Key`.
+    pub idempotent: bool,
     /// In path, query and header.
     pub parameters: Vec<Parameter>,
     /// What the body is.
