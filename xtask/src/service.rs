@@ -154,6 +154,10 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
+        // `deploy/.env` holds the secrets of an installation.
+        if entry.file_name() == ".env" {
+            continue;
+        }
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
@@ -162,4 +166,21 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("deploy"), folder.path().join("copy"));
+        for file in [".env", "compose.yml"] {
+            write(&from.join(file), "JWT_SECRET=secret").unwrap();
+        }
+        copy(&from, &to).unwrap();
+        assert!(to.join("compose.yml").exists());
+        assert!(!to.join(".env").exists());
+    }
 }
