@@ -94,6 +94,23 @@ fn the_files_name_every_setting_once() {
 }
 
 #[test]
+fn the_deployment_names_only_settings_that_exist() {
+    let foreign = ["AF_", "DB_PASSWORD", "POSTGRES_"];
+    for file in fs::read_dir(root("deploy")).unwrap() {
+        let path = file.unwrap().path();
+        if path.ends_with(".env") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
+        for word in words.filter(|word| word.trim_matches('_').contains('_')) {
+            let known = names().contains(word) || foreign.iter().any(|prefix| word.starts_with(prefix));
+            assert!(known, "{} names {word}, which is not a setting", path.display());
+        }
+    }
+}
+
+#[test]
 fn the_secret_is_made_once_and_for_this_user_alone() {
     let folder = tempfile::tempdir().unwrap();
     let threads: Vec<_> = (0..8)
