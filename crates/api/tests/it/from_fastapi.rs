@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{App, Talks};
 
 /// Tables as the FastAPI messengers have them: integer ids, one table with a hash, direct messages and groups.
-const OLD: &str = r#"
+const OLD: &str = r"
     CREATE SCHEMA old;
     CREATE TABLE old.users AS SELECT * FROM (VALUES
         (1, 'Ada', 'Ada@example.org', '$HASH', true, timestamp '2024-01-01 10:00:00'),
@@ -23,7 +23,7 @@ const OLD: &str = r#"
     CREATE TABLE old.threads AS SELECT 7 AS id, 'Engines' AS name, timestamp '2024-03-01 10:00:00' AS created_at;
     CREATE TABLE old.thread_users AS SELECT * FROM (VALUES (7, 1), (7, 2), (7, 3)) AS rows (thread_id, user_id);
     CREATE TABLE old.thread_messages AS SELECT 1 AS id, 7 AS thread_id, 3 AS sender_id, 'hello' AS body,
-        timestamp '2024-03-02 10:00:00' AS created_at;"#;
+        timestamp '2024-03-02 10:00:00' AS created_at;";
 
 /// The documented script moves accounts with their passwords, direct messages with what was read, and groups.
 #[test]
