@@ -1,4 +1,4 @@
-//! A database of its own for each test, copied from a template that was migrated once.
+//! A database per test, copied from a template that is migrated once.
 //!
 //! ```
 //! use groundwork_testkit::{Backend, Fixture, TestDb};
@@ -35,32 +35,32 @@ use tokio::sync::Mutex;
 
 use crate::{Fixture, TestClock, postgres};
 
-/// One of the two databases.
+/// A database system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Backend {
-    /// Embedded.
+    /// The embedded database.
     Sqlite,
-    /// A private server of the test binary.
+    /// A private PostgreSQL server of the test binary.
     Postgres,
 }
 
-/// A database of its own, with the schema of `M`.
+/// A database of one test, with the schema of `M`.
 #[derive(Debug)]
 pub struct TestDb<M> {
     /// The database.
     pub db: Db,
     /// Its URL.
     pub url: String,
-    /// The clock that its rows are made with.
+    /// The clock of the database handle.
     pub clock: TestClock,
     folder: Option<TempDir>,
     migrator: PhantomData<M>,
 }
 
-/// Whether tests run on that database here. Says so, once.
+/// Returns whether tests can run on that database. Prints the result once.
 ///
 /// # Panics
-/// Where `REQUIRE_POSTGRES=1` and there is no PostgreSQL.
+/// If `REQUIRE_POSTGRES=1` is set and PostgreSQL is not installed.
 pub fn is_available(backend: Backend) -> bool {
     static SAID: Once = Once::new();
     let server = postgres::server();
@@ -93,7 +93,7 @@ enum Template {
 }
 
 impl<M: MigratorTrait + 'static> TestDb<M> {
-    /// A new database.
+    /// Creates a database.
     pub async fn new(backend: Backend) -> Self {
         let template = template::<M>(backend).await;
         let number = COUNT.fetch_add(1, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! The authorisation test of resources: every one that the OpenAPI document tells of, without a line about it.
+//! The authorization test of resources. It covers every resource in the OpenAPI document.
 //!
 //! ```no_run
 //! # async fn example(server: groundwork_testkit::TestServer) {
@@ -24,10 +24,10 @@ struct Operation {
     scope: String,
 }
 
-/// Makes sure that every operation of every resource refuses who isn't signed in, who lacks the scope, and who is after
-/// the row of somebody else. Resources named in `shared` have rows that everybody may see and change.
+/// Asserts that every operation of every resource refuses callers who are not signed in, who lack the scope, and who ask
+/// for another user's row. The rows of the resources named in `shared` may be seen and changed by everybody.
 ///
-/// Rows are made from the examples in the document, which is thereby shown to be right.
+/// Rows are created from the examples in the document, which tests the examples as well.
 pub async fn every_resource_is_guarded(client: &Client, shared: &[&str]) {
     let document = client.get("/openapi.json").await.expect(200);
     let creates = operations(&document, "create");
@@ -90,7 +90,7 @@ fn operations(document: &Value, action: &str) -> Vec<(Operation, Value)> {
     all_operations(document).into_iter().filter(|(operation, _)| operation.action == action).collect()
 }
 
-/// The body of an operation as the document's examples have it.
+/// Returns the body of an operation from the document's examples.
 fn body_of(document: &Value, operation: &Operation) -> Value {
     let method = operation.method.as_str().to_lowercase();
     let schema =
@@ -126,7 +126,7 @@ fn example(document: &Value, schema: &Value) -> Value {
     }
 }
 
-/// The same user with a token for everything but one scope.
+/// Returns the same user with a token for all scopes but one.
 async fn with_other_scopes(document: &Value, user: &Client, scope: &str) -> Client {
     let all = &document["components"]["securitySchemes"]["oauth2"]["flows"]["password"]["scopes"];
     let names = all.as_object().into_iter().flatten().map(|(name, _)| name.as_str());

@@ -1,4 +1,4 @@
-//! For tests: a database of its own for each test, on SQLite and on PostgreSQL; a running server; and clients.
+//! Support for tests: a database per test on SQLite and on PostgreSQL, a running server, and clients.
 //!
 //! A test is written once, and [`both_databases`] makes one of it for each database:
 //!
@@ -10,9 +10,9 @@
 //! }
 //! ```
 //!
-//! SQLite is always tested. PostgreSQL is tested wherever its server is installed: a private one is started for the
-//! test binary, and ends with it. With `REQUIRE_POSTGRES=1` a missing one fails the tests. A line at the start says
-//! which ran.
+//! Tests always run on SQLite. They run on PostgreSQL where its server is installed: a private server starts with the test
+//! binary and stops with it. With `REQUIRE_POSTGRES=1` a missing server fails the tests. The first line of the output
+//! says which databases are used.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -37,11 +37,11 @@ pub use database::{Backend, TestDb};
 pub use groundwork_testkit_macros::both_databases;
 pub use server::TestServer;
 
-/// What a test works on, made anew for each on one of the databases.
+/// The environment of one test, on one of the databases.
 pub trait Fixture: Sized {
-    /// Makes it.
+    /// Creates it.
     fn set_up(backend: Backend) -> impl Future<Output = Self>;
-    /// Puts it away, after a test that passed.
+    /// Removes it after a test that passed.
     fn tear_down(self) -> impl Future<Output = ()>;
 }
 
@@ -50,7 +50,7 @@ pub fn run<F: Fixture>(backend: Backend, test: impl AsyncFnOnce(&F)) {
     if !database::is_available(backend) {
         return;
     }
-    // So that the cause of a 500 is seen beside the test that got it.
+    // Shows the cause of a 500 beside the test that received it.
     let _ = tracing_subscriber::fmt().with_env_filter("error").with_writer(std::io::stderr).try_init();
     actix_web::rt::System::new().block_on(async {
         let fixture = F::set_up(backend).await;

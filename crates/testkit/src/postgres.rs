@@ -15,13 +15,13 @@ pub(crate) struct Server {
     version: String,
 }
 
-/// The server of this process, started at first use; `None` where PostgreSQL isn't installed.
+/// Returns the server of this process, started at first use; `None` if PostgreSQL is not installed.
 pub(crate) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     SERVER.get_or_init(|| binaries().map(|folder| Server::start(&folder))).as_ref()
 }
 
-/// The folder of the newest server binaries: on the path, or where Debian puts them.
+/// Returns the folder of the newest server binaries: on the path, or where Debian installs them.
 fn binaries() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "looking for a program, not for a setting")]
     let path = std::env::var("PATH").unwrap_or_default();
@@ -46,7 +46,7 @@ impl Server {
             .with_initdb_arg("--encoding", "UTF8")
             .with_initdb_arg("--locale", "C.UTF-8")
             .with_config_param("max_connections", "300")
-            // What it would say goes into a pipe that nobody reads, and a full pipe would stop it.
+            // Its output goes into a pipe that nobody reads; a full pipe would block it.
             .with_config_param("log_min_messages", "panic")
             .start();
         end_with_this_process(&temp.data_dir());
@@ -59,7 +59,7 @@ impl Server {
         &self.version
     }
 
-    /// Makes a database, as a copy of `template` where there is one, and gives its URL.
+    /// Creates a database, optionally as a copy of `template`, and returns its URL.
     pub(crate) async fn create_database(&self, name: &str, template: Option<&str>) -> String {
         let root = self.temp.connection_uri();
         let server = connect(&root).await;
@@ -74,7 +74,7 @@ impl Server {
     }
 }
 
-/// Connects, again and again while the server is starting.
+/// Connects, with retries while the server is starting.
 async fn connect(url: &str) -> sea_orm::DatabaseConnection {
     let mut tries = 0;
     loop {
@@ -87,8 +87,8 @@ async fn connect(url: &str) -> sea_orm::DatabaseConnection {
     }
 }
 
-/// Nothing is dropped when a test binary ends, however it ends. But then its end of this pipe is closed, and whoever
-/// reads it knows.
+/// Statics are not dropped when a process ends, but its end of a pipe is closed, even if it is killed. The script waits for
+/// that and stops the server.
 fn end_with_this_process(data: &Path) {
     const SCRIPT: &str = r#"
         cat >/dev/null

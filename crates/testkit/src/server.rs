@@ -1,4 +1,4 @@
-//! A server that a test can call as any client would.
+//! A server that a test can call over HTTP.
 //!
 //! ```no_run
 //! # async fn example(shell: groundwork_web::WebApp) {
@@ -24,13 +24,13 @@ use crate::{Client, contract};
 /// A running server.
 #[derive(Debug)]
 pub struct TestServer {
-    /// Where it is: `http://127.0.0.1:12345`.
+    /// The base URL: `http://127.0.0.1:12345`.
     pub url: String,
     handle: ServerHandle,
 }
 
 impl TestServer {
-    /// Serves `app` on a port that is free.
+    /// Serves `app` on a free port of 127.0.0.1.
     pub fn start<F, S>(app: F) -> Self
     where
         F: Fn() -> App<S> + Clone + Send + 'static,
@@ -53,12 +53,12 @@ impl TestServer {
         Self { url, handle }
     }
 
-    /// A client that isn't signed in.
+    /// Returns a client that is not signed in.
     pub fn client(&self) -> Client {
         Client::new(&self.url)
     }
 
-    /// Stops it at once.
+    /// Stops the server immediately.
     pub async fn stop(self) {
         self.handle.stop(false).await;
     }
