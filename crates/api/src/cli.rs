@@ -8,7 +8,6 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use groundwork_auth::Passwords;
-use groundwork_core::Controller;
 use groundwork_web::service::migrate;
 use messenger_domain::{
     Users,
@@ -128,7 +127,7 @@ async fn create_superuser(
     migrate::up::<Migrator>(&db).await?;
     let password_hash = Passwords::new(settings.auth.bcrypt_cost)?.hash(&user.password).await?;
     let account = NewAccount { user, password_hash, group: PermissionGroup::Superuser };
-    let create = async |tx: &_| Controller::create(&Users::default(), tx, account).await;
+    let create = async |tx: &_| Users::default().create_account(tx, account).await;
     let created = db.write(create).await.map_err(explain)?;
     println!("{} is a superuser now (id {})", created.username, created.id);
     Ok(db.close().await?)

@@ -1,12 +1,12 @@
 //! A small demo of users, threads and messages.
 
 use groundwork_auth::{Caller, Passwords, Scopes};
-use groundwork_core::{Controller, Db, Error, Result, Tx, Uuid};
+use groundwork_core::{Db, Error, Result, Tx, Uuid};
 use messenger_domain::{
     Messages, Threads, Users,
     messages::{NewDirectMessage, NewText, ReceiptKind},
     threads::{NewThread, ThreadType},
-    users::{NewAccount, NewUser, PermissionGroup, UserRepository},
+    users::{NewAccount, NewUser, PermissionGroup},
 };
 
 /// The password of every user of the demo.
@@ -21,7 +21,7 @@ const PEOPLE: [(&str, &str, &str); 4] = [
 
 /// Adds the demo, all or nothing, and says what it made. Where it is there already nothing is changed.
 pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
-    if UserRepository.find_by_login(db.reader(), PEOPLE[0].0).await?.is_some() {
+    if Users::default().find_by_login(db.reader(), PEOPLE[0].0).await?.is_some() {
         return Ok(format!(
             "The demo is here already: there is a user {}. Nothing was changed.",
             PEOPLE[0].0
@@ -80,6 +80,6 @@ async fn person(tx: &Tx, username: &str, first_name: &str, last_name: &str, hash
         last_name: Some(last_name.to_owned()),
     };
     let account = NewAccount { user, password_hash: hash.to_owned(), group: PermissionGroup::Regular };
-    let made = Controller::create(&Users::default(), tx, account).await?;
+    let made = Users::default().create_account(tx, account).await?;
     Ok(Caller { user_id: made.id, session_id: Uuid::nil(), scopes: Scopes::default() })
 }

@@ -227,6 +227,11 @@ impl<E: EntityTrait> ListQuery<E> {
         all.add(any)
     }
 
+    /// Returns whether there is no filter, no order and no search.
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty() && self.order.is_empty() && self.search.is_none()
+    }
+
     /// Whether the caller named an order.
     pub fn is_ordered(&self) -> bool {
         !self.order.is_empty()

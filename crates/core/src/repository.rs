@@ -24,8 +24,9 @@ use std::future::Future;
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait,
-    PaginatorTrait, QueryFilter, QuerySelect, Select, SelectExt, SelectorTrait, Value, prelude::Expr,
-    sea_query::IntoValueTuple,
+    PaginatorTrait, QueryFilter, QuerySelect, Select, SelectExt, SelectorTrait, Value,
+    prelude::Expr,
+    sea_query::{IntoValueTuple, LockType},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -69,9 +70,13 @@ pub trait Repository: Sync {
         async move { Ok(self.alive().filter(Self::Entity::ID.eq(id)).one(conn).await?) }
     }
 
-    /// Returns the row with that id and locks it until the transaction ends.
+    /// Returns the row with that id and locks it until the transaction ends. Rows that refer to it by a foreign key can
+    /// be inserted meanwhile.
     fn lock(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Option<Model<Self>>>> + Send {
-        async move { Ok(self.alive().filter(Self::Entity::ID.eq(id)).lock_exclusive().one(tx).await?) }
+        async move {
+            let row = self.alive().filter(Self::Entity::ID.eq(id)).lock(LockType::NoKeyUpdate);
+            Ok(row.one(tx).await?)
+        }
     }
 
     /// Returns the first matching row by id.

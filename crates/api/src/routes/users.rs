@@ -1,53 +1,80 @@
 //! `/users`: profiles, search, and what administrators do.
 
 use actix_web::web::Data;
-use groundwork_core::{Controller, Page, PageRequest, error::codes};
+use groundwork_core::{Error, Page, PageRequest, Result, Uuid, error::codes};
 use groundwork_web::{
     Body, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
+    http::bearer::SignedIn,
 };
 use messenger_domain::{
     codes::{LAST_SUPERUSER, NAME_TAKEN},
     scopes::{Profile as ProfileScope, UsersAdmin, UsersRead, UsersSuperuser},
     users::{
-        NewGroup, Profile, PublicUser, UserAdminPatch, UserPatch, UserRecord, UserRepository,
+        NewGroup, Profile, PublicUser, UserAdminPatch, UserPatch, UserRecord,
         entity::{Entity, Model},
     },
 };
-use serde::Deserialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Ref, RefOr, Schema, schema::OneOfBuilder},
+};
 
 use crate::state::State;
 
 /// Adds the operations.
 pub fn routes(routes: &mut Routes) {
     routes.tag("users", "Profiles, search, and administration");
-    routes.get("/users/me", "users_me", "The own profile", me);
+    routes.get("/users/me", "users_me", "Return your profile", me);
     routes
-        .patch("/users/me", "users_update_me", "Change the own profile", update_me)
-        .describe("A field that isn't mentioned stays as it is; null clears it.")
+        .patch("/users/me", "users_update_me", "Change your profile", update_me)
+        .describe("An absent field stays as it is; null clears it.")
         .errors(&[NAME_TAKEN]);
     routes
-        .delete("/users/me", "users_deactivate_me", "Deactivate the own account", deactivate_me)
-        .describe("Every session ends at once, and signing in is refused. The name stays reserved.")
+        .delete("/users/me", "users_deactivate_me", "Deactivate your account", deactivate_me)
+        .describe(
+            "Every session ends at once, and signing in is refused. The username stays reserved. A group whose only \
+             active owner you are gets a new one: the admin who joined first, or else the member who joined first. A \
+             group with no other active participant is deleted.",
+        )
         .errors(&[LAST_SUPERUSER]);
     routes
-        .get("/users/search", "users_search", "Find users by part of their name, or by id", search)
-        .describe("Active users only.");
-    routes.get("/users/{id}", "users_get", "The public profile of a user", get).errors(&[codes::NOT_FOUND]);
+        .get("/users/search", "users_search", "Search for users by name", search)
+        .describe(
+            "Returns active users. Each word of `q`, at most 5, is part of the username, the first name or the last \
+             name. `q` may be the id of a user instead.",
+        );
     routes
-        .get("/users", "users_list", "List all users, with filters", list)
-        .describe("For administrators. Deleted users are left out unless `include_deleted=true`.");
+        .get("/users/{id}", "users_get", "Return the public profile of a user", get)
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .get("/users", "users_list", "Return public profiles by id, or list all users", list)
+        .describe(
+            "With `ids` it returns the public profiles of those users, and needs the scope `profile`. Deactivated \
+             users are included; unknown and deleted users are left out. `ids` can't be combined with the other \
+             parameters.\n\n\
+             Without `ids` it lists all users for administrators, and needs the scope `users:read`. Deleted users are \
+             left out unless `include_deleted` is true.",
+        )
+        .errors(&[codes::MISSING_SCOPE]);
     routes
         .patch("/users/{id}", "users_update", "Change a user", update)
-        .describe("For administrators. `is_active: false` ends every session of the user at once.")
+        .describe(
+            "For administrators. Only a superuser may change an administrator or a superuser. `is_active: false` ends \
+             every session of the user at once.",
+        )
         .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, NAME_TAKEN, LAST_SUPERUSER]);
     routes
         .delete("/users/{id}", "users_delete", "Delete a user", delete)
-        .describe("For administrators. A soft delete: the row stays, the name stays reserved, and it can be restored.")
+        .describe(
+            "For administrators. Only a superuser may delete an administrator or a superuser. The user can be \
+             restored, and the username stays reserved.",
+        )
         .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, LAST_SUPERUSER]);
     routes
-        .post("/users/{id}/restore", "users_restore", "Bring a deleted user back", restore)
-        .errors(&[codes::NOT_FOUND]);
+        .post("/users/{id}/restore", "users_restore", "Restore a deleted user", restore)
+        .describe("For administrators. Only a superuser may restore an administrator or a superuser.")
+        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN]);
     routes
         .put("/users/{id}/group", "users_set_group", "Put a user into a permission group", set_group)
         .describe(
@@ -56,25 +83,60 @@ pub fn routes(routes: &mut Routes) {
         .errors(&[codes::NOT_FOUND, LAST_SUPERUSER]);
 }
 
-/// What to look for.
+/// The text to search for, and the page.
 #[derive(Debug, Deserialize, ToSchema)]
 struct Search {
-    /// A part of a username, or an id; 1 to 100 characters.
+    /// Part of a username, a first name or a last name, or an id; 1 to 100 characters, at most 5 words.
     #[schema(example = "ad", min_length = 1, max_length = 100)]
     q: String,
     #[serde(flatten)]
     page: PageRequest,
 }
 
-/// Which page, and whether with deleted users.
+/// Which users, and the page.
 #[derive(Debug, Deserialize, ToSchema)]
 struct ListUsers {
+    /// The ids of at most 100 users, separated by commas.
+    #[serde(default)]
+    #[schema(value_type = String, example = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11", max_length = 3699)]
+    ids: Option<String>,
     /// Whether deleted users are listed as well.
     #[serde(default)]
     #[schema(default = false)]
     include_deleted: bool,
     #[serde(flatten)]
     page: PageRequest,
+}
+
+/// A page of users.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Users {
+    /// Without `ids`.
+    Records(Page<UserRecord>),
+    /// With `ids`.
+    Profiles(Page<PublicUser>),
+}
+
+/// Written by hand: `utoipa` can't derive it for a variant that holds a generic type.
+impl PartialSchema for Users {
+    fn schema() -> RefOr<Schema> {
+        // A client that tries one after the other finds the one with more fields first.
+        OneOfBuilder::new()
+            .description(Some("Records without `ids`, public profiles with `ids`."))
+            .item(Ref::from_schema_name(Page::<UserRecord>::name()))
+            .item(Ref::from_schema_name(Page::<PublicUser>::name()))
+            .into()
+    }
+}
+
+impl ToSchema for Users {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Page::<UserRecord>::name().into_owned(), Page::<UserRecord>::schema()));
+        schemas.push((Page::<PublicUser>::name().into_owned(), Page::<PublicUser>::schema()));
+        Page::<UserRecord>::schemas(schemas);
+        Page::<PublicUser>::schemas(schemas);
+    }
 }
 
 fn profile(app: &State, user: Model) -> Profile {
@@ -94,7 +156,7 @@ async fn update_me(
     app: Data<State>,
     body: Body<UserPatch>,
 ) -> Result<Json<Profile>, Problem> {
-    let update = async |tx: &_| app.users.update_self(tx, &caller, body.0.into()).await;
+    let update = async |tx: &_| app.users.update_self(tx, &caller, body.0).await;
     Ok(Json(profile(&app, app.db.write(update).await?)))
 }
 
@@ -108,7 +170,7 @@ async fn search(
     app: Data<State>,
     query: Query<Search>,
 ) -> Result<Json<Page<PublicUser>>, Problem> {
-    let found = UserRepository.search(app.db.reader(), &query.0.q, query.0.page).await?;
+    let found = app.users.search(app.db.reader(), &query.0.q, query.0.page).await?;
     Ok(Json(found.map(PublicUser::from)))
 }
 
@@ -121,13 +183,32 @@ async fn get(
 }
 
 async fn list(
-    _: Scoped<UsersRead>,
+    caller: Scoped<SignedIn>,
     app: Data<State>,
     list: List<Entity, ListUsers>,
-) -> Result<Json<Page<UserRecord>>, Problem> {
-    let ListUsers { include_deleted, page } = list.request;
-    let users = UserRepository.list_all(app.db.reader(), &list.query, page, include_deleted).await?;
-    Ok(Json(users.map(|user| record(&app, user))))
+) -> Result<Json<Users>, Problem> {
+    let ListUsers { ids, include_deleted, page } = list.request;
+    let Some(ids) = ids else {
+        caller.require::<UsersRead>()?;
+        let users = app.users.list(app.db.reader(), &list.query, page, include_deleted).await?;
+        return Ok(Json(Users::Records(users.map(|user| record(&app, user)))));
+    };
+    caller.require::<ProfileScope>()?;
+    // Filters would tell what a public profile doesn't show.
+    if include_deleted || page != PageRequest::default() || !list.query.is_empty() {
+        let message = "can't be combined with other parameters";
+        return Err(Error::invalid("ids", "not_allowed", message).into());
+    }
+    let found = app.users.get_many(app.db.reader(), &parse_ids(&ids)?).await?;
+    let whole = PageRequest { page: 1, size: PageRequest::MAX_SIZE };
+    let total = u64::try_from(found.len()).map_err(Error::internal)?;
+    let found = found.into_iter().map(PublicUser::from).collect();
+    Ok(Json(Users::Profiles(Page::new(found, total, whole))))
+}
+
+fn parse_ids(text: &str) -> Result<Vec<Uuid>> {
+    let ids: Result<Vec<Uuid>, _> = text.split(',').map(str::parse).collect();
+    ids.map_err(|_| Error::invalid("ids", "bad_value", "must be UUIDs, separated by commas"))
 }
 
 async fn update(
@@ -155,9 +236,8 @@ async fn restore(
     path: Path<IdPath>,
     idempotent: Idempotent,
 ) -> Result<Reply<Json<UserRecord>>, Problem> {
-    let bring_back =
-        async |tx: &_| Ok(Json(record(&app, app.users.bring_back(tx, &caller, path.0.id).await?)));
-    idempotent.run(&app.db, bring_back).await
+    let restore = async |tx: &_| Ok(Json(record(&app, app.users.restore(tx, &caller, path.0.id).await?)));
+    idempotent.run(&app.db, restore).await
 }
 
 async fn set_group(

@@ -2,8 +2,9 @@
 
 use groundwork_testkit::{
     Client, both_databases,
-    client::{PASSWORD, field_errors_of},
+    client::{PASSWORD, field_errors_of, send},
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::App;
@@ -93,6 +94,63 @@ async fn users_are_found(app: &App) {
     assert_eq!(ada.get(&format!("{USERS}/search?q=")).await.field_errors(), ["q: too_short"]);
 }
 
+/// A search finds users by their first and last names too; each word must match.
+#[both_databases]
+async fn users_are_found_by_their_names(app: &App) {
+    let ada = app.user("countess").await;
+    ada.patch(ME, &json!({"first_name": "Ada", "last_name": "Lovelace"})).await.expect(200);
+    let other = app.user("adam").await;
+    other.patch(ME, &json!({"first_name": "Adam", "last_name": "Smith"})).await.expect(200);
+    let find = async |q: &str| names(&other, &format!("{USERS}/search?q={q}")).await;
+    assert_eq!(find("LOVE").await, ["countess"]);
+    assert_eq!(find("ada%20lovelace").await, ["countess"]);
+    assert_eq!(find("lovelace%20count").await, ["countess"]);
+    assert_eq!(find("ada").await, ["adam", "countess"]);
+    assert!(find("ada%20nobody").await.is_empty());
+    for (q, error) in [("%20", "q: blank"), ("a%20b%20c%20d%20e%20f", "q: too_many_words")] {
+        assert_eq!(other.get(&format!("{USERS}/search?q={q}")).await.field_errors(), [error]);
+    }
+    ada.delete(ME).await.expect(204);
+    assert!(find("lovelace").await.is_empty());
+}
+
+/// Any user gets public profiles by id; the list of all users stays with administrators.
+#[both_databases]
+async fn public_profiles_come_by_id(app: &App) {
+    let (ada, charles, gone) = (app.user("ada").await, app.user("charles").await, app.user("gone").await);
+    let admin = app.user_in("admin", "root").await;
+    charles.delete(ME).await.expect(204);
+    admin.delete(&of(&gone)).await.expect(204);
+    let unknown = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
+    let ids = [&ada.id(), &charles.id(), &gone.id(), unknown, &ada.id()].join(",");
+    let page = ada.get(&format!("{USERS}?ids={ids}")).await.expect(200);
+    assert_eq!((&page["total"], &page["pages"]), (&json!(2), &json!(1)));
+    let items = page["items"].as_array().unwrap();
+    let seen: Vec<_> = items.iter().map(|user| (&user["username"], &user["is_active"])).collect();
+    assert_eq!(seen, [(&json!("ada"), &json!(true)), (&json!("charles"), &json!(false))]);
+    assert!(items.iter().all(|user| user.get("email").is_none() && user.get("group").is_none()));
+
+    for (query, error) in [
+        ("ids=", "ids: bad_value"),
+        ("ids=ada", "ids: bad_value"),
+        (&format!("ids={}", vec![unknown; 101].join(",")), "ids: too_long"),
+        (&format!("ids={unknown}&email__ilike=x"), "ids: not_allowed"),
+        (&format!("ids={unknown}&include_deleted=true"), "ids: not_allowed"),
+        (&format!("ids={unknown}&page=2"), "ids: not_allowed"),
+        (&format!("ids={unknown}&order_by=email"), "ids: not_allowed"),
+    ] {
+        assert_eq!(ada.get(&format!("{USERS}?{query}")).await.field_errors(), [error], "{query}");
+    }
+    let hundred = format!("{USERS}?ids={}", vec![unknown; 100].join(","));
+    assert_eq!(ada.get(&hundred).await.expect(200)["total"], 0);
+    ada.get(USERS).await.refused(403, "missing_scope");
+    let form =
+        [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("scope", "threads:read")];
+    let tokens = send(app.client().request(Method::POST, "/api/v1/auth/token").form(&form)).await;
+    let narrow = ada.signed_in(&tokens.expect(200));
+    narrow.get(&format!("{USERS}?ids={unknown}")).await.refused(403, "missing_scope");
+}
+
 /// Administrators list everybody, with filters.
 #[both_databases]
 async fn administrators_list_users(app: &App) {
@@ -156,6 +214,15 @@ async fn superusers_are_protected(app: &App) {
         .put(&format!("{}/group", of(&admin)), &json!({"group": "superuser"}))
         .await
         .refused(403, "missing_scope");
+    let second = app.user_in("superuser", "second").await;
+    let other_admin = app.user_in("admin", "other").await;
+    root.delete(&of(&second)).await.expect(204);
+    root.delete(&of(&other_admin)).await.expect(204);
+    for deleted in [&second, &other_admin] {
+        let path = format!("{}/restore", of(deleted));
+        admin.post(&path, &Value::Null).await.refused(403, "forbidden");
+    }
+    root.post(&format!("{}/restore", of(&other_admin)), &Value::Null).await.expect(200);
     root.delete(ME).await.refused(409, "last_superuser");
     root.delete(&of(&root)).await.refused(409, "last_superuser");
     root.patch(&of(&root), &json!({"is_active": false})).await.refused(409, "last_superuser");
@@ -169,6 +236,21 @@ async fn superusers_are_protected(app: &App) {
     let admin = admin.login("admin").await;
     admin.put(&format!("{}/group", of(&root)), &json!({"group": "regular"})).await.expect(200);
     root.login("root").await.get(USERS).await.refused(403, "missing_scope");
+}
+
+/// An administrator can't take over, deactivate or delete another one, but may manage their own record.
+#[both_databases]
+async fn administrators_have_no_power_over_each_other(app: &App) {
+    let (admin, other) = (app.user_in("admin", "admin").await, app.user_in("admin", "other").await);
+    for patch in [json!({"email": "mine@x.org"}), json!({"username": "mine"}), json!({"is_active": false})] {
+        admin.patch(&of(&other), &patch).await.refused(403, "forbidden");
+    }
+    admin.delete(&of(&other)).await.refused(403, "forbidden");
+    other.get(ME).await.expect(200);
+    admin.patch(&of(&admin), &json!({"email": "mine@x.org"})).await.expect(200);
+    let root = app.user_in("superuser", "root").await;
+    root.patch(&of(&admin), &json!({"is_active": false})).await.expect(200);
+    admin.get(ME).await.refused(401, "unauthenticated");
 }
 
 /// Changes of users are in the log, by whom they were made.

@@ -2,7 +2,8 @@
 
 use groundwork_auth::{Account, Accounts, Caller, session};
 use groundwork_core::{
-    Code, CommonBase, Controller, Error, FieldErrors, Repository, Result, Tx, Uuid, Validate,
+    Code, CommonBase, Controller, Error, FieldErrors, ListQuery, Page, PageRequest, Repository, Result, Tx,
+    Uuid, Validate,
     controller::{NewRow, Row},
     error::codes,
     events::{self, NewEvent},
@@ -12,28 +13,28 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait};
 use super::{
     entity::{ActiveModel, Entity, Model},
     repository::UserRepository,
-    types::{NewUser, PermissionGroup, UserAdminPatch},
+    types::{MAX_IDS, MAX_SEARCH_WORDS, NewUser, PermissionGroup, UserAdminPatch, UserPatch},
 };
 use crate::{
     codes::{LAST_SUPERUSER, NAME_TAKEN},
     events::{self as subject, USER_UPDATED},
-    scopes::UsersSuperuser,
+    scopes::{UsersAdmin, UsersSuperuser},
 };
 
-/// The rules for users.
+/// The rules for users. Each method that changes a user checks who calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Users {
     repository: UserRepository,
 }
 
-/// A new account whose password was hashed.
+/// A new account, with the hash of its password.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
-    /// What was asked for.
+    /// The user to create.
     pub user: NewUser,
-    /// The bcrypt hash of its password.
+    /// The bcrypt hash of the password.
     pub password_hash: String,
-    /// The permission group to begin in.
+    /// The permission group.
     pub group: PermissionGroup,
 }
 
@@ -43,7 +44,224 @@ impl Validate for NewAccount {
     }
 }
 
-impl Controller for Users {
+impl Users {
+    /// Creates a user. This does not check who calls: it serves signing up and the command line.
+    ///
+    /// # Errors
+    /// `invalid`, `name_taken`.
+    pub async fn create_account(&self, tx: &Tx, account: NewAccount) -> Result<Model> {
+        UserRules::by(None).create(tx, account).await
+    }
+
+    /// Returns the user with that id, active or not.
+    ///
+    /// # Errors
+    /// `not_found`, also for a deleted user.
+    pub async fn get<C: ConnectionTrait>(&self, conn: &C, id: Uuid) -> Result<Model> {
+        UserRules::by(None).get(conn, id).await
+    }
+
+    /// Returns the users with these ids, active or not. Unknown and deleted ones are left out.
+    ///
+    /// # Errors
+    /// `invalid` for more than [`MAX_IDS`].
+    pub async fn get_many<C: ConnectionTrait>(&self, conn: &C, ids: &[Uuid]) -> Result<Vec<Model>> {
+        if ids.len() > MAX_IDS {
+            return Err(Error::invalid("ids", "too_many", format!("must have at most {MAX_IDS} ids")));
+        }
+        self.repository.by_ids(conn, ids).await
+    }
+
+    /// Returns the user who signs in with that username or e-mail address.
+    pub async fn find_by_login<C: ConnectionTrait>(&self, conn: &C, login: &str) -> Result<Option<Model>> {
+        self.repository.find_by_login(conn, login).await
+    }
+
+    /// Returns a page of the active users that match `text`: its words are each part of the username, the first name or
+    /// the last name, or it is the user's id.
+    ///
+    /// # Errors
+    /// `invalid` where `text` is blank or has more than [`MAX_SEARCH_WORDS`] words.
+    pub async fn search<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        text: &str,
+        page: PageRequest,
+    ) -> Result<Page<Model>> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words.len() {
+            0 => Err(Error::invalid("q", "blank", "must not be blank")),
+            1..=MAX_SEARCH_WORDS => self.repository.search(conn, &words, page).await,
+            _ => {
+                let message = format!("must have at most {MAX_SEARCH_WORDS} words");
+                Err(Error::invalid("q", "too_many_words", message))
+            }
+        }
+    }
+
+    /// Returns a page of all users; of deleted ones as well where `include_deleted` is true.
+    pub async fn list<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        query: &ListQuery<Entity>,
+        page: PageRequest,
+        include_deleted: bool,
+    ) -> Result<Page<Model>> {
+        self.repository.list_all(conn, query, page, include_deleted).await
+    }
+
+    /// Changes the caller's own profile.
+    ///
+    /// # Errors
+    /// `invalid`, `not_found`, `name_taken`.
+    pub async fn update_self(&self, tx: &Tx, caller: &Caller, patch: UserPatch) -> Result<Model> {
+        UserRules::by(Some(caller)).update(tx, caller.user_id, patch.into()).await
+    }
+
+    /// Deactivates the caller: every session ends, and signing in is refused.
+    ///
+    /// # Errors
+    /// `not_found`, `last_superuser`.
+    pub async fn deactivate_self(&self, tx: &Tx, caller: &Caller) -> Result<()> {
+        self.lock_for_change(tx, caller.user_id).await?;
+        let patch = UserAdminPatch { is_active: Some(false), ..UserAdminPatch::default() };
+        UserRules::by(Some(caller)).update(tx, caller.user_id, patch).await?;
+        Ok(())
+    }
+
+    /// Changes a user as an administrator.
+    ///
+    /// # Errors
+    /// `invalid`, `not_found`, `name_taken`, `last_superuser`, and `forbidden` where the caller may not manage the user
+    /// (an administrator manages regular users and themselves, a superuser everybody).
+    pub async fn administer(
+        &self,
+        tx: &Tx,
+        caller: &Caller,
+        id: Uuid,
+        patch: UserAdminPatch,
+    ) -> Result<Model> {
+        require_manageable(caller, &self.lock_for_change(tx, id).await?)?;
+        UserRules::by(Some(caller)).update(tx, id, patch).await
+    }
+
+    /// Soft-deletes a user.
+    ///
+    /// # Errors
+    /// As [`administer`](Self::administer).
+    pub async fn remove(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
+        require_manageable(caller, &self.lock_for_change(tx, id).await?)?;
+        UserRules::by(Some(caller)).delete(tx, id).await
+    }
+
+    /// Restores a deleted user.
+    ///
+    /// # Errors
+    /// `not_found` where there is no deleted user with that id; `forbidden` as for [`administer`](Self::administer).
+    pub async fn restore(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<Model> {
+        let deleted = self.repository.lock_deleted(tx, id).await?;
+        require_manageable(caller, &deleted.ok_or_else(|| Error::not_found("deleted user"))?)?;
+        UserRules::by(Some(caller)).restore(tx, id).await
+    }
+
+    /// Puts a user into a permission group, and ends their sessions, whose tokens carry the scopes of the old group.
+    ///
+    /// # Errors
+    /// `not_found`, `last_superuser`, and `missing_scope` without the scope `users:superuser`.
+    pub async fn set_group(
+        &self,
+        tx: &Tx,
+        caller: &Caller,
+        id: Uuid,
+        group: PermissionGroup,
+    ) -> Result<Model> {
+        caller.require::<UsersSuperuser>()?;
+        let user = self.lock_for_change(tx, id).await?;
+        if user.group == group.name() {
+            return Ok(user);
+        }
+        keep_a_superuser(tx, self.repository, &user).await?;
+        let row = ActiveModel { id: Set(id), group: Set(group.name().to_owned()), ..ActiveModel::default() };
+        let user = self.repository.update(tx, row).await?.ok_or_else(|| Error::not_found(UserRules::NAME))?;
+        session::end_all(tx, id).await?;
+        note(tx, id, caller.user_id).await?;
+        Ok(user)
+    }
+
+    /// Locks a user. All active superusers are locked first where the user is one of them, so that two who remove each
+    /// other take the locks in the same order.
+    async fn lock_for_change(&self, tx: &Tx, id: Uuid) -> Result<Model> {
+        let rules = UserRules::by(None);
+        if rules.get(tx, id).await?.group == PermissionGroup::Superuser.name() {
+            self.repository.lock_superusers(tx).await?;
+        }
+        rules.lock(tx, id).await
+    }
+}
+
+fn require_manageable(caller: &Caller, user: &Model) -> Result<()> {
+    let may = caller.has::<UsersSuperuser>()
+        || (caller.has::<UsersAdmin>()
+            && (user.group == PermissionGroup::Regular.name() || user.id == caller.user_id));
+    if may {
+        return Ok(());
+    }
+    Err(codes::FORBIDDEN.error("only a superuser may manage an administrator or a superuser"))
+}
+
+async fn keep_a_superuser(tx: &Tx, users: UserRepository, user: &Model) -> Result<()> {
+    let is_one = user.is_active && user.group == PermissionGroup::Superuser.name();
+    if is_one && users.lock_superusers(tx).await?.iter().all(|other| other.id == user.id) {
+        return Err(LAST_SUPERUSER.error("make another user a superuser first"));
+    }
+    Ok(())
+}
+
+async fn note(tx: &Tx, user: Uuid, actor: Uuid) -> Result<()> {
+    events::append(tx, NewEvent::new(USER_UPDATED, subject::user(user)).of_user(user).by(actor)).await
+}
+
+/// What every change of a user involves, whoever makes it. Private to this file: whether the caller may make the change
+/// is checked by [`Users`].
+struct UserRules {
+    repository: UserRepository,
+    /// Who makes the change; the user where it is `None`.
+    actor: Option<Uuid>,
+}
+
+impl UserRules {
+    fn by(caller: Option<&Caller>) -> Self {
+        Self { repository: UserRepository, actor: caller.map(|caller| caller.user_id) }
+    }
+
+    async fn note(&self, tx: &Tx, user: Uuid) -> Result<()> {
+        note(tx, user, self.actor.unwrap_or(user)).await
+    }
+
+    /// Names the field that is taken. Where two requests race, the unique index decides.
+    async fn refuse_taken(&self, tx: &Tx, row: &ActiveModel, except: Option<Uuid>) -> Result<()> {
+        let username = match &row.username {
+            Set(username) => Some(username.as_str()),
+            _ => None,
+        };
+        let email = match &row.email {
+            Set(email) => email.as_deref(),
+            _ => None,
+        };
+        let taken = self.repository.taken(tx, username, email, except).await?;
+        let mut errors = FieldErrors::new();
+        let by_name = taken.iter().any(|user| Some(user.username.as_str()) == username);
+        errors.check(!by_name, "username", "taken", "is taken");
+        let by_email = email.is_some() && taken.iter().any(|user| user.email.as_deref() == email);
+        errors.check(!by_email, "email", "taken", "is taken");
+        if errors.is_empty() {
+            return Ok(());
+        }
+        Err(NAME_TAKEN.error("another account has that username or e-mail address").with_field_errors(errors))
+    }
+}
+
+impl Controller for UserRules {
     type Repository = UserRepository;
     type Create = NewAccount;
     type Patch = UserAdminPatch;
@@ -102,136 +320,35 @@ impl Controller for Users {
     }
 
     async fn after_create(&self, tx: &Tx, row: &Row<Self>) -> Result<()> {
-        self.note(tx, row.id, row.id).await
+        self.note(tx, row.id).await
     }
 
     async fn before_update(&self, tx: &Tx, old: &Row<Self>, new: &mut NewRow<Self>) -> Result<()> {
-        self.refuse_taken(tx, new, Some(old.id)).await
+        self.refuse_taken(tx, new, Some(old.id)).await?;
+        if old.is_active && matches!(new.is_active, Set(false)) {
+            keep_a_superuser(tx, self.repository, old).await?;
+        }
+        Ok(())
     }
 
     async fn after_update(&self, tx: &Tx, old: &Row<Self>, new: &Row<Self>) -> Result<()> {
         if old.is_active && !new.is_active {
             session::end_all(tx, new.id).await?;
         }
-        Ok(())
+        self.note(tx, new.id).await
+    }
+
+    async fn before_delete(&self, tx: &Tx, row: &Row<Self>) -> Result<()> {
+        keep_a_superuser(tx, self.repository, row).await
     }
 
     async fn after_delete(&self, tx: &Tx, row: &Row<Self>) -> Result<()> {
-        session::end_all(tx, row.id).await
-    }
-}
-
-impl Users {
-    /// Changes the caller's own profile.
-    pub async fn update_self(&self, tx: &Tx, caller: &Caller, patch: UserAdminPatch) -> Result<Model> {
-        let user = self.update(tx, caller.user_id, patch).await?;
-        self.note(tx, user.id, caller.user_id).await?;
-        Ok(user)
+        session::end_all(tx, row.id).await?;
+        self.note(tx, row.id).await
     }
 
-    /// Deactivates the caller: every session ends, and they can't sign in again. Errors: `last_superuser`.
-    pub async fn deactivate_self(&self, tx: &Tx, caller: &Caller) -> Result<()> {
-        let user = self.get(tx, caller.user_id).await?;
-        self.keep_a_superuser(tx, &user).await?;
-        let patch = UserAdminPatch { is_active: Some(false), ..UserAdminPatch::default() };
-        self.update(tx, user.id, patch).await?;
-        self.note(tx, user.id, user.id).await
-    }
-
-    /// Changes any user. Errors: `forbidden` for a superuser unless the caller may manage superusers, and
-    /// `last_superuser`.
-    pub async fn administer(
-        &self,
-        tx: &Tx,
-        caller: &Caller,
-        id: Uuid,
-        patch: UserAdminPatch,
-    ) -> Result<Model> {
-        let user = self.manageable(tx, caller, id).await?;
-        if patch.is_active == Some(false) {
-            self.keep_a_superuser(tx, &user).await?;
-        }
-        let user = self.update(tx, id, patch).await?;
-        self.note(tx, id, caller.user_id).await?;
-        Ok(user)
-    }
-
-    /// Soft-deletes any user. Errors: as [`administer`](Self::administer).
-    pub async fn remove(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
-        let user = self.manageable(tx, caller, id).await?;
-        self.keep_a_superuser(tx, &user).await?;
-        self.delete(tx, id).await?;
-        self.note(tx, id, caller.user_id).await
-    }
-
-    /// Brings a deleted user back.
-    pub async fn bring_back(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<Model> {
-        let user = self.restore(tx, id).await?;
-        self.note(tx, id, caller.user_id).await?;
-        Ok(user)
-    }
-
-    /// Puts a user into a permission group, and ends their sessions, whose tokens carry the scopes of the old one.
-    /// Errors: `last_superuser`.
-    pub async fn set_group(
-        &self,
-        tx: &Tx,
-        caller: &Caller,
-        id: Uuid,
-        group: PermissionGroup,
-    ) -> Result<Model> {
-        let user = self.get(tx, id).await?;
-        if user.group == group.name() {
-            return Ok(user);
-        }
-        self.keep_a_superuser(tx, &user).await?;
-        let row = ActiveModel { id: Set(id), group: Set(group.name().to_owned()), ..ActiveModel::default() };
-        let user = self.repository.update(tx, row).await?.ok_or_else(|| Error::not_found(Self::NAME))?;
-        session::end_all(tx, id).await?;
-        self.note(tx, id, caller.user_id).await?;
-        Ok(user)
-    }
-
-    async fn manageable<C: ConnectionTrait>(&self, conn: &C, caller: &Caller, id: Uuid) -> Result<Model> {
-        let user = self.get(conn, id).await?;
-        if user.group == PermissionGroup::Superuser.name() && !caller.has::<UsersSuperuser>() {
-            return Err(codes::FORBIDDEN.error("only a superuser may manage a superuser"));
-        }
-        Ok(user)
-    }
-
-    async fn keep_a_superuser(&self, tx: &Tx, user: &Model) -> Result<()> {
-        let is_one = user.is_active && user.group == PermissionGroup::Superuser.name();
-        if is_one && self.repository.other_superusers(tx, user.id).await? == 0 {
-            return Err(LAST_SUPERUSER.error("make somebody else a superuser first"));
-        }
-        Ok(())
-    }
-
-    /// Names the field that is taken. Where two ask at the same moment, the unique index has the last word.
-    async fn refuse_taken(&self, tx: &Tx, row: &ActiveModel, except: Option<Uuid>) -> Result<()> {
-        let username = match &row.username {
-            Set(username) => Some(username.as_str()),
-            _ => None,
-        };
-        let email = match &row.email {
-            Set(email) => email.as_deref(),
-            _ => None,
-        };
-        let taken = self.repository.taken(tx, username, email, except).await?;
-        let mut errors = FieldErrors::new();
-        let by_name = taken.iter().any(|user| Some(user.username.as_str()) == username);
-        errors.check(!by_name, "username", "taken", "is taken");
-        let by_email = email.is_some() && taken.iter().any(|user| user.email.as_deref() == email);
-        errors.check(!by_email, "email", "taken", "is taken");
-        if errors.is_empty() {
-            return Ok(());
-        }
-        Err(NAME_TAKEN.error("another account has that username or e-mail address").with_field_errors(errors))
-    }
-
-    async fn note(&self, tx: &Tx, user: Uuid, actor: Uuid) -> Result<()> {
-        events::append(tx, NewEvent::new(USER_UPDATED, subject::user(user)).of_user(user).by(actor)).await
+    async fn after_restore(&self, tx: &Tx, row: &Row<Self>) -> Result<()> {
+        self.note(tx, row.id).await
     }
 }
 
@@ -271,6 +388,6 @@ impl Accounts for Users {
 
     async fn create(&self, tx: &Tx, user: NewUser, password_hash: String) -> Result<Model> {
         let account = NewAccount { user, password_hash, group: PermissionGroup::Regular };
-        Controller::create(self, tx, account).await
+        self.create_account(tx, account).await
     }
 }

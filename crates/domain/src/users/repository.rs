@@ -1,17 +1,22 @@
-//! Finding users.
+//! The queries for users.
 
 use std::collections::HashSet;
 
-use groundwork_core::ListQuery;
 use groundwork_core::{
-    CommonBase, Error, Page, PageRequest, Repository, Result, Tx, Uuid, filter::contains, repository::page_of,
+    Error, ListQuery, Page, PageRequest, Repository, Result, Tx, Uuid, filter::contains, repository::page_of,
 };
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::LockType,
+};
 
-use super::entity::{Column, Entity, Model};
+use super::{
+    entity::{Column, Entity, Model},
+    types::PermissionGroup,
+};
 use crate::codes::USER_NOT_FOUND;
 
-/// The users.
+/// The queries for users.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UserRepository;
 
@@ -20,19 +25,19 @@ impl Repository for UserRepository {
 }
 
 impl UserRepository {
-    /// The users who may sign in.
+    /// Selects the users who may sign in.
     fn active(self) -> Select<Entity> {
         self.alive().filter(Column::IsActive.eq(true))
     }
 
-    /// The user with that name or address.
+    /// Returns the user with that username or e-mail address.
     pub async fn find_by_login<C: ConnectionTrait>(self, conn: &C, login: &str) -> Result<Option<Model>> {
         let login = login.to_lowercase();
         let column = if login.contains('@') { Column::Email } else { Column::Username };
         Ok(self.alive().filter(column.eq(login)).one(conn).await?)
     }
 
-    /// The user with that id or name, active or not.
+    /// Returns the user with that id or username, active or not.
     pub async fn find_by_id_or_name<C: ConnectionTrait>(self, conn: &C, text: &str) -> Result<Option<Model>> {
         match text.parse::<Uuid>() {
             Ok(id) => self.get(conn, id).await,
@@ -40,7 +45,7 @@ impl UserRepository {
         }
     }
 
-    /// Which of the names are in use by another than `except`, deleted users included.
+    /// Returns the users other than `except` who have the username or the e-mail address, deleted ones included.
     pub async fn taken<C: ConnectionTrait>(
         self,
         conn: &C,
@@ -103,21 +108,34 @@ impl UserRepository {
         if missing.is_empty() { Ok(()) } else { Err(no_such_user(&missing)) }
     }
 
-    /// A page of the active users with `text` in their name, or with `text` as their id.
+    /// Returns the users with these ids, in the order of their ids.
+    pub async fn by_ids<C: ConnectionTrait>(self, conn: &C, ids: &[Uuid]) -> Result<Vec<Model>> {
+        let found = self.alive().filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id);
+        Ok(found.all(conn).await?)
+    }
+
+    /// Returns a page of the active users that have each of `words` in the username, the first name or the last name.
+    /// One word may be the id of a user instead.
     pub async fn search<C: ConnectionTrait>(
         self,
         conn: &C,
-        text: &str,
+        words: &[&str],
         page: PageRequest,
     ) -> Result<Page<Model>> {
-        let matching = match text.parse::<Uuid>() {
-            Ok(id) => Column::Id.eq(id),
-            Err(_) => contains(Column::Username, text, conn.get_database_backend()),
+        let backend = conn.get_database_backend();
+        let has = |word: &str| {
+            [Column::Username, Column::FirstName, Column::LastName]
+                .into_iter()
+                .fold(Condition::any(), |any, column| any.add(contains(column, word, backend)))
+        };
+        let matching = match words {
+            [word] if let Ok(id) = word.parse::<Uuid>() => Column::Id.eq(id).into(),
+            _ => words.iter().fold(Condition::all(), |all, word| all.add(has(word))),
         };
         page_of(conn, self.active().filter(matching), &ListQuery::default(), page).await
     }
 
-    /// A page of all users, deleted ones among them where `include_deleted` says so.
+    /// Returns a page of all users; of deleted ones as well where `include_deleted` is true.
     pub async fn list_all<C: ConnectionTrait>(
         self,
         conn: &C,
@@ -129,11 +147,16 @@ impl UserRepository {
         page_of(conn, users, query, page).await
     }
 
-    /// How many superusers may sign in, besides `except`. They are locked, so that two of them can't go at once.
-    pub async fn other_superusers(self, tx: &Tx, except: Uuid) -> Result<usize> {
-        let others = self.active().filter(Column::Group.eq("superuser"));
-        let all = others.lock_exclusive().all(tx).await?;
-        Ok(all.iter().filter(|user| Entity::id_of(user) != except).count())
+    /// Returns the active superusers, and locks them in the order of their ids.
+    pub async fn lock_superusers(self, tx: &Tx) -> Result<Vec<Model>> {
+        let superusers = self.active().filter(Column::Group.eq(PermissionGroup::Superuser.name()));
+        Ok(superusers.order_by_asc(Column::Id).lock(LockType::NoKeyUpdate).all(tx).await?)
+    }
+
+    /// Returns the deleted user with that id, and locks it.
+    pub async fn lock_deleted(self, tx: &Tx, id: Uuid) -> Result<Option<Model>> {
+        let deleted = self.with_deleted().filter(Column::Id.eq(id)).filter(Column::DeletedAt.is_not_null());
+        Ok(deleted.lock(LockType::NoKeyUpdate).one(tx).await?)
     }
 }
 
@@ -145,7 +168,7 @@ fn no_such_user(fields: &[String]) -> Error {
     USER_NOT_FOUND.error("a user that was named isn't there or isn't active").with_field_errors(errors)
 }
 
-/// The names of users, by id, deleted ones included.
+/// Returns the usernames of users with their ids, deleted ones included.
 pub async fn names<C: ConnectionTrait>(
     conn: &C,
     ids: impl IntoIterator<Item = Uuid>,

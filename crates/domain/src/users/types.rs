@@ -17,6 +17,10 @@ pub const NAME_MAX: usize = 100;
 pub const EMAIL_MAX: usize = 254;
 /// The most characters of a bio.
 pub const BIO_MAX: usize = 500;
+/// The most ids in one request for public profiles.
+pub const MAX_IDS: usize = 100;
+/// The most words in a search for users.
+pub const MAX_SEARCH_WORDS: usize = 5;
 
 /// A new account.
 #[derive(Clone, Debug, Deserialize, ToSchema)]

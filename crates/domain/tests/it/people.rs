@@ -1,7 +1,7 @@
 //! Users for the tests of this crate.
 
 use groundwork_auth::{Caller, Scopes};
-use groundwork_core::{Controller, Uuid};
+use groundwork_core::Uuid;
 use groundwork_testkit::TestDb;
 use messenger_domain::{
     Users,
@@ -23,7 +23,7 @@ pub async fn person(store: &Store, username: &str) -> Caller {
     let account =
         NewAccount { user, password_hash: "not a hash".to_owned(), group: PermissionGroup::Regular };
     let tx = store.db.begin().await.unwrap();
-    let made = Controller::create(&Users::default(), &tx, account).await.unwrap();
+    let made = Users::default().create_account(&tx, account).await.unwrap();
     tx.commit().await.unwrap();
     Caller { user_id: made.id, session_id: Uuid::nil(), scopes: Scopes::default() }
 }
