@@ -1,4 +1,4 @@
-//! Users, threads, participants, messages and receipts.
+//! Users, threads, participants, messages, receipts and first receipts.
 
 use groundwork_core::base::table_v1;
 use sea_orm_migration::prelude::*;
@@ -9,7 +9,7 @@ pub struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in [users(), threads(), participants(), messages(), receipts()] {
+        for table in [users(), threads(), participants(), messages(), receipts(), first_receipts()] {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -19,7 +19,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in ["receipts", "messages", "users_and_threads", "threads", "users"] {
+        for table in ["first_receipts", "receipts", "messages", "users_and_threads", "threads", "users"] {
             manager.drop_table(Table::drop().table(Alias::new(table)).take()).await?;
         }
         Ok(())
@@ -53,6 +53,7 @@ enum Threads {
     History,
     LastSeq,
     Version,
+    DetailsVersion,
     LastActivityAt,
     ParticipantCount,
 }
@@ -68,6 +69,7 @@ enum UsersAndThreads {
     LeftAt,
     LastDeliveredSeq,
     LastReadSeq,
+    Version,
 }
 
 #[derive(DeriveIden)]
@@ -91,6 +93,19 @@ enum Receipts {
     Kind,
     Seq,
     FromSeq,
+    At,
+    Folded,
+}
+
+#[derive(DeriveIden)]
+enum FirstReceipts {
+    Table,
+    ThreadId,
+    Kind,
+    Rank,
+    Seq,
+    FromSeq,
+    UserId,
     At,
 }
 
@@ -118,6 +133,7 @@ fn threads() -> TableCreateStatement {
         .col(ColumnDef::new(Threads::History).string_len(16).not_null())
         .col(ColumnDef::new(Threads::LastSeq).big_integer().not_null())
         .col(ColumnDef::new(Threads::Version).big_integer().not_null())
+        .col(ColumnDef::new(Threads::DetailsVersion).big_integer().not_null())
         .col(ColumnDef::new(Threads::LastActivityAt).date_time().not_null())
         .col(ColumnDef::new(Threads::ParticipantCount).integer().not_null())
         .foreign_key(&mut to_users("fk_threads_creator", Threads::Table, Threads::CreatorId))
@@ -135,6 +151,7 @@ fn participants() -> TableCreateStatement {
         .col(ColumnDef::new(UsersAndThreads::LeftAt).date_time())
         .col(ColumnDef::new(UsersAndThreads::LastDeliveredSeq).big_integer().not_null())
         .col(ColumnDef::new(UsersAndThreads::LastReadSeq).big_integer().not_null())
+        .col(ColumnDef::new(UsersAndThreads::Version).big_integer().not_null())
         .primary_key(Index::create().col(UsersAndThreads::ThreadId).col(UsersAndThreads::UserId))
         .foreign_key(&mut to_threads(
             "fk_users_and_threads_thread",
@@ -173,6 +190,7 @@ fn receipts() -> TableCreateStatement {
         .col(ColumnDef::new(Receipts::Seq).big_integer().not_null())
         .col(ColumnDef::new(Receipts::FromSeq).big_integer().not_null())
         .col(ColumnDef::new(Receipts::At).date_time().not_null())
+        .col(ColumnDef::new(Receipts::Folded).boolean().not_null())
         .primary_key(
             Index::create()
                 .col(Receipts::ThreadId)
@@ -182,6 +200,32 @@ fn receipts() -> TableCreateStatement {
         )
         .foreign_key(&mut to_threads("fk_receipts_thread", Receipts::Table, Receipts::ThreadId))
         .foreign_key(&mut to_users("fk_receipts_user", Receipts::Table, Receipts::UserId))
+        .take()
+}
+
+fn first_receipts() -> TableCreateStatement {
+    Table::create()
+        .table(FirstReceipts::Table)
+        .col(ColumnDef::new(FirstReceipts::ThreadId).uuid().not_null())
+        .col(ColumnDef::new(FirstReceipts::Kind).string_len(16).not_null())
+        .col(ColumnDef::new(FirstReceipts::Rank).small_integer().not_null())
+        .col(ColumnDef::new(FirstReceipts::Seq).big_integer().not_null())
+        .col(ColumnDef::new(FirstReceipts::FromSeq).big_integer().not_null())
+        .col(ColumnDef::new(FirstReceipts::UserId).uuid())
+        .col(ColumnDef::new(FirstReceipts::At).date_time())
+        .primary_key(
+            Index::create()
+                .col(FirstReceipts::ThreadId)
+                .col(FirstReceipts::Kind)
+                .col(FirstReceipts::Rank)
+                .col(FirstReceipts::Seq),
+        )
+        .foreign_key(&mut to_threads(
+            "fk_first_receipts_thread",
+            FirstReceipts::Table,
+            FirstReceipts::ThreadId,
+        ))
+        .foreign_key(&mut to_users("fk_first_receipts_user", FirstReceipts::Table, FirstReceipts::UserId))
         .take()
 }
 
@@ -217,12 +261,24 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .col(UsersAndThreads::UserId)
             .col(UsersAndThreads::ThreadId)
             .take(),
-        // Who first read a message.
-        index("ix_receipts_thread_kind_at")
+        // The participants that changed since a version.
+        index("ix_users_and_threads_version")
+            .table(UsersAndThreads::Table)
+            .col(UsersAndThreads::ThreadId)
+            .col(UsersAndThreads::Version)
+            .take(),
+        // The messages that nobody has received or read yet.
+        index("ix_first_receipts_open")
+            .table(FirstReceipts::Table)
+            .col(FirstReceipts::ThreadId)
+            .col(FirstReceipts::Seq)
+            .cond_where(Expr::col(FirstReceipts::UserId).is_null())
+            .take(),
+        // The receipts that are yet to be folded, the oldest first.
+        index("ix_receipts_unfolded")
             .table(Receipts::Table)
-            .col(Receipts::ThreadId)
-            .col(Receipts::Kind)
             .col(Receipts::At)
+            .cond_where(Expr::col(Receipts::Folded).not())
             .take(),
     ]
 }

@@ -53,7 +53,7 @@ async fn write_demo(tx: &Tx, hash: &str) -> Result<()> {
     };
     messages.send_direct(tx, &ada, to(&charles, "Have you drawn up the mill yet?")).await?;
     let answer = messages.send_direct(tx, &charles, to(&ada, "All but the carriage.")).await?;
-    messages.mark(tx, &ada, answer.id, ReceiptKind::Read).await?;
+    messages.advance(tx, &ada, answer.id, ReceiptKind::Read).await?;
     messages.send_direct(tx, &ada, to(&charles, "Then I shall write the notes. 📝")).await?;
     messages.send_direct(tx, &alan, to(&grace, "Is there a moth in yours, too?")).await?;
 

@@ -52,13 +52,16 @@ pub fn routes(routes: &mut Routes) {
     routes
         .post("/messages/{id}/read", "messages_read", "Mark a message as read", read)
         .describe(
-            "Reading is a watermark: all messages of the thread before it are read as well. A repeat changes nothing. \
-             One's own message is not found.",
+            "Moves the caller's read position to the message: all messages of the thread before it are read as well. A \
+             repeat changes nothing. The caller's own message is not found.",
         )
         .errors(&[codes::NOT_FOUND]);
     routes
         .post("/messages/{id}/delivered", "messages_delivered", "Mark a message as delivered", delivered)
-        .describe("A watermark, as reading is.")
+        .describe(
+            "Moves the caller's delivered position to the message: all messages of the thread before it are delivered \
+             as well. A repeat changes nothing.",
+        )
         .errors(&[codes::NOT_FOUND]);
     routes
         .get(
@@ -171,8 +174,9 @@ async fn read(
     path: Path<IdPath>,
     idempotent: Idempotent,
 ) -> Result<Reply<Json<Message>>, Problem> {
-    let mark = async |tx: &_| Ok(Json(app.messages.mark(tx, &caller, path.0.id, ReceiptKind::Read).await?));
-    idempotent.run(&app.db, mark).await
+    let delivered =
+        async |tx: &_| Ok(Json(app.messages.advance(tx, &caller, path.0.id, ReceiptKind::Read).await?));
+    idempotent.run(&app.db, delivered).await
 }
 
 async fn delivered(
@@ -181,9 +185,9 @@ async fn delivered(
     path: Path<IdPath>,
     idempotent: Idempotent,
 ) -> Result<Reply<Json<Message>>, Problem> {
-    let mark =
-        async |tx: &_| Ok(Json(app.messages.mark(tx, &caller, path.0.id, ReceiptKind::Delivered).await?));
-    idempotent.run(&app.db, mark).await
+    let delivered =
+        async |tx: &_| Ok(Json(app.messages.advance(tx, &caller, path.0.id, ReceiptKind::Delivered).await?));
+    idempotent.run(&app.db, delivered).await
 }
 
 async fn receipts(

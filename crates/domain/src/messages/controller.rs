@@ -6,15 +6,15 @@ use groundwork_core::{
     error::codes,
     events::{self, NewEvent},
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait};
+use sea_orm::{ActiveValue::Set, ConnectionTrait};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    entity::{ActiveModel, Column, Entity},
+    entity::{ActiveModel, Entity},
     positions,
     receipt::ReceiptKind,
-    repository::{Direction, MessageRepository},
+    repository::{MessageRepository, ThreadQuery},
     send,
     types::{
         Author, Changes, Message, MessageChange, MessageList, MessageRow, NewDirectMessage, NewText, Receipt,
@@ -37,19 +37,6 @@ pub enum DeletePolicy {
     Unread,
     /// At any time.
     Always,
-}
-
-/// Which messages of a thread to list.
-#[derive(Clone, Debug, Default)]
-pub struct ThreadQuery {
-    /// Filters.
-    pub query: ListQuery<Entity>,
-    /// Which end first.
-    pub direction: Direction,
-    /// Only those with a lower `seq`.
-    pub before: Option<i64>,
-    /// Only those with a higher `seq`.
-    pub after: Option<i64>,
 }
 
 /// The rules for messages.
@@ -98,17 +85,7 @@ impl Messages {
         request: &CursorRequest,
     ) -> Result<MessageList> {
         self.threads.require_in(conn, caller.user_id, thread).await?;
-        let mut matching = wanted.query.condition(conn.get_database_backend());
-        if let Some(before) = wanted.before {
-            matching = matching.add(Column::Seq.lt(before));
-        }
-        if let Some(after) = wanted.after {
-            matching = matching.add(Column::Seq.gt(after));
-        }
-        let page = self
-            .repository
-            .list_of_thread(conn, caller.user_id, thread, matching, wanted.direction, request)
-            .await?;
+        let page = self.repository.list_of_thread(conn, caller.user_id, thread, wanted, request).await?;
         self.with_authors(conn, page).await
     }
 
@@ -175,8 +152,21 @@ impl Messages {
         self.repository.outbox(conn, caller.user_id, query, page).await
     }
 
-    /// A message that the caller can see. Errors: `not_found`.
+    /// Returns a message of a thread that the caller is in, or one that they sent. What one has sent stays readable
+    /// after leaving the thread, until the thread is deleted.
+    ///
+    /// # Errors
+    /// `not_found`
     pub async fn get<C: ConnectionTrait>(&self, conn: &C, caller: &Caller, id: Uuid) -> Result<Message> {
+        if let Some(message) = self.repository.get_seen(conn, caller.user_id, id).await? {
+            return Ok(message);
+        }
+        let sent = self.repository.get_sent(conn, caller.user_id, id).await?;
+        sent.ok_or_else(|| Error::not_found("message"))
+    }
+
+    /// Returns a message of a thread that the caller is in.
+    async fn get_seen<C: ConnectionTrait>(&self, conn: &C, caller: &Caller, id: Uuid) -> Result<Message> {
         let found = self.repository.get_seen(conn, caller.user_id, id).await?;
         found.ok_or_else(|| Error::not_found("message"))
     }
@@ -185,7 +175,7 @@ impl Messages {
     pub async fn edit(&self, tx: &Tx, caller: &Caller, id: Uuid, new: NewText) -> Result<Message> {
         new.check()?;
         let version = self.lock_thread_of(tx, id).await?;
-        let message = self.get(tx, caller, id).await?;
+        let message = self.get_seen(tx, caller, id).await?;
         if message.sender_id != caller.user_id {
             return Err(codes::FORBIDDEN.error("only its sender may edit a message"));
         }
@@ -198,7 +188,7 @@ impl Messages {
         };
         self.repository.write(tx, row).await?;
         self.note(tx, caller, MESSAGE_UPDATED, &message, version).await?;
-        self.get(tx, caller, id).await
+        self.get_seen(tx, caller, id).await
     }
 
     /// Takes a message back; a tombstone without its text stays. Its sender may while nobody else has read it, or
@@ -209,7 +199,7 @@ impl Messages {
         let message = if caller.has::<MessagesAdmin>() {
             self.repository.get_any(tx, id).await?.ok_or_else(|| Error::not_found("message"))?
         } else {
-            let message = self.get(tx, caller, id).await?;
+            let message = self.get_seen(tx, caller, id).await?;
             let mine = ThreadRepository.participant(tx, message.thread_id, caller.user_id).await?;
             self.require_deletable(caller, &message, &mine)?;
             message
@@ -240,15 +230,17 @@ impl Messages {
         Ok(())
     }
 
-    /// Moves the caller's watermark to a message of somebody else. A repeat changes nothing. Errors: `not_found`, also
-    /// for a message of their own.
-    pub async fn mark(&self, tx: &Tx, caller: &Caller, id: Uuid, kind: ReceiptKind) -> Result<Message> {
-        let message = self.get(tx, caller, id).await?;
+    /// Moves the caller's read or delivered position to a message of somebody else, unless it is there already.
+    ///
+    /// # Errors
+    /// `not_found`, also for a message of their own.
+    pub async fn advance(&self, tx: &Tx, caller: &Caller, id: Uuid, kind: ReceiptKind) -> Result<Message> {
+        let message = self.get_seen(tx, caller, id).await?;
         if message.sender_id == caller.user_id {
             return Err(Error::not_found("message"));
         }
         positions::advance(tx, caller.user_id, message.thread_id, kind, Some(message.seq)).await?;
-        self.get(tx, caller, id).await
+        self.get_seen(tx, caller, id).await
     }
 
     /// Moves how far the caller has read a thread, to its end where no `seq` is given. Errors: `not_found`, `invalid`.
@@ -264,7 +256,7 @@ impl Messages {
         id: Uuid,
         page: PageRequest,
     ) -> Result<Page<Receipt>> {
-        let message = self.get(conn, caller, id).await?;
+        let message = self.get_seen(conn, caller, id).await?;
         self.repository.receipts(conn, &message, page).await
     }
 
@@ -278,8 +270,10 @@ impl Messages {
         limit: u64,
     ) -> Result<Changes> {
         self.threads.require_in(conn, caller.user_id, thread).await?;
-        let mut found =
-            self.repository.changed_since(conn, caller.user_id, thread, version, limit + 1).await?;
+        let mut found = self
+            .repository
+            .changed_since(conn, caller.user_id, thread, (version, i64::MAX), limit + 1)
+            .await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = found.len() > limit;
         found.truncate(limit);

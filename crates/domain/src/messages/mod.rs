@@ -2,15 +2,16 @@
 
 pub mod controller;
 pub mod entity;
+pub mod first_receipt;
 mod positions;
 pub mod receipt;
 pub mod repository;
 mod send;
 pub mod types;
 
-pub use controller::{DeletePolicy, Messages, ThreadQuery};
+pub use controller::{DeletePolicy, Messages};
 pub use receipt::ReceiptKind;
-pub use repository::{Direction, MessageRepository};
+pub use repository::{Direction, MessageRepository, ThreadQuery};
 pub use types::{
     Author, Changes, Message, MessageChange, MessageList, NewDirectMessage, NewReadPosition, NewText, Receipt,
 };

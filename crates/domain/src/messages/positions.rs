@@ -1,20 +1,31 @@
-//! Moving watermarks: how far a participant has received and read a thread. They only move forwards.
+//! Moving a participant's delivered position and read position. They only move forward.
 
 use groundwork_core::{
     Error, Repository, Result, Tx, Uuid,
     events::{self, NewEvent},
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, prelude::Expr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, prelude::Expr, sea_query::LockType,
+};
 use serde_json::json;
 
-use super::receipt::{self, ReceiptKind};
+use super::{
+    first_receipt::{Move, Open, Span},
+    receipt::{self, ReceiptKind},
+};
 use crate::{
     events::{self as subject, RECEIPT_UPDATED},
-    threads::{ThreadRepository, participant},
+    threads::{self, ThreadRepository, participant},
 };
 
-/// Moves a watermark of `user` to `seq`, or to the end of the thread. What was read was delivered. A move backwards
-/// does nothing. Errors: `not_found` where the user isn't in the thread, `invalid` beyond its end.
+/// Moves a position of `user` to `seq`, or to the end of the thread. Messages that are read count as delivered. A move
+/// backward does nothing.
+///
+/// Locks the user's row in the thread, and before it the thread where the receipt is the first or the second for a
+/// message. So the readers of a large group don't wait for each other.
+///
+/// # Errors
+/// `not_found` where the user is not in the thread; `invalid` for a `seq` beyond its end.
 pub(super) async fn advance(
     tx: &Tx,
     user: Uuid,
@@ -22,12 +33,7 @@ pub(super) async fn advance(
     kind: ReceiptKind,
     seq: Option<i64>,
 ) -> Result<()> {
-    let mine = participant::Entity::find_by_id((thread_id, user))
-        .filter(participant::Column::LeftAt.is_null())
-        .lock_exclusive()
-        .one(tx)
-        .await?;
-    let mine = mine.ok_or_else(|| Error::not_found("thread"))?;
+    let mine = ThreadRepository.participant(tx, thread_id, user).await?;
     let thread = ThreadRepository.get(tx, thread_id).await?.ok_or_else(|| Error::not_found("thread"))?;
     let seq = seq.unwrap_or(thread.last_seq);
     if !(0..=thread.last_seq).contains(&seq) {
@@ -38,38 +44,79 @@ pub(super) async fn advance(
             format!("must be from 0 to {bound}, the last message"),
         ));
     }
-    let read = if kind == ReceiptKind::Read { seq.max(mine.last_read_seq) } else { mine.last_read_seq };
-    let delivered = seq.max(mine.last_delivered_seq);
-    let moved: Vec<(ReceiptKind, i64)> = [
-        (ReceiptKind::Delivered, mine.last_delivered_seq, delivered),
-        (ReceiptKind::Read, mine.last_read_seq, read),
-    ]
-    .into_iter()
-    .filter_map(|(kind, from, to)| (from < to).then_some((kind, from)))
-    .collect();
-    if moved.is_empty() {
+    let moves = moves_of(&mine, kind, seq);
+    if moves.is_empty() {
         return Ok(());
     }
-    participant::Entity::update_many()
-        .col_expr(participant::Column::LastDeliveredSeq, Expr::value(delivered))
-        .col_expr(participant::Column::LastReadSeq, Expr::value(read))
+    // What is open can only become less, so without the lock this errs on the safe side.
+    let is_first = Open::load(tx, thread_id, &moves).await?.touches(&moves);
+    if is_first {
+        lock_thread(tx, thread_id).await?;
+    }
+    let mine = locked_participant(tx, thread_id, user).await?;
+    let moves = moves_of(&mine, kind, seq);
+    if moves.is_empty() {
+        return Ok(());
+    }
+    // No receipt is older than a message that it covers, even where the servers' clocks disagree.
+    let at = tx.now().max(thread.last_activity_at);
+    if is_first {
+        Open::load(tx, thread_id, &moves).await?.record(tx, thread_id, user, at, &moves).await?;
+    }
+    let mut update = participant::Entity::update_many()
         .filter(participant::Column::ThreadId.eq(thread_id))
-        .filter(participant::Column::UserId.eq(user))
-        .exec(tx)
-        .await?;
-    let rows = moved.into_iter().map(|(kind, from)| receipt::ActiveModel {
-        thread_id: Set(thread_id),
-        user_id: Set(user),
-        kind: Set(kind),
-        seq: Set(seq),
-        from_seq: Set(from),
-        // See the invariant of `receipt::Model`: no message of the thread is younger than its last activity.
-        at: Set(tx.now().max(thread.last_activity_at)),
-    });
-    receipt::Entity::insert_many(rows).exec_without_returning(tx).await?;
+        .filter(participant::Column::UserId.eq(user));
+    for (kind, span) in &moves {
+        let position = match kind {
+            ReceiptKind::Delivered => participant::Column::LastDeliveredSeq,
+            ReceiptKind::Read => participant::Column::LastReadSeq,
+        };
+        update = update.col_expr(position, Expr::value(span.to));
+    }
+    update.exec(tx).await?;
+    // A `read` receipt says that the messages were delivered as well.
+    let own = moves.iter().find(|(moved, _)| *moved == kind);
+    if let Some((_, span)) = own {
+        let row = receipt::ActiveModel {
+            thread_id: Set(thread_id),
+            user_id: Set(user),
+            kind: Set(kind),
+            seq: Set(span.to),
+            from_seq: Set(span.from),
+            at: Set(at),
+            folded: Set(false),
+        };
+        receipt::Entity::insert(row).exec_without_returning(tx).await?;
+    }
     let event = NewEvent::new(RECEIPT_UPDATED, subject::thread(thread_id))
         .at_version(thread.version)
         .of_user(user)
         .by(user);
     events::append(tx, event.with(json!({"kind": kind, "seq": seq}))).await
+}
+
+/// Which positions move, and over which messages, when `kind` moves to `seq`.
+fn moves_of(mine: &participant::Model, kind: ReceiptKind, seq: i64) -> Vec<Move> {
+    let mut moves = vec![(ReceiptKind::Delivered, Span { from: mine.last_delivered_seq, to: seq })];
+    if kind == ReceiptKind::Read {
+        moves.push((ReceiptKind::Read, Span { from: mine.last_read_seq, to: seq }));
+    }
+    moves.retain(|(_, span)| span.from < span.to);
+    moves
+}
+
+/// Locks the thread as a change in it does.
+async fn lock_thread(tx: &Tx, thread: Uuid) -> Result<()> {
+    // Not for update: inserting a row that refers to the thread need not wait.
+    let locked = threads::entity::Entity::find_by_id(thread).lock(LockType::NoKeyUpdate).one(tx).await?;
+    locked.map(|_| ()).ok_or_else(|| Error::not_found("thread"))
+}
+
+async fn locked_participant(tx: &Tx, thread: Uuid, user: Uuid) -> Result<participant::Model> {
+    let mine = participant::Entity::find_by_id((thread, user))
+        .filter(participant::Column::LeftAt.is_null())
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?;
+    mine.ok_or_else(|| Error::not_found("thread"))
 }

@@ -1,25 +1,24 @@
-//! The table `receipts`: one row each time a participant's watermark moves, and none per message.
+//! The table `receipts`: one row each time a participant's delivered or read position moves, and none per message.
 
 use groundwork_core::{Timestamp, Uuid};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Which watermark.
+/// What a receipt says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptKind {
-    /// The messages up to here have reached the user.
+    /// The user has received the messages.
     Delivered,
-    /// The user has read up to here.
+    /// The user has read the messages, and so has received them.
     Read,
 }
 
-/// A move of a watermark: the messages after `from_seq` up to `seq` were reached by it, and no others. (Somebody who
-/// left and came back has not read what was said meanwhile, though their watermark is beyond it.)
+/// A receipt: the user received or read the messages after `from_seq` up to `seq`, and no others. A participant who
+/// left and came back has not read what was said meanwhile, though their position is beyond it.
 ///
-/// Invariant: `at` is not before the `created_at` of any message up to `seq`. So who first read a message is found by
-/// looking from its `created_at` on.
+/// Invariant: `at` is not before the `created_at` of any message up to `seq`.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "receipts")]
@@ -27,19 +26,21 @@ pub struct Model {
     /// The thread.
     #[sea_orm(primary_key, auto_increment = false)]
     pub thread_id: Uuid,
-    /// Whose watermark.
+    /// The participant.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Uuid,
-    /// Which of the two.
+    /// Received or read.
     #[sea_orm(primary_key, auto_increment = false)]
     pub kind: ReceiptKind,
-    /// Where it moved to.
+    /// The position that was reached.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
-    /// Where it moved from.
+    /// The position before.
     pub from_seq: i64,
     /// When.
     pub at: Timestamp,
+    /// Whether the row is old and stands for all receipts of its day; `at` is then that of the last one.
+    pub folded: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

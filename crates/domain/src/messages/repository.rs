@@ -1,4 +1,4 @@
-//! Finding messages, each with when it was first delivered and read.
+//! Queries for messages, each with the times when it was first delivered and read.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,15 @@ use groundwork_core::{
     clock::first_id_at, repository::cursor_page_of,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, Order, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, JoinType, Order,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     prelude::Expr,
-    sea_query::{Alias, ExprTrait, Query, SelectStatement, UnionType},
+    sea_query::{Alias, CaseStatement, ExprTrait, Func, Query, SelectStatement, UnionType},
 };
 
 use super::{
     entity::{Column, Entity, Model},
+    first_receipt,
     receipt::{self, ReceiptKind},
     types::{Message, MessageRow, Receipt},
 };
@@ -34,7 +35,7 @@ impl Repository for MessageRepository {
     type Entity = Entity;
 }
 
-/// Which end of a thread a list begins at.
+/// The order of a thread's messages in a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Direction {
     /// The newest first.
@@ -42,6 +43,44 @@ pub enum Direction {
     Descending,
     /// The oldest first.
     Ascending,
+}
+
+/// Which messages of a thread to list, and in which order.
+///
+/// With one bound and no cursor the list begins at that bound: `after` 10 are the messages right after 10, and
+/// `before` 10 those right before it, in either direction.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadQuery {
+    /// Filters.
+    pub query: ListQuery<Entity>,
+    /// The order of the list.
+    pub direction: Direction,
+    /// Only messages with a lower `seq`.
+    pub before: Option<i64>,
+    /// Only messages with a higher `seq`.
+    pub after: Option<i64>,
+}
+
+impl ThreadQuery {
+    fn condition(&self, backend: DbBackend) -> Condition {
+        self.query
+            .condition(backend)
+            .add_option(self.before.map(|before| Column::Seq.lt(before)))
+            .add_option(self.after.map(|after| Column::Seq.gt(after)))
+    }
+
+    /// Whether the bound is at the end of the list, so that the first page is the last one of the list.
+    fn begins_at_its_end(&self) -> bool {
+        match self.direction {
+            Direction::Descending => self.after.is_some() && self.before.is_none(),
+            Direction::Ascending => self.before.is_some() && self.after.is_none(),
+        }
+    }
+}
+
+/// The name of the list of a thread's messages, which its cursors carry.
+fn thread_list(thread: Uuid, direction: Direction) -> String {
+    format!("messages:{thread}:{direction:?}")
 }
 
 impl MessageRepository {
@@ -82,6 +121,28 @@ impl MessageRepository {
         one(conn, self.seen(user).filter(Column::Id.eq(id))).await
     }
 
+    /// The messages that the user sent into threads that are alive, whether they are still in them or not.
+    fn sent(self, user: Uuid) -> Select<Entity> {
+        let mut select = self.alive();
+        QuerySelect::query(&mut select).join(
+            JoinType::InnerJoin,
+            threads::entity::Entity,
+            Expr::col((threads::entity::Entity, threads::entity::Column::Id))
+                .equals((Entity, Column::ThreadId)),
+        );
+        select.filter(Column::SenderId.eq(user)).filter(threads::entity::Column::DeletedAt.is_null())
+    }
+
+    /// The message with that id, where the user sent it.
+    pub async fn get_sent<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        user: Uuid,
+        id: Uuid,
+    ) -> Result<Option<Message>> {
+        one(conn, self.sent(user).filter(Column::Id.eq(id))).await
+    }
+
     /// The message with that id, whoever can see it.
     pub async fn get_any<C: ConnectionTrait>(self, conn: &C, id: Uuid) -> Result<Option<Message>> {
         one(conn, self.alive().filter(Column::Id.eq(id))).await
@@ -101,25 +162,83 @@ impl MessageRepository {
         Ok(found.into_iter().map(|message| (message.id, message)).collect())
     }
 
-    /// Some of the messages of a thread that the user can see.
+    /// The messages with these ids, in their order.
+    async fn in_order<C: ConnectionTrait>(self, conn: &C, ids: &[Uuid]) -> Result<Vec<Message>> {
+        let mut found = self.by_ids(conn, ids.iter().copied()).await?;
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    /// A page of the messages of a thread that the user can see.
     pub async fn list_of_thread<C: ConnectionTrait>(
         self,
         conn: &C,
         user: Uuid,
         thread: Uuid,
-        matching: Condition,
-        direction: Direction,
+        wanted: &ThreadQuery,
         request: &CursorRequest,
     ) -> Result<CursorPage<Message>> {
-        let list = format!("messages:{thread}:{direction:?}");
+        let list = thread_list(thread, wanted.direction);
+        let matching = wanted.condition(conn.get_database_backend());
         let select = self.seen(user).filter(Column::ThreadId.eq(thread)).filter(matching);
-        let mut rows = with_receipts(select).cursor_by(Column::Seq);
-        if direction == Direction::Descending {
+        let mut rows = with_first_receipts(select).cursor_by(Column::Seq);
+        if wanted.direction == Direction::Descending {
             rows.desc();
         }
-        let rows = rows.into_model::<MessageRow>();
-        let page = cursor_page_of(conn, &list, request, rows, |row| row.message.seq).await?;
-        Ok(page.map(Message::from))
+        let mut rows = rows.into_model::<MessageRow>();
+        if request.cursor.is_some() || !wanted.begins_at_its_end() {
+            let page = cursor_page_of(conn, &list, request, rows, |row| row.message.seq).await?;
+            return Ok(page.map(Message::from));
+        }
+        let rows = rows.last(request.limit + 1).all(conn).await?;
+        let mut items: Vec<Message> = rows.into_iter().map(Message::from).collect();
+        let has_more = items.len() > usize::try_from(request.limit).unwrap_or(usize::MAX);
+        if has_more {
+            items.remove(0);
+        }
+        let first = items.first().filter(|_| has_more);
+        let prev_cursor =
+            first.map(|first| Cursor { key: first.seq, backward: true }.encode(&list)).transpose()?;
+        Ok(CursorPage { items, next_cursor: None, prev_cursor })
+    }
+
+    /// A message that the user can see with up to `before` messages before it and `after` after it, as a page of the
+    /// thread's list.
+    pub async fn context<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        user: Uuid,
+        message: Message,
+        (before, after): (u64, u64),
+        direction: Direction,
+    ) -> Result<CursorPage<Message>> {
+        let beside = |bound: Condition, order: Order, count: u64| {
+            let select = self.seen(user).filter(Column::ThreadId.eq(message.thread_id)).filter(bound);
+            all(conn, select.order_by(Column::Seq, order).limit(count + 1))
+        };
+        let mut older = beside(Column::Seq.lt(message.seq).into(), Order::Desc, before).await?;
+        let mut newer = beside(Column::Seq.gt(message.seq).into(), Order::Asc, after).await?;
+        let cut = |messages: &mut Vec<Message>, count: u64| {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            let has_more = messages.len() > count;
+            messages.truncate(count);
+            has_more
+        };
+        let (has_older, has_newer) = (cut(&mut older, before), cut(&mut newer, after));
+        let list = thread_list(message.thread_id, direction);
+        let mut items: Vec<Message> = older.into_iter().rev().chain([message]).chain(newer).collect();
+        let (mut has_next, mut has_prev) = (has_newer, has_older);
+        if direction == Direction::Descending {
+            items.reverse();
+            (has_next, has_prev) = (has_older, has_newer);
+        }
+        let cursor = |message: Option<&Message>, backward| {
+            message.map(|message| Cursor { key: message.seq, backward }.encode(&list)).transpose()
+        };
+        Ok(CursorPage {
+            next_cursor: cursor(items.last().filter(|_| has_next), false)?,
+            prev_cursor: cursor(items.first().filter(|_| has_prev), true)?,
+            items,
+        })
     }
 
     /// The direct messages that `user` sent or received since `oldest`, newest first.
@@ -167,8 +286,7 @@ impl MessageRepository {
         if backward {
             ids.reverse();
         }
-        let mut found = self.by_ids(conn, ids.iter().copied()).await?;
-        let messages: Vec<Message> = ids.iter().filter_map(|id| found.remove(id)).collect();
+        let messages = self.in_order(conn, &ids).await?;
         CursorPage::assemble(messages, request.limit, &list, position.as_ref(), |message| message.id)
     }
 
@@ -182,15 +300,24 @@ impl MessageRepository {
         page: PageRequest,
     ) -> Result<Page<Message>> {
         use participant::{Column as P, Entity as Participants};
-        let mut select = self.seen(user).filter(Column::ReceiverId.eq(user));
-        let seq = || Expr::col((Entity, Column::Seq));
-        let last_read = || Expr::col((Participants, P::LastReadSeq));
-        select = match unread_only {
-            Some(true) => select.filter(seq().gt(last_read())).filter(Column::SenderId.ne(user)),
-            Some(false) => select.filter(seq().lte(last_read())),
-            None => select,
-        };
-        page_of_messages(conn, select, query, page).await
+        // A direct thread can be neither left nor deleted, and its participants see all of it.
+        let mut select = self.alive().filter(Column::ReceiverId.eq(user));
+        if let Some(unread) = unread_only {
+            QuerySelect::query(&mut select).join(
+                JoinType::InnerJoin,
+                Participants,
+                Expr::col((Participants, P::ThreadId)).equals((Entity, Column::ThreadId)),
+            );
+            let seq = Expr::col((Entity, Column::Seq));
+            let last_read = Expr::col((Participants, P::LastReadSeq));
+            select = select.filter(is_in(user));
+            select = if unread {
+                select.filter(seq.gt(last_read)).filter(Column::SenderId.ne(user))
+            } else {
+                select.filter(seq.lte(last_read))
+            };
+        }
+        self.page_of(conn, select, query, page).await
     }
 
     /// A page of the messages that the user sent, newest first.
@@ -201,25 +328,47 @@ impl MessageRepository {
         query: &ListQuery<Entity>,
         page: PageRequest,
     ) -> Result<Page<Message>> {
-        page_of_messages(conn, self.seen(user).filter(Column::SenderId.eq(user)), query, page).await
+        self.page_of(conn, self.sent(user), query, page).await
     }
 
-    /// The messages of a thread that changed after `version`, tombstones included, in the order of their last change.
+    /// One page of `select`. The rows before it are only counted: what a message has besides its id is read for the
+    /// page alone.
+    async fn page_of<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        select: Select<Entity>,
+        query: &ListQuery<Entity>,
+        page: PageRequest,
+    ) -> Result<Page<Message>> {
+        let backend = conn.get_database_backend();
+        let select = select.select_only().column(Column::Id);
+        let total = select.clone().filter(query.condition(backend)).count(conn).await?;
+        if page.offset() >= total {
+            return Ok(Page::new(Vec::new(), total, page));
+        }
+        let ids = query.apply(select, backend).offset(page.offset()).limit(page.size);
+        let ids: Vec<Uuid> = ids.into_tuple().all(conn).await?;
+        Ok(Page::new(self.in_order(conn, &ids).await?, total, page))
+    }
+
+    /// The messages of a thread that changed after version `since` up to `until`, tombstones included, in the order of
+    /// their last change.
     pub async fn changed_since<C: ConnectionTrait>(
         self,
         conn: &C,
         user: Uuid,
         thread: Uuid,
-        version: i64,
+        (since, until): (i64, i64),
         limit: u64,
     ) -> Result<Vec<(Option<Timestamp>, Message)>> {
         let select = self
             .seen_with_deleted(user)
             .filter(Column::ThreadId.eq(thread))
-            .filter(Column::Version.gt(version))
+            .filter(Column::Version.gt(since))
+            .filter(Column::Version.lte(until))
             .order_by_asc(Column::Version)
             .limit(limit);
-        let rows = with_receipts(select).into_model::<MessageRow>().all(conn).await?;
+        let rows = with_first_receipts(select).into_model::<MessageRow>().all(conn).await?;
         Ok(rows.into_iter().map(|row| (row.message.deleted_at, row.into())).collect())
     }
 
@@ -228,7 +377,7 @@ impl MessageRepository {
         Repository::update(&self, tx, row).await
     }
 
-    /// A page of those whom a message reached, in the order of their ids.
+    /// A page of the participants who received a message, in the order of their ids.
     pub async fn receipts<C: ConnectionTrait>(
         self,
         conn: &C,
@@ -236,34 +385,41 @@ impl MessageRepository {
         page: PageRequest,
     ) -> Result<Page<Receipt>> {
         use participant::{Column as P, Entity as Participants};
-        let first = |kind: ReceiptKind| {
-            Query::select()
-                .column((receipt::Entity, receipt::Column::At))
-                .from(receipt::Entity)
-                .and_where(receipt::Column::ThreadId.eq(message.thread_id))
-                .and_where(
-                    Expr::col((receipt::Entity, receipt::Column::UserId)).equals((Participants, P::UserId)),
-                )
-                .and_where(receipt::Column::Kind.eq(kind))
-                .and_where(receipt::Column::Seq.gte(message.seq))
-                .and_where(receipt::Column::FromSeq.lt(message.seq))
-                .order_by((receipt::Entity, receipt::Column::Seq), Order::Asc)
-                .limit(1)
-                .take()
+        use receipt::{Column as R, Entity as Receipts};
+        // A participant's receipts don't overlap: the first that ends at the message or later covers it, or none does.
+        let at = |kind: ReceiptKind| {
+            let covers = CaseStatement::new().case(R::FromSeq.lt(message.seq), Expr::col((Receipts, R::At)));
+            let mut first = Query::select();
+            first
+                .expr(covers)
+                .from(Receipts)
+                .and_where(R::ThreadId.eq(message.thread_id))
+                .and_where(Expr::col((Receipts, R::UserId)).equals((Participants, P::UserId)))
+                .and_where(R::Kind.eq(kind))
+                .and_where(R::Seq.gte(message.seq))
+                .order_by((Receipts, R::Seq), Order::Asc)
+                .limit(1);
+            Expr::from(first.take())
         };
+        let read_at = || at(ReceiptKind::Read);
+        // Who read it without a `delivered` receipt before received it then.
+        let delivered_at = || Func::coalesce([at(ReceiptKind::Delivered), read_at()]);
         let reached = Participants::find()
             .filter(P::ThreadId.eq(message.thread_id))
             .filter(P::LeftAt.is_null())
             .filter(P::UserId.ne(message.sender_id))
             .filter(P::LastDeliveredSeq.gte(message.seq))
-            .filter(Expr::exists(first(ReceiptKind::Delivered)));
-        let total = reached.clone().count(conn).await?;
-        let mut select = reached
+            .filter(Expr::from(delivered_at()).is_not_null())
             .select_only()
-            .column(P::UserId)
+            .column(P::UserId);
+        let total = reached.clone().count(conn).await?;
+        if page.offset() >= total {
+            return Ok(Page::new(Vec::new(), total, page));
+        }
+        let mut select = reached
             .column_as(users::entity::Column::Username, "username")
-            .expr_as(Expr::from(first(ReceiptKind::Delivered)), "delivered_at")
-            .expr_as(Expr::from(first(ReceiptKind::Read)), "read_at")
+            .expr_as(delivered_at(), "delivered_at")
+            .expr_as(read_at(), "read_at")
             .order_by_asc(P::UserId)
             .offset(page.offset())
             .limit(page.size);
@@ -291,46 +447,34 @@ struct ReceiptRow {
     read_at: Option<Timestamp>,
 }
 
-/// Adds to each message when it was first delivered to and read by somebody besides its sender.
-fn with_receipts(select: Select<Entity>) -> Select<Entity> {
-    use receipt::{Column as K, Entity as Receipts};
-    // Looking from the message's own time on, as no mark that reaches it can be older.
-    let first = |kind: ReceiptKind| {
-        Query::select()
-            .column((Receipts, K::At))
-            .from(Receipts)
-            .and_where(Expr::col((Receipts, K::ThreadId)).equals((Entity, Column::ThreadId)))
-            .and_where(Expr::col((Receipts, K::Kind)).eq(kind))
-            .and_where(Expr::col((Receipts, K::At)).gte(Expr::col((Entity, Column::CreatedAt))))
-            .and_where(Expr::col((Receipts, K::Seq)).gte(Expr::col((Entity, Column::Seq))))
-            .and_where(Expr::col((Receipts, K::FromSeq)).lt(Expr::col((Entity, Column::Seq))))
-            .and_where(Expr::col((Receipts, K::UserId)).ne(Expr::col((Entity, Column::SenderId))))
-            .order_by((Receipts, K::At), Order::Asc)
-            .limit(1)
-            .take()
+/// Adds to each message when it was first delivered to and read by somebody other than its sender: at most four
+/// look-ups by primary key. See [`first_receipt`].
+fn with_first_receipts(select: Select<Entity>) -> Select<Entity> {
+    use first_receipt::{Column as F, Entity as FirstReceipts};
+    let at = |kind: ReceiptKind, rank: i16| {
+        let of_another = Expr::col((FirstReceipts, F::UserId)).ne(Expr::col((Entity, Column::SenderId)));
+        let mut covering = Query::select();
+        covering
+            .expr(CaseStatement::new().case(of_another, Expr::col((FirstReceipts, F::At))))
+            .from(FirstReceipts)
+            .and_where(Expr::col((FirstReceipts, F::ThreadId)).equals((Entity, Column::ThreadId)))
+            .and_where(F::Kind.eq(kind))
+            .and_where(F::Rank.eq(rank))
+            .and_where(Expr::col((FirstReceipts, F::Seq)).gte(Expr::col((Entity, Column::Seq))))
+            .order_by((FirstReceipts, F::Seq), Order::Asc)
+            .limit(1);
+        Expr::from(covering.take())
     };
-    select
-        .expr_as(Expr::from(first(ReceiptKind::Delivered)), "delivered_at")
-        .expr_as(Expr::from(first(ReceiptKind::Read)), "read_at")
+    // The second counts where the sender is the first.
+    let first = |kind| Func::coalesce([at(kind, 1), at(kind, 2)]);
+    select.expr_as(first(ReceiptKind::Delivered), "delivered_at").expr_as(first(ReceiptKind::Read), "read_at")
 }
 
 async fn one<C: ConnectionTrait>(conn: &C, select: Select<Entity>) -> Result<Option<Message>> {
-    Ok(with_receipts(select).into_model::<MessageRow>().one(conn).await?.map(Message::from))
+    Ok(with_first_receipts(select).into_model::<MessageRow>().one(conn).await?.map(Message::from))
 }
 
 async fn all<C: ConnectionTrait>(conn: &C, select: Select<Entity>) -> Result<Vec<Message>> {
-    let rows = with_receipts(select).into_model::<MessageRow>().all(conn).await?;
+    let rows = with_first_receipts(select).into_model::<MessageRow>().all(conn).await?;
     Ok(rows.into_iter().map(Message::from).collect())
-}
-
-async fn page_of_messages<C: ConnectionTrait>(
-    conn: &C,
-    select: Select<Entity>,
-    query: &ListQuery<Entity>,
-    page: PageRequest,
-) -> Result<Page<Message>> {
-    let backend = conn.get_database_backend();
-    let total = select.clone().filter(query.condition(backend)).count(conn).await?;
-    let select = query.apply(select, backend).offset(page.offset()).limit(page.size);
-    Ok(Page::new(all(conn, select).await?, total, page))
 }

@@ -30,6 +30,9 @@ use crate::{
     users::UserRepository,
 };
 
+/// The version of a new thread.
+const FIRST_VERSION: i64 = 1;
+
 /// The rules for threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads {
@@ -71,7 +74,7 @@ impl Threads {
         let inserted = insert.exec_without_returning(tx).await?;
         if matches!(inserted, TryInsertResult::Inserted(1..)) {
             self.insert_participants(tx, id, both.into_iter().map(|user| (user, Role::Member))).await?;
-            self.note(tx, caller, 1, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
+            self.note(tx, caller, FIRST_VERSION, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
         }
         let found = self.repository.find_direct(tx, &key).await?;
         let thread = found.ok_or_else(|| Error::not_found("thread"))?;
@@ -99,7 +102,7 @@ impl Threads {
         Entity::insert(row).exec_without_returning(tx).await?;
         let members = others.into_iter().map(|user| (user, Role::Member));
         self.insert_participants(tx, id, members.chain([(caller.user_id, Role::Owner)])).await?;
-        self.note(tx, caller, 1, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
+        self.note(tx, caller, FIRST_VERSION, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
         Ok(id)
     }
 
@@ -109,7 +112,7 @@ impl Threads {
         thread: Uuid,
         users: impl Iterator<Item = (Uuid, Role)>,
     ) -> Result<()> {
-        let rows = users.map(|(user, role)| joining(tx, thread, user, role, 0, 0));
+        let rows = users.map(|(user, role)| joining(tx, thread, user, role, FIRST_VERSION, (0, 0)));
         participant::Entity::insert_many(rows).exec_without_returning(tx).await?;
         Ok(())
     }
@@ -175,7 +178,11 @@ impl Threads {
     pub async fn update(&self, tx: &Tx, caller: &Caller, id: Uuid, patch: ThreadPatch) -> Result<()> {
         patch.check()?;
         let thread = self.lock_group(tx, caller, id, Role::is_admin).await?;
-        let mut row = entity::ActiveModel { id: Set(id), ..entity::ActiveModel::default() };
+        let mut row = entity::ActiveModel {
+            id: Set(id),
+            details_version: Set(thread.version),
+            ..entity::ActiveModel::default()
+        };
         if let Some(name) = patch.name {
             row.name = Set(Some(name));
         }
@@ -233,7 +240,7 @@ impl Threads {
         let only_leaving = patch.add.is_empty() && patch.remove == [caller.user_id];
         let thread = self.lock_group(tx, caller, id, |role| only_leaving || role.is_admin()).await?;
         let mine = self.repository.participant(tx, id, caller.user_id).await?;
-        let mut events = self.remove(tx, &mine, &patch.remove).await?;
+        let mut events = self.remove(tx, &mine, thread.version, &patch.remove).await?;
         events.extend(self.add(tx, &thread, &patch.add).await?);
         let change = count(patch.add.len()) - count(patch.remove.len());
         if thread.participant_count + change > MAX_PARTICIPANTS {
@@ -249,7 +256,13 @@ impl Threads {
         self.repository.list_participants(tx, id, PageRequest::default()).await
     }
 
-    async fn remove(&self, tx: &Tx, mine: &participant::Model, users: &[Uuid]) -> Result<Vec<NewEvent>> {
+    async fn remove(
+        &self,
+        tx: &Tx,
+        mine: &participant::Model,
+        version: i64,
+        users: &[Uuid],
+    ) -> Result<Vec<NewEvent>> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
@@ -274,6 +287,7 @@ impl Threads {
         }
         participant::Entity::update_many()
             .col_expr(participant::Column::LeftAt, Expr::value(Value::from(tx.now())))
+            .col_expr(participant::Column::Version, Expr::value(version))
             .filter(participant::Column::ThreadId.eq(mine.thread_id))
             .filter(participant::Column::UserId.is_in(users.iter().copied()))
             .exec(tx)
@@ -302,8 +316,8 @@ impl Threads {
         }
         // What was said before is not unread, whether it can be seen or not.
         let joined_seq = if thread.history == History::Full { 0 } else { thread.last_seq };
-        let rows =
-            users.iter().map(|user| joining(tx, thread.id, *user, Role::Member, joined_seq, thread.last_seq));
+        let seqs = (joined_seq, thread.last_seq);
+        let rows = users.iter().map(|user| joining(tx, thread.id, *user, Role::Member, thread.version, seqs));
         let mut again = OnConflict::columns([participant::Column::ThreadId, participant::Column::UserId]);
         again.update_columns([
             participant::Column::Role,
@@ -312,6 +326,7 @@ impl Threads {
             participant::Column::LeftAt,
             participant::Column::LastDeliveredSeq,
             participant::Column::LastReadSeq,
+            participant::Column::Version,
         ]);
         participant::Entity::insert_many(rows).on_conflict(again).exec_without_returning(tx).await?;
         let payload = json!({"role": Role::Member});
@@ -341,6 +356,7 @@ impl Threads {
         }
         participant::Entity::update_many()
             .col_expr(participant::Column::Role, Expr::value(Value::from(role)))
+            .col_expr(participant::Column::Version, Expr::value(thread.version))
             .filter(participant::Column::ThreadId.eq(id))
             .filter(participant::Column::UserId.eq(user))
             .exec(tx)
@@ -405,7 +421,8 @@ fn new_row(
         direct_key: Set(None),
         history: Set(history),
         last_seq: Set(0),
-        version: Set(1),
+        version: Set(FIRST_VERSION),
+        details_version: Set(FIRST_VERSION),
         last_activity_at: Set(tx.now()),
         participant_count: Set(count(participants)),
     }
@@ -416,8 +433,8 @@ fn joining(
     thread: Uuid,
     user: Uuid,
     role: Role,
-    joined_seq: i64,
-    seen_seq: i64,
+    version: i64,
+    (joined_seq, seen_seq): (i64, i64),
 ) -> participant::ActiveModel {
     participant::ActiveModel {
         thread_id: Set(thread),
@@ -428,5 +445,6 @@ fn joining(
         left_at: Set(None),
         last_delivered_seq: Set(seen_seq),
         last_read_seq: Set(seen_seq),
+        version: Set(version),
     }
 }

@@ -60,6 +60,8 @@ pub struct Model {
     pub last_seq: i64,
     /// The number of changes so far.
     pub version: i64,
+    /// The version that the last change of the thread's own fields (`name`, `history`) gave it.
+    pub details_version: i64,
     /// When the last message was sent, or the thread started.
     pub last_activity_at: Timestamp,
     /// How many participants there are now; changed only under the lock of this row.

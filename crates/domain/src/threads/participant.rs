@@ -48,6 +48,8 @@ pub struct Model {
     pub last_delivered_seq: i64,
     /// How far they have read.
     pub last_read_seq: i64,
+    /// The version that the last change of the role or the membership gave the thread.
+    pub version: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

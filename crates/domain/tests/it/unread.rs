@@ -1,9 +1,9 @@
 //! Unread counts and receipts against a brute-force count, over any course of events.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use groundwork_auth::Caller;
-use groundwork_core::{Uuid, error::codes};
+use groundwork_core::{PageRequest, Timestamp, Uuid, error::codes};
 use groundwork_testkit::both_databases;
 use messenger_domain::{
     Messages, Threads,
@@ -59,8 +59,10 @@ struct Said {
     id: Uuid,
     sender: usize,
     deleted: bool,
-    /// Who has read it.
-    readers: Vec<usize>,
+    /// Who besides the sender received it, and when, in the order in which they did.
+    received: Vec<(usize, Timestamp)>,
+    /// Who besides the sender read it, and when.
+    read: Vec<(usize, Timestamp)>,
 }
 
 /// The model: nothing but lists, and every question answered by looking through all of them.
@@ -71,6 +73,7 @@ struct Model {
     sees_from: BTreeMap<usize, Option<usize>>,
     /// For each person how many messages they have read, from the beginning of the thread.
     read_up_to: BTreeMap<usize, usize>,
+    received_up_to: BTreeMap<usize, usize>,
 }
 
 impl Model {
@@ -85,12 +88,19 @@ impl Model {
         self.said.iter().enumerate().filter(unread).count()
     }
 
-    fn read(&mut self, who: usize, up_to: usize) {
+    fn receive(&mut self, who: usize, up_to: usize, at: Timestamp) {
+        let before = self.received_up_to[&who];
+        for said in self.said.iter_mut().take(up_to).skip(before).filter(|said| said.sender != who) {
+            said.received.push((who, at));
+        }
+        self.received_up_to.insert(who, before.max(up_to));
+    }
+
+    fn read(&mut self, who: usize, up_to: usize, at: Timestamp) {
+        self.receive(who, up_to, at);
         let before = self.read_up_to[&who];
-        for said in self.said.iter_mut().take(up_to).skip(before) {
-            if said.sender != who {
-                said.readers.push(who);
-            }
+        for said in self.said.iter_mut().take(up_to).skip(before).filter(|said| said.sender != who) {
+            said.read.push((who, at));
         }
         self.read_up_to.insert(who, before.max(up_to));
     }
@@ -114,7 +124,8 @@ impl Course<'_> {
                 match self.messages.send(&tx, &self.people[who], self.thread, text).await {
                     Ok(sent) => {
                         assert!(self.model.sees_from[&who].is_some());
-                        let sent = Said { id: sent.id, sender: who, deleted: false, readers: Vec::new() };
+                        let sent =
+                            Said { id: sent.id, sender: who, deleted: false, received: vec![], read: vec![] };
                         self.model.said.push(sent);
                     }
                     Err(error) => {
@@ -135,7 +146,7 @@ impl Course<'_> {
                     () if !sees => Some(codes::NOT_FOUND),
                     () if who == 0 => None,
                     () if said.sender != who => Some(codes::FORBIDDEN),
-                    () if !said.readers.is_empty() => Some(ALREADY_READ),
+                    () if !said.read.is_empty() => Some(ALREADY_READ),
                     () => None,
                 };
                 assert_eq!(deleted.as_ref().err().map(groundwork_core::Error::code), expected, "{step:?}");
@@ -157,22 +168,23 @@ impl Course<'_> {
                 let Some((index, said)) = self.message(which) else {
                     return;
                 };
-                let marked = self.messages.mark(&tx, &self.people[who], said.id, ReceiptKind::Read).await;
+                let moved = self.messages.advance(&tx, &self.people[who], said.id, ReceiptKind::Read).await;
                 let may = self.model.sees(who, index) && !said.deleted && said.sender != who;
-                assert_eq!(marked.is_ok(), may, "{step:?}");
+                assert_eq!(moved.is_ok(), may, "{step:?}");
                 if !may {
                     return;
                 }
-                self.model.read(who, index + 1);
+                self.model.read(who, index + 1, tx.now());
             }
             Step::Deliver(who, which) => {
-                let Some((_, said)) = self.message(which) else {
+                let Some((index, said)) = self.message(which) else {
                     return;
                 };
-                if self.messages.mark(&tx, &self.people[who], said.id, ReceiptKind::Delivered).await.is_err()
-                {
+                let moved = self.messages.advance(&tx, &self.people[who], said.id, ReceiptKind::Delivered);
+                if moved.await.is_err() {
                     return;
                 }
+                self.model.receive(who, index + 1, tx.now());
             }
             Step::ReadAll(who) => {
                 let read = self.messages.read_thread(&tx, &self.people[who], self.thread, None).await;
@@ -180,7 +192,7 @@ impl Course<'_> {
                 if read.is_err() {
                     return;
                 }
-                self.model.read(who, self.model.said.len());
+                self.model.read(who, self.model.said.len(), tx.now());
             }
             Step::Leave(who) => {
                 let me = self.people[who].user_id;
@@ -202,6 +214,7 @@ impl Course<'_> {
                 }
                 self.model.sees_from.insert(who, Some(self.model.said.len()));
                 self.model.read_up_to.insert(who, self.model.said.len());
+                self.model.received_up_to.insert(who, self.model.said.len());
             }
         }
         tx.commit().await.unwrap();
@@ -231,12 +244,38 @@ impl Course<'_> {
             assert_eq!(thread.last_message.map(|message| message.id), last, "last message of {who}");
             for (index, said) in self.model.said.iter().enumerate() {
                 let found = self.messages.get(db, caller, said.id).await;
-                assert_eq!(found.is_ok(), self.model.sees(who, index) && !said.deleted);
-                if let Ok(found) = found {
-                    assert_eq!(found.is_read, !said.readers.is_empty(), "message {index}: {said:?}");
+                // One's own messages can be seen after leaving, too.
+                let sees = self.model.sees(who, index);
+                assert_eq!(found.is_ok(), (sees || said.sender == who) && !said.deleted);
+                let Ok(found) = found else { continue };
+                let first = |receipts: &[(usize, Timestamp)]| receipts.first().map(|(_, at)| *at);
+                assert_eq!(found.delivered_at, first(&said.received), "message {index}: {said:?}");
+                assert_eq!(found.read_at, first(&said.read), "message {index}: {said:?}");
+                assert_eq!(found.is_read, !said.read.is_empty());
+                if sees {
+                    self.check_receipts(caller, said).await;
                 }
             }
         }
+    }
+
+    /// Whether the receipts of a message are those of the participants who are in the thread.
+    async fn check_receipts(&self, caller: &Caller, said: &Said) {
+        let db = self.store.db.reader();
+        let listed = self.messages.receipts(db, caller, said.id, PageRequest::default()).await.unwrap();
+        let mut expected: Vec<_> = said
+            .received
+            .iter()
+            .filter(|(who, _)| self.model.sees_from[who].is_some())
+            .map(|(who, at)| {
+                let read = said.read.iter().find(|(reader, _)| reader == who);
+                (self.people[*who].user_id, *at, read.map(|(_, at)| *at))
+            })
+            .collect();
+        expected.sort();
+        let listed: Vec<_> =
+            listed.items.into_iter().map(|item| (item.user_id, item.delivered_at, item.read_at)).collect();
+        assert_eq!(listed, expected, "{said:?}");
     }
 }
 
@@ -259,10 +298,12 @@ async fn run(store: &Store, number: usize, steps: &[Step]) {
         said: Vec::new(),
         sees_from: (0..PEOPLE).map(|who| (who, Some(0))).collect(),
         read_up_to: (0..PEOPLE).map(|who| (who, 0)).collect(),
+        received_up_to: (0..PEOPLE).map(|who| (who, 0)).collect(),
     };
     let messages = Messages::new(DeletePolicy::Unread);
     let mut course = Course { store, people, thread, model, threads, messages };
     for (index, step) in steps.iter().enumerate() {
+        store.clock.advance(Duration::from_secs(1));
         course.take(step).await;
         if index % 10 == 9 {
             course.check().await;
@@ -270,7 +311,7 @@ async fn run(store: &Store, number: usize, steps: &[Step]) {
     }
 }
 
-/// Whatever happens in a thread, unread counts, last messages, visibility and `is_read` are what one gets by looking
+/// Whatever happens in a thread, unread counts, last messages, visibility and receipts are what one gets by looking
 /// through all messages.
 #[both_databases]
 async fn unread_counts_are_those_of_a_brute_force_count(store: &Store) {
