@@ -30,6 +30,8 @@ pub enum Kind {
     NotFound,
     /// There, but not with this method.
     MethodNotAllowed,
+    /// It existed, and no longer does.
+    Gone,
     /// At odds with the present state.
     Conflict,
     /// Changed since the caller last saw it.
@@ -112,6 +114,8 @@ pub mod codes {
         Kind::Invalid,
         "The idempotency key was used with another request",
     );
+    /// The result of the first request with an idempotency key no longer exists.
+    pub const GONE: Code = Code::new("gone", Kind::Gone, "The result no longer exists");
     /// The service's own error.
     pub const INTERNAL: Code = Code::new("internal", Kind::Internal, "Something went wrong here");
     /// The database can't be reached or has no connection free.
@@ -133,6 +137,7 @@ pub mod codes {
         UNSUPPORTED_MEDIA_TYPE,
         INVALID,
         IDEMPOTENCY_KEY_REUSED,
+        GONE,
         INTERNAL,
         UNAVAILABLE,
     ];

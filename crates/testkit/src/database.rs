@@ -20,7 +20,8 @@
 use std::{
     any::type_name,
     collections::HashMap,
-    io::Write,
+    fmt::Write as _,
+    io::Write as _,
     marker::PhantomData,
     sync::{
         Arc, LazyLock, Once,
@@ -28,7 +29,10 @@ use std::{
     },
 };
 
-use groundwork_core::{Db, DbOptions};
+use groundwork_core::{
+    Db, DbOptions,
+    sea_orm::{ConnectionTrait, DbBackend, Statement},
+};
 use sea_orm_migration::MigratorTrait;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -112,6 +116,39 @@ impl<M: MigratorTrait + 'static> TestDb<M> {
         let clock = TestClock::default();
         let db = open(&url).await.with_clock(Arc::new(clock.clone()));
         Self { db, url, clock, folder, migrator: PhantomData }
+    }
+}
+
+impl<M> TestDb<M> {
+    /// Every row of every table as text, a line each: for a test that something is stored nowhere.
+    pub async fn dump(&self) -> String {
+        let tables = match self.db.backend() {
+            DbBackend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
+            _ => "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'",
+        };
+        let mut dump = String::new();
+        for table in self.texts(tables).await {
+            let rows = match self.db.backend() {
+                DbBackend::Sqlite => {
+                    let columns = format!("SELECT name FROM pragma_table_info('{table}')");
+                    let columns = self.texts(&columns).await;
+                    let columns: Vec<_> = columns.iter().map(|name| format!("quote(\"{name}\")")).collect();
+                    format!("SELECT {} AS name FROM \"{table}\"", columns.join(" || ' ' || "))
+                }
+                _ => format!("SELECT t::text AS name FROM \"{table}\" t"),
+            };
+            for row in self.texts(&rows).await {
+                let _ = writeln!(dump, "{table}: {row}");
+            }
+        }
+        dump
+    }
+
+    /// The column `name` of what `sql` selects.
+    async fn texts(&self, sql: &str) -> Vec<String> {
+        let statement = Statement::from_string(self.db.backend(), sql);
+        let rows = self.db.reader().query_all_raw(statement).await.expect("reading a table");
+        rows.iter().map(|row| row.try_get("", "name").expect("a text")).collect()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use actix_web::web::Data;
-use groundwork_core::{CursorRequest, Page, PageRequest, error::codes};
+use groundwork_auth::Caller;
+use groundwork_core::{CursorRequest, Page, PageRequest, Uuid, error::codes};
 use groundwork_web::{
     Body, Created, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
 };
@@ -109,8 +110,12 @@ async fn send(
     idempotent: Idempotent,
     body: Body<NewDirectMessage>,
 ) -> Result<Reply<Created<Message>>, Problem> {
-    let send = async |tx: &_| Ok(Created(app.messages.send_direct(tx, &caller, body.0).await?));
-    idempotent.run(&app.db, send).await
+    let send = async |tx: &_| {
+        let message = app.messages.send_direct(tx, &caller, body.0).await?;
+        Ok((message.id, Created(message)))
+    };
+    let replay = async |tx: &_, id| Ok(Created(app.messages.get(tx, &caller, id).await?));
+    idempotent.run(&app.db, send, replay).await
 }
 
 async fn list(
@@ -174,9 +179,7 @@ async fn read(
     path: Path<IdPath>,
     idempotent: Idempotent,
 ) -> Result<Reply<Json<Message>>, Problem> {
-    let delivered =
-        async |tx: &_| Ok(Json(app.messages.advance(tx, &caller, path.0.id, ReceiptKind::Read).await?));
-    idempotent.run(&app.db, delivered).await
+    advance(&caller, &app, path.0.id, idempotent, ReceiptKind::Read).await
 }
 
 async fn delivered(
@@ -185,9 +188,19 @@ async fn delivered(
     path: Path<IdPath>,
     idempotent: Idempotent,
 ) -> Result<Reply<Json<Message>>, Problem> {
-    let delivered =
-        async |tx: &_| Ok(Json(app.messages.advance(tx, &caller, path.0.id, ReceiptKind::Delivered).await?));
-    idempotent.run(&app.db, delivered).await
+    advance(&caller, &app, path.0.id, idempotent, ReceiptKind::Delivered).await
+}
+
+async fn advance(
+    caller: &Caller,
+    app: &State,
+    id: Uuid,
+    idempotent: Idempotent,
+    kind: ReceiptKind,
+) -> Result<Reply<Json<Message>>, Problem> {
+    let advance = async |tx: &_| Ok(((), Json(app.messages.advance(tx, caller, id, kind).await?)));
+    let replay = async |tx: &_, ()| Ok(Json(app.messages.get(tx, caller, id).await?));
+    idempotent.run(&app.db, advance, replay).await
 }
 
 async fn receipts(

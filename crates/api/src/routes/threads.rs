@@ -166,9 +166,13 @@ async fn create(
 ) -> Result<Reply<CreatedOrFound<Thread>>, Problem> {
     let start = async |tx: &_| {
         let (id, created) = app.threads.start(tx, &caller, body.0).await?;
+        let body = app.threads.get(tx, &caller, id).await?;
+        Ok(((id, created), CreatedOrFound { created, body }))
+    };
+    let replay = async |tx: &_, (id, created)| {
         Ok(CreatedOrFound { created, body: app.threads.get(tx, &caller, id).await? })
     };
-    idempotent.run(&app.db, start).await
+    idempotent.run(&app.db, start, replay).await
 }
 
 async fn list(
@@ -261,8 +265,12 @@ async fn send(
     idempotent: Idempotent,
     body: Body<NewText>,
 ) -> Result<Reply<Created<Message>>, Problem> {
-    let send = async |tx: &_| Ok(Created(app.messages.send(tx, &caller, path.0.id, body.0).await?));
-    idempotent.run(&app.db, send).await
+    let send = async |tx: &_| {
+        let message = app.messages.send(tx, &caller, path.0.id, body.0).await?;
+        Ok((message.id, Created(message)))
+    };
+    let replay = async |tx: &_, id| Ok(Created(app.messages.get(tx, &caller, id).await?));
+    idempotent.run(&app.db, send, replay).await
 }
 
 async fn read(
@@ -274,9 +282,10 @@ async fn read(
 ) -> Result<Reply<Json<Thread>>, Problem> {
     let read = async |tx: &_| {
         app.messages.read_thread(tx, &caller, path.0.id, body.0.seq).await?;
-        Ok(Json(app.threads.get(tx, &caller, path.0.id).await?))
+        Ok(((), Json(app.threads.get(tx, &caller, path.0.id).await?)))
     };
-    idempotent.run(&app.db, read).await
+    let replay = async |tx: &_, ()| Ok(Json(app.threads.get(tx, &caller, path.0.id).await?));
+    idempotent.run(&app.db, read, replay).await
 }
 
 async fn changes(

@@ -236,8 +236,10 @@ async fn restore(
     path: Path<IdPath>,
     idempotent: Idempotent,
 ) -> Result<Reply<Json<UserRecord>>, Problem> {
-    let restore = async |tx: &_| Ok(Json(record(&app, app.users.restore(tx, &caller, path.0.id).await?)));
-    idempotent.run(&app.db, restore).await
+    let restore =
+        async |tx: &_| Ok(((), Json(record(&app, app.users.restore(tx, &caller, path.0.id).await?))));
+    let replay = async |tx: &_, ()| Ok(Json(record(&app, app.users.get(tx, path.0.id).await?)));
+    idempotent.run(&app.db, restore, replay).await
 }
 
 async fn set_group(

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
 
-/// A repeat gets the first answer again, from another server too, and nothing happens twice.
+/// A repeat returns the same result, from another server too, and nothing happens twice.
 #[both_databases]
 async fn repeats_get_the_first_answer(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -57,6 +57,72 @@ async fn at_the_same_moment_too(app: &App) {
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
     let thread = answers[0]["thread_id"].as_str().unwrap();
     assert_eq!(ada.thread(thread).await["last_seq"], 1);
+}
+
+/// Of concurrent requests with one key and different bodies, sent to two servers, one takes effect, and its repeats
+/// succeed. The others are refused.
+#[both_databases]
+async fn one_body_of_many_wins(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let other = app.another_server(&[]);
+    let elsewhere = other.client().with_token(ada.token.as_ref().unwrap());
+    let posts = (0..12).map(|index| {
+        let client = if index % 2 == 0 { &ada } else { &elsewhere };
+        let body = json!({"receiver_id": charles.id(), "text": format!("body {}", index % 3)});
+        async move { client.post_once("/api/v1/messages", "key", &body).await }
+    });
+    let (sent, refused): (Vec<_>, Vec<_>) =
+        join_all(posts).await.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!((sent.len(), refused.len()), (4, 8));
+    refused.into_iter().for_each(|answer| drop(answer.refused(422, "idempotency_key_reused")));
+    let sent: Vec<_> = sent.into_iter().map(|answer| answer.expect(201)).collect();
+    assert!(sent.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(ada.thread(sent[0]["thread_id"].as_str().unwrap()).await["last_seq"], 1);
+    other.stop().await;
+}
+
+/// An expired key that comes back in many requests at once is taken over by one of them.
+#[both_databases]
+async fn an_expired_key_is_taken_over_once(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let body = json!({"receiver_id": charles.id(), "text": "once a day"});
+    let first = ada.post_once("/api/v1/messages", "key", &body).await.expect(201);
+    for day in 2..6 {
+        app.db.clock.advance(Duration::from_hours(24));
+        let ada = ada.login("ada").await;
+        let answers = join_all((0..6).map(|_| ada.post_once("/api/v1/messages", "key", &body))).await;
+        let answers: Vec<Value> = answers.into_iter().map(|answer| answer.expect(201)).collect();
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "day {day}: {answers:#?}");
+        assert_eq!(ada.thread(first["thread_id"].as_str().unwrap()).await["last_seq"], day);
+    }
+}
+
+/// A text that was edited or taken back is in no row of the database, and no repeat returns it.
+#[both_databases]
+async fn a_repeat_returns_no_text_that_was_taken_back(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let direct = json!({"receiver_id": charles.id(), "text": "the first secret"});
+    let sent = ada.post_once("/api/v1/messages", "send", &direct).await.expect(201);
+    let thread = sent["thread_id"].as_str().unwrap();
+    let message = format!("/api/v1/messages/{}", sent["id"].as_str().unwrap());
+    let read = format!("/api/v1/threads/{thread}/read");
+    charles.post_once(&read, "read", &json!({})).await.expect(200);
+    charles.post_once(&format!("{message}/delivered"), "mark", &json!({})).await.expect(200);
+    assert!(app.db.dump().await.contains("the first secret"), "as the message has it");
+
+    ada.patch(&message, &json!({"text": "the second secret"})).await.expect(200);
+    assert!(!app.db.dump().await.contains("the first secret"));
+    let again = ada.post_once("/api/v1/messages", "send", &direct).await;
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(again.expect(201)["text"], "the second secret");
+
+    app.user_in("admin", "admin").await.delete(&message).await.expect(204);
+    assert!(!app.db.dump().await.contains("secret"));
+    ada.post_once("/api/v1/messages", "send", &direct).await.refused(410, "gone");
+    charles.post_once(&format!("{message}/delivered"), "mark", &json!({})).await.refused(410, "gone");
+    let thread = charles.post_once(&read, "read", &json!({})).await.expect(200);
+    assert!(!thread.to_string().contains("secret"));
+    assert_eq!(thread["last_seq"], 1, "and no repeat had an effect");
 }
 
 /// A refused request leaves no key behind: mended, it may be sent with the same one.

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use actix_web::web::Data;
-use groundwork_core::{Code, Controller, Db, Page, Result, Tx, error::codes};
+use groundwork_core::{Code, Controller, Db, Page, Result, Tx, Uuid, error::codes};
 use serde_json::json;
 
 use super::{Bulk, BulkOf, Reading, Resource, RowOf, Writing, bulk::at_item, controller::ResourceController};
@@ -82,7 +82,7 @@ fn shown<R: Resource>(row: RowOf<R>) -> Shown<R> {
     ETagged { etag: etag_of::<R>(&row), answer: Json(row.into()) }
 }
 
-fn made<R: Resource>(row: RowOf<R>) -> ETagged<Created<R::Output>> {
+fn created<R: Resource>(row: RowOf<R>) -> ETagged<Created<R::Output>> {
     ETagged { etag: etag_of::<R>(&row), answer: Created(row.into()) }
 }
 
@@ -110,7 +110,12 @@ async fn create<R: Resource>(
     body: Body<R::Create>,
 ) -> Result<Reply<ETagged<Created<R::Output>>>, Problem> {
     let controller = ResourceController::<R>::writing(&caller, IfMatch::default());
-    idempotent.run(&db, async |tx| Ok(made::<R>(controller.create(tx, body.0).await?))).await
+    let create = async |tx: &Tx| {
+        let row = controller.create(tx, body.0).await?;
+        Ok((R::id_of(&row), created::<R>(row)))
+    };
+    let replay = async |tx: &Tx, id| Ok(created::<R>(controller.get(tx, id).await?));
+    idempotent.run(&db, create, replay).await
 }
 
 async fn create_bulk<R: Resource>(
@@ -120,15 +125,23 @@ async fn create_bulk<R: Resource>(
     body: Body<Bulk<R::Create>>,
 ) -> Result<Reply<Created<BulkOf<R::Output>>>, Problem> {
     let controller = ResourceController::<R>::writing(&caller, IfMatch::default());
-    let work = async |tx: &Tx| {
-        let mut items = Vec::new();
+    let create = async |tx: &Tx| {
+        let (mut ids, mut items) = (Vec::new(), Vec::new());
         for (index, item) in body.0.items.into_iter().enumerate() {
-            let made = controller.create(tx, item).await.map_err(|error| at_item(error, index))?;
-            items.push(made.into());
+            let row = controller.create(tx, item).await.map_err(|error| at_item(error, index))?;
+            ids.push(R::id_of(&row));
+            items.push(row.into());
+        }
+        Ok((ids, Created(BulkOf { items })))
+    };
+    let replay = async |tx: &Tx, ids: Vec<Uuid>| {
+        let mut items = Vec::new();
+        for id in ids {
+            items.push(controller.get(tx, id).await?.into());
         }
         Ok(Created(BulkOf { items }))
     };
-    idempotent.run(&db, work).await
+    idempotent.run(&db, create, replay).await
 }
 
 async fn update<R: Resource>(
@@ -139,14 +152,11 @@ async fn update<R: Resource>(
     body: Body<R::Patch>,
 ) -> Result<Shown<R>, Problem> {
     let controller = ResourceController::<R>::writing(&caller, if_match);
-    let tx = db.begin().await?;
-    match controller.update(&tx, path.0.id, body.0).await {
-        Ok(row) => {
-            tx.commit().await?;
-            Ok(shown::<R>(row))
-        }
-        Err(error) => Err(controller.explain(&tx, path.0.id, error).await.into()),
-    }
+    let update = async |tx: &Tx| match controller.update(tx, path.0.id, body.0).await {
+        Ok(row) => Ok(shown::<R>(row)),
+        Err(error) => Err(controller.explain(tx, path.0.id, error).await),
+    };
+    Ok(db.write(update).await?)
 }
 
 async fn delete<R: Resource>(
@@ -156,14 +166,11 @@ async fn delete<R: Resource>(
     if_match: IfMatch,
 ) -> Result<NoContent, Problem> {
     let controller = ResourceController::<R>::writing(&caller, if_match);
-    let tx = db.begin().await?;
-    match controller.delete(&tx, path.0.id).await {
-        Ok(()) => {
-            tx.commit().await?;
-            Ok(NoContent)
-        }
-        Err(error) => Err(controller.explain(&tx, path.0.id, error).await.into()),
-    }
+    let delete = async |tx: &Tx| match controller.delete(tx, path.0.id).await {
+        Ok(()) => Ok(NoContent),
+        Err(error) => Err(controller.explain(tx, path.0.id, error).await),
+    };
+    Ok(db.write(delete).await?)
 }
 
 async fn restore<R: Resource>(
@@ -173,5 +180,7 @@ async fn restore<R: Resource>(
     idempotent: Idempotent,
 ) -> Result<Reply<Shown<R>>, Problem> {
     let controller = ResourceController::<R>::writing(&caller, IfMatch::default());
-    idempotent.run(&db, async |tx| Ok(shown::<R>(controller.restore(tx, path.0.id).await?))).await
+    let restore = async |tx: &Tx| Ok(((), shown::<R>(controller.restore(tx, path.0.id).await?)));
+    let replay = async |tx: &Tx, ()| Ok(shown::<R>(controller.get(tx, path.0.id).await?));
+    idempotent.run(&db, restore, replay).await
 }

@@ -12,12 +12,8 @@ use std::future::{Ready, ready};
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, Responder,
-    body::BoxBody,
     dev::Payload,
-    http::{
-        StatusCode,
-        header::{self, HeaderValue},
-    },
+    http::header::{self, HeaderValue},
 };
 use groundwork_core::{CommonBase, Error, Result, error::codes, sea_orm::EntityTrait};
 use utoipa::openapi::{
@@ -28,7 +24,6 @@ use utoipa::openapi::{
 
 use crate::{
     Problem,
-    http::respond::Answer,
     openapi::describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
@@ -119,17 +114,6 @@ impl<R: Responder> Responder for ETagged<R> {
 impl<R: DescribeOutput> DescribeOutput for ETagged<R> {
     fn describe(doc: &mut OperationDoc) {
         R::describe(doc);
-    }
-}
-
-/// The tag isn't kept for a repeat: the row may have changed since.
-impl<R: Answer + Responder<Body = BoxBody>> Answer for ETagged<R> {
-    fn status(&self) -> StatusCode {
-        self.answer.status()
-    }
-
-    fn json(&self) -> serde_json::Result<String> {
-        self.answer.json()
     }
 }
 

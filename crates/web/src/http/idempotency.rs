@@ -1,15 +1,19 @@
-//! `Idempotency-Key`: a POST that is sent again has its effect once, and gets the first answer again.
+//! `Idempotency-Key`: a POST that is sent again takes effect once, and its repeats return the same result.
 //!
-//! The key is written in the transaction of the effect. So there is no moment at which one is there without the
-//! other: not after a crash, not with two requests at once, not on another server. A refused request leaves no key,
-//! as it had no effect; sent again, it is looked at again.
+//! The key is written in the transaction of the effect, so neither exists without the other: not after a crash, not with
+//! concurrent requests, not on another server. A refused request stores no key, as it had no effect; when it is sent
+//! again, it runs again.
+//!
+//! No response is stored. A key refers to the result by its ids, and a repeat reads the result as it is now. Text that
+//! was deleted or edited since is therefore neither kept nor sent again. Where the result no longer exists, or the
+//! caller may no longer see it, a repeat is refused with `gone`, and still changes nothing.
 //!
 //! ```no_run
 //! use groundwork_core::Db;
 //! use groundwork_web::{NoContent, Idempotent, Problem, Reply};
 //!
 //! async fn ring(idempotent: Idempotent, db: actix_web::web::Data<Db>) -> Result<Reply<NoContent>, Problem> {
-//!     idempotent.run(&db, async |_tx| Ok(NoContent)).await
+//!     idempotent.run(&db, async |_tx| Ok(((), NoContent)), async |_tx, ()| Ok(NoContent)).await
 //! }
 //!
 //! let mut routes = groundwork_web::Routes::new();
@@ -25,21 +29,24 @@ use actix_web::{
     FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder,
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
-    http::StatusCode,
+    http::header::{HeaderName, HeaderValue},
     middleware::Next,
     web::Bytes,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use groundwork_auth::Caller;
 use groundwork_core::{
-    Db, Error, Result, Timestamp, Tx, Uuid,
+    Db, Error, Kind, Result, Timestamp, Tx, Uuid,
     error::codes,
     sea_orm::{
-        ColumnTrait, DeriveIden, EntityTrait, QueryFilter, Set, TryInsertResult, Value,
+        ColumnTrait, DeriveIden, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Set,
         prelude::Expr,
-        sea_query::{ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement},
+        sea_query::{
+            ColumnDef, ExprTrait, Index, IndexCreateStatement, OnConflict, Table, TableCreateStatement,
+        },
     },
 };
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use utoipa::openapi::{
     ObjectBuilder, Required,
@@ -50,28 +57,32 @@ use utoipa::openapi::{
 use crate::{
     Problem,
     http::extract::read_body,
-    http::respond::{Answer, response},
     openapi::describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
-/// The header.
+/// The request header.
 pub const HEADER: &str = "idempotency-key";
+/// The response header of a repeat; its value is `true`.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The most characters of a key.
 pub const MAX_LENGTH: usize = 255;
-/// How long an answer is kept.
+/// How long a key is valid.
 pub const LIFETIME: Duration = Duration::from_hours(24);
 
-/// A key that was used, and the answer.
+/// The most keys that [`sweep`] deletes in one transaction.
+const BATCH: u64 = 1000;
+
+/// A key that was used, and what its request created.
 pub mod row {
     use groundwork_core::{Timestamp, Uuid};
     use sea_orm::entity::prelude::*;
 
-    /// A key that was used.
+    /// A row of `idempotency_keys`.
     #[sea_orm::model]
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "idempotency_keys")]
     pub struct Model {
-        /// Whose key it is.
+        /// The user who sent the key.
         #[sea_orm(primary_key, auto_increment = false)]
         pub user_id: Uuid,
         /// The key.
@@ -79,12 +90,10 @@ pub mod row {
         pub key: String,
         /// SHA-256 of method, path and body, base64url.
         pub request_hash: String,
-        /// The status of the answer.
-        pub status: i32,
-        /// The body of the answer.
+        /// What refers to the result, in JSON: its id, or several.
         #[sea_orm(column_type = "Text")]
-        pub body: String,
-        /// When it is forgotten.
+        pub result: String,
+        /// When the key may be used for another request.
         pub expires_at: Timestamp,
     }
 
@@ -98,8 +107,11 @@ struct Key {
     request_hash: String,
 }
 
-/// Middleware of every operation with an [`Idempotent`] argument: reads the key, and the body for its hash. Errors:
-/// `invalid` for a key that is too long; `malformed` and `too_large` as for every body.
+/// Middleware of every operation with an [`Idempotent`] argument: reads the key, and the body for its hash.
+///
+/// # Errors
+/// `invalid` for a key that is empty, longer than 255 characters or not printable ASCII; `malformed` and `too_large` as
+/// for every body.
 pub(crate) async fn read_key<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -138,7 +150,7 @@ fn hash(request: &HttpRequest, body: &Bytes) -> String {
     URL_SAFE_NO_PAD.encode(hasher.finalize())
 }
 
-/// Runs the effect of a POST once per idempotency key: an argument of its handler.
+/// Runs the effect of a POST once per idempotency key. An argument of its handler.
 #[derive(Clone, Debug)]
 pub struct Idempotent(Option<Key>);
 
@@ -163,130 +175,147 @@ impl DescribeInput for Idempotent {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "Makes it safe to send this again: a repeat within 24 hours changes nothing and gets the first answer.",
+                "Makes the request safe to retry. A repeat within 24 hours changes nothing and returns the same result, \
+                 as it is now.",
             ))
             .schema(Some(Schema::from(schema)));
         doc.parameters.push(parameter.build());
         doc.idempotent = true;
         doc.error(&[codes::MALFORMED, codes::TOO_LARGE, codes::INVALID, codes::IDEMPOTENCY_KEY_REUSED]);
+        doc.error(&[codes::GONE]);
     }
 }
 
 impl Idempotent {
-    /// Runs `work` in a transaction and commits it, or gives the answer that an earlier request with the same key
-    /// got. Errors: those of `work`; `idempotency_key_reused` where the earlier request was another one.
-    pub async fn run<R: Answer>(
+    /// Runs `effect` in a transaction and commits it, or runs `replay` where an earlier request with the same key did so.
+    ///
+    /// `effect` returns the response, and a reference to its result, which is stored with the key: an id, several, or
+    /// `()`. It must not contain anything that a user wrote. `replay` builds the response again from that reference.
+    ///
+    /// # Errors
+    /// Those of `effect` and `replay`; `idempotency_key_reused` where the earlier request had another method, path or
+    /// body; `gone` where `replay` finds nothing.
+    pub async fn run<K: Serialize + DeserializeOwned, R>(
         self,
         db: &Db,
-        work: impl AsyncFnOnce(&Tx) -> Result<R>,
+        effect: impl AsyncFnOnce(&Tx) -> Result<(K, R)>,
+        replay: impl AsyncFnOnce(&Tx, K) -> Result<R>,
     ) -> Result<Reply<R>, Problem> {
-        let tx = db.begin().await?;
-        let Some(key) = self.0 else {
-            let answer = work(&tx).await?;
-            tx.commit().await?;
-            return Ok(Reply::Fresh(answer));
+        let run = async |tx: &Tx| {
+            let Some(key) = &self.0 else {
+                return Ok(Reply::fresh(effect(tx).await?.1));
+            };
+            if let Some(result) = claim(tx, key).await? {
+                let result = serde_json::from_str(&result).map_err(Error::internal)?;
+                let answer = replay(tx, result).await.map_err(gone)?;
+                return Ok(Reply { answer, is_replay: true });
+            }
+            let (result, answer) = effect(tx).await?;
+            keep(tx, key, &result).await?;
+            Ok(Reply::fresh(answer))
         };
-        if let Some(stored) = claim(&tx, &key).await? {
-            return Ok(stored);
-        }
-        let answer = work(&tx).await?;
-        keep(&tx, &key, &answer).await?;
-        tx.commit().await?;
-        Ok(Reply::Fresh(answer))
+        db.write(run).await
     }
 }
 
-/// Takes the key for this transaction, or gives the answer that is kept under it. A second request with the same key
-/// waits here until the first is done.
-async fn claim<R>(tx: &Tx, key: &Key) -> Result<Option<Reply<R>>> {
-    let expires_at = tx.now() + LIFETIME;
+/// Claims the key for this transaction, or returns the result stored under it. Of concurrent requests with one key the
+/// first claims it, and the others wait here until that one is committed or rolled back.
+async fn claim(tx: &Tx, key: &Key) -> Result<Option<String>> {
     let row = row::ActiveModel {
         user_id: Set(key.user_id),
         key: Set(key.text.clone()),
         request_hash: Set(key.request_hash.clone()),
-        status: Set(0),
-        body: Set(String::new()),
-        expires_at: Set(expires_at),
+        result: Set(String::new()),
+        expires_at: Set(tx.now() + LIFETIME),
     };
-    let inserted = row::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(tx).await?;
-    if matches!(inserted, TryInsertResult::Inserted(1..)) {
+    // An expired key is taken over by the statement that finds it expired, so that only one of several can.
+    let take_over = OnConflict::columns([row::Column::UserId, row::Column::Key])
+        .update_columns([row::Column::RequestHash, row::Column::Result, row::Column::ExpiresAt])
+        .action_and_where(row::Column::ExpiresAt.lte(tx.now()))
+        .to_owned();
+    if row::Entity::insert(row).on_conflict(take_over).exec_without_returning(tx).await? > 0 {
         return Ok(None);
     }
     let found = row::Entity::find_by_id((key.user_id, key.text.clone())).one(tx).await?;
-    match found {
-        Some(found) if found.expires_at > tx.now() => stored(found, key).map(Some),
-        // Forgotten, though not yet swept away.
-        _ => {
-            row::Entity::update_many()
-                .col_expr(row::Column::RequestHash, Expr::value(Value::from(key.request_hash.clone())))
-                .col_expr(row::Column::ExpiresAt, Expr::value(Value::from(expires_at)))
-                .filter(of(key))
-                .exec(tx)
-                .await?;
-            Ok(None)
-        }
-    }
-}
-
-fn of(key: &Key) -> Expr {
-    use groundwork_core::sea_orm::sea_query::ExprTrait;
-    row::Column::UserId.eq(key.user_id).and(row::Column::Key.eq(key.text.clone()))
-}
-
-fn stored<R>(found: row::Model, key: &Key) -> Result<Reply<R>> {
+    let found = found.ok_or_else(|| Error::internal("an idempotency key that is valid was deleted"))?;
     if found.request_hash != key.request_hash {
         let detail = "this Idempotency-Key was used with another method, path or body";
         return Err(codes::IDEMPOTENCY_KEY_REUSED.error(detail));
     }
-    let status = u16::try_from(found.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let status = status.ok_or_else(|| Error::internal("a stored answer has no status"))?;
-    Ok(Reply::Stored(status, found.body))
+    Ok(Some(found.result))
 }
 
-async fn keep(tx: &Tx, key: &Key, answer: &impl Answer) -> Result<()> {
-    let body = answer.json().map_err(Error::internal)?;
+async fn keep(tx: &Tx, key: &Key, result: &impl Serialize) -> Result<()> {
+    let result = serde_json::to_string(result).map_err(Error::internal)?;
     row::Entity::update_many()
-        .col_expr(row::Column::Status, Expr::value(i32::from(answer.status().as_u16())))
-        .col_expr(row::Column::Body, Expr::value(body))
-        .filter(of(key))
+        .col_expr(row::Column::Result, Expr::value(result))
+        .filter(row::Column::UserId.eq(key.user_id))
+        .filter(row::Column::Key.eq(&key.text))
         .exec(tx)
         .await?;
     Ok(())
 }
 
-/// Forgets the answers whose time was over at `now`. Gives how many.
-pub async fn sweep(db: &Db, now: Timestamp) -> Result<u64> {
-    let tx = db.begin().await?;
-    let done = row::Entity::delete_many().filter(row::Column::ExpiresAt.lte(now)).exec(&tx).await?;
-    tx.commit().await?;
-    Ok(done.rows_affected)
+/// Not found says something of the request, which was right when it was first sent.
+fn gone(error: Error) -> Error {
+    match error.code().kind {
+        Kind::NotFound => codes::GONE.error(
+            "the first request with this Idempotency-Key succeeded; its result was deleted since, or you may no \
+             longer see it",
+        ),
+        _ => error,
+    }
 }
 
-/// The answer of this request, or that of an earlier one with the same key.
-#[derive(Clone, Debug)]
-pub enum Reply<R> {
-    /// Made just now.
-    Fresh(R),
-    /// As it was given before.
-    Stored(StatusCode, String),
-}
-
-impl<R: Responder<Body = BoxBody>> Responder for Reply<R> {
-    type Body = BoxBody;
-
-    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
-        match self {
-            Self::Fresh(answer) => answer.respond_to(request),
-            Self::Stored(status, body) => {
-                let mut response = response(status, body);
-                let headers = response.headers_mut();
-                headers.insert(
-                    actix_web::http::header::HeaderName::from_static("idempotency-replayed"),
-                    actix_web::http::header::HeaderValue::from_static("true"),
-                );
-                response
-            }
+/// Deletes the keys that expired at `before` or earlier, in batches of 1000, and returns their number. `before` should be
+/// some time ago, so that no request under way still relies on a key.
+pub async fn sweep(db: &Db, before: Timestamp) -> Result<u64> {
+    let mut total = 0;
+    loop {
+        let expired = row::Entity::find()
+            .select_only()
+            .columns([row::Column::UserId, row::Column::Key])
+            .filter(row::Column::ExpiresAt.lte(before))
+            .limit(BATCH)
+            .into_query();
+        let key = Expr::tuple([Expr::col(row::Column::UserId), Expr::col(row::Column::Key)]);
+        // Looked at again as the row is deleted: a request may have taken the key over meanwhile.
+        let batch = row::Entity::delete_many()
+            .filter(key.in_subquery(expired))
+            .filter(row::Column::ExpiresAt.lte(before));
+        let deleted = db.write(async |tx| Ok::<_, Error>(batch.exec(tx).await?.rows_affected)).await?;
+        total += deleted;
+        if deleted < BATCH {
+            return Ok(total);
         }
+    }
+}
+
+/// The response of an operation that takes an idempotency key, with the header `Idempotency-Replayed: true` where it is
+/// that of a repeat.
+#[derive(Clone, Debug)]
+pub struct Reply<R> {
+    /// The response.
+    pub answer: R,
+    /// Whether an earlier request had the effect.
+    pub is_replay: bool,
+}
+
+impl<R> Reply<R> {
+    fn fresh(answer: R) -> Self {
+        Self { answer, is_replay: false }
+    }
+}
+
+impl<R: Responder> Responder for Reply<R> {
+    type Body = R::Body;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse<R::Body> {
+        let mut response = self.answer.respond_to(request);
+        if self.is_replay {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
     }
 }
 
@@ -296,7 +325,7 @@ impl<R: DescribeOutput> DescribeOutput for Reply<R> {
     }
 }
 
-/// The table in its first form, for a service's migrations. Never changes: what comes later is a further function.
+/// The table in its first form, for a service's migrations. It never changes: a later change is a function of its own.
 pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     #[derive(DeriveIden)]
     enum IdempotencyKeys {
@@ -304,8 +333,7 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
         UserId,
         Key,
         RequestHash,
-        Status,
-        Body,
+        Result,
         ExpiresAt,
     }
     let table = Table::create()
@@ -313,8 +341,7 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
         .col(ColumnDef::new(IdempotencyKeys::UserId).uuid().not_null())
         .col(ColumnDef::new(IdempotencyKeys::Key).string_len(255).not_null())
         .col(ColumnDef::new(IdempotencyKeys::RequestHash).string_len(64).not_null())
-        .col(ColumnDef::new(IdempotencyKeys::Status).integer().not_null())
-        .col(ColumnDef::new(IdempotencyKeys::Body).text().not_null())
+        .col(ColumnDef::new(IdempotencyKeys::Result).text().not_null())
         .col(ColumnDef::new(IdempotencyKeys::ExpiresAt).date_time().not_null())
         .primary_key(Index::create().col(IdempotencyKeys::UserId).col(IdempotencyKeys::Key))
         .take();

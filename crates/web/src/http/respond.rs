@@ -1,25 +1,23 @@
 //! What a handler gives back.
 //!
 //! ```
-//! use groundwork_web::{NoContent, http::respond::Answer};
+//! use actix_web::{Responder, test::TestRequest};
+//! use groundwork_web::{Created, NoContent};
 //!
-//! assert_eq!(NoContent.status(), 204);
-//! assert_eq!(NoContent.json().unwrap(), "");
+//! let request = TestRequest::default().to_http_request();
+//! assert_eq!(NoContent.respond_to(&request).status(), 204);
+//! assert_eq!(Created("a note").respond_to(&request).status(), 201);
 //! ```
 
-use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode};
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    body::BoxBody,
+    http::{StatusCode, header::ContentType},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::openapi::describe::{DescribeOutput, OperationDoc};
-
-/// An answer that can be kept for a repeat of the request.
-pub trait Answer: DescribeOutput {
-    /// Its status.
-    fn status(&self) -> StatusCode;
-    /// Its body as JSON; empty where there is none.
-    fn json(&self) -> serde_json::Result<String>;
-}
 
 /// 200 with a body.
 #[derive(Clone, Debug)]
@@ -70,80 +68,34 @@ impl DescribeOutput for NoContent {
     }
 }
 
-impl<T: Serialize + ToSchema> Answer for Json<T> {
-    fn status(&self) -> StatusCode {
-        StatusCode::OK
-    }
-
-    fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&self.0)
-    }
-}
-
-impl<T: Serialize + ToSchema> Answer for Created<T> {
-    fn status(&self) -> StatusCode {
-        StatusCode::CREATED
-    }
-
-    fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&self.0)
-    }
-}
-
-impl<T: Serialize + ToSchema> Answer for CreatedOrFound<T> {
-    fn status(&self) -> StatusCode {
-        if self.created { StatusCode::CREATED } else { StatusCode::OK }
-    }
-
-    fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&self.body)
-    }
-}
-
-impl Answer for NoContent {
-    fn status(&self) -> StatusCode {
-        StatusCode::NO_CONTENT
-    }
-
-    fn json(&self) -> serde_json::Result<String> {
-        Ok(String::new())
-    }
-}
-
-/// The response for a status and a JSON text.
-pub(crate) fn response(status: StatusCode, json: String) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
-    if json.is_empty() { response.finish() } else { response.content_type("application/json").body(json) }
-}
-
-fn respond(answer: &impl Answer) -> HttpResponse {
-    match answer.json() {
-        Ok(json) => response(answer.status(), json),
+fn json<T: Serialize>(status: StatusCode, body: &T) -> HttpResponse {
+    match serde_json::to_string(body) {
+        Ok(json) => HttpResponse::build(status).content_type(ContentType::json()).body(json),
         Err(error) => HttpResponse::from_error(actix_web::Error::from(error)),
     }
 }
 
-impl<T: Serialize + ToSchema> Responder for Json<T> {
+impl<T: Serialize> Responder for Json<T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        respond(&self)
+        json(StatusCode::OK, &self.0)
     }
 }
 
-impl<T: Serialize + ToSchema> Responder for Created<T> {
+impl<T: Serialize> Responder for Created<T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        respond(&self)
+        json(StatusCode::CREATED, &self.0)
     }
 }
 
-impl<T: Serialize + ToSchema> Responder for CreatedOrFound<T> {
+impl<T: Serialize> Responder for CreatedOrFound<T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        respond(&self)
+        json(if self.created { StatusCode::CREATED } else { StatusCode::OK }, &self.body)
     }
 }
 
@@ -151,6 +103,6 @@ impl Responder for NoContent {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        respond(&self)
+        HttpResponse::NoContent().finish()
     }
 }

@@ -16,6 +16,9 @@ const INTERVAL: Duration = Duration::from_hours(1);
 /// How long a session that is over is kept, so that a refresh token that comes back is still known to be spent.
 const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 
+/// How long an expired idempotency key is kept, so that none is deleted under a request that is still running.
+const KEEP_KEYS: Duration = Duration::from_hours(1);
+
 /// Clears away every hour, for ever.
 pub async fn run(db: Db) {
     let mut ticks = tokio::time::interval(INTERVAL);
@@ -32,7 +35,7 @@ pub async fn run(db: Db) {
 pub async fn sweep(db: &Db) -> Result<()> {
     let now = db.now();
     let sessions = groundwork_auth::session::sweep(db, now - KEEP_SESSIONS).await?;
-    let keys = crate::http::idempotency::sweep(db, now).await?;
+    let keys = crate::http::idempotency::sweep(db, now - KEEP_KEYS).await?;
     tracing::debug!(sessions, keys, "cleared away");
     Ok(())
 }
