@@ -77,7 +77,9 @@ async fn one_body_of_many_wins(app: &App) {
     let (sent, refused): (Vec<_>, Vec<_>) =
         join_all(posts).await.into_iter().partition(|answer| answer.status == 201);
     assert_eq!((sent.len(), refused.len()), (4, 8));
-    refused.into_iter().for_each(|answer| drop(answer.refused(422, "idempotency_key_reused")));
+    for answer in refused {
+        answer.refused(422, "idempotency_key_reused");
+    }
     let sent: Vec<_> = sent.into_iter().map(|answer| answer.expect(201)).collect();
     assert!(sent.windows(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(ada.thread(sent[0]["thread_id"].as_str().unwrap()).await["last_seq"], 1);
