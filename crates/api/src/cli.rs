@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{self, BufRead, IsTerminal},
+    path::Path,
     process::ExitCode,
 };
 
@@ -48,8 +49,12 @@ enum Command {
     Seed,
     /// Print the OpenAPI document
     Openapi,
-    /// Print the reference of all settings, in Markdown
-    Settings,
+    /// Print the reference of all settings in Markdown
+    Settings {
+        /// Write docs/settings.md, .envs/.local and .envs/.production in the current directory instead
+        #[arg(long)]
+        write: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,7 +87,12 @@ pub async fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Openapi => println!("{}", app::openapi()?.as_str()),
-        Command::Settings => print!("{}", settings::reference()),
+        Command::Settings { write: false } => print!("{}", settings::markdown()),
+        Command::Settings { write: true } => {
+            for path in settings::write(Path::new("."))? {
+                println!("Wrote {}", path.display());
+            }
+        }
         command => {
             let settings = Settings::from_env()?;
             settings.service().log()?;

@@ -1,53 +1,68 @@
 //! The messenger's settings: those that every service has, and its own.
 
-use std::{collections::BTreeSet, ops::Deref};
+use std::{
+    io,
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
 pub use groundwork_web::service::settings::{Secret, SettingsError};
 use groundwork_web::{
     Service,
-    service::settings::{Environment, ServiceSettings, Setting, service_sections, settings_of},
+    service::settings::{Environment, FromEnvironment, Reader, Section, ServiceSettings, reference},
 };
 use messenger_domain::messages::DeletePolicy;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-/// All settings.
+groundwork_web::settings! {
+    /// Rules of the messenger.
+    #[title = "Messenger"]
+    pub struct MessengerSettings {
+        /// When a sender may delete a message: `unread`, until somebody else has read it, or `always`.
+        message_delete_policy: DeletePolicy = "unread",
+    }
+}
+
+/// The settings of the messenger.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Those that every service has.
+    /// The settings that every service has.
     pub service: ServiceSettings,
     /// Rules of the messenger.
     pub messenger: MessengerSettings,
 }
 
-/// Rules of the messenger.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-pub struct MessengerSettings {
-    /// When a sender may take a message back: `unread`, while nobody else has read it, or `always`.
-    #[serde(default)]
-    #[schema(value_type = String, default = "unread")]
-    pub message_delete_policy: DeletePolicy,
-}
+/// The values of `.envs/.production` that are not the defaults.
+const PRODUCTION: [(&str, &str); 3] =
+    [("APP_ENV", "production"), ("DATA_DIR", "/var/lib/messenger"), ("HOST", "0.0.0.0")];
 
 impl Settings {
-    /// The settings of this process. Errors: as [`from_pairs`](Self::from_pairs).
+    /// Reads the settings of this process. Errors: as [`from_pairs`](Self::from_pairs).
     pub fn from_env() -> Result<Self, SettingsError> {
-        Self::read(&Environment::of_process())
+        Environment::of_process().read()
     }
 
-    /// The settings that these variables make. An empty one counts as unset. Errors: a value that can't be read or is
-    /// out of bounds, and a missing secret in production; each names the variable.
+    /// Reads the settings from variables. An empty one counts as unset.
+    ///
+    /// # Errors
+    /// All values that are not valid, by the names of the variables; `JWT_SECRET` where it is unset in production.
     pub fn from_pairs(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
-        Self::read(&Environment::new(variables))
+        Environment::new(variables).read()
     }
 
     /// The messenger with these settings.
     pub fn service(&self) -> Service<'_> {
         Service { name: "messenger", title: "Actix Messenger", settings: &self.service }
     }
+}
 
-    fn read(environment: &Environment) -> Result<Self, SettingsError> {
-        Ok(Self { service: ServiceSettings::read(environment)?, messenger: environment.section()? })
+impl FromEnvironment for Settings {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let (service, messenger) = (ServiceSettings::read(reader), MessengerSettings::read(reader));
+        Some(Self { service: service?, messenger: messenger? })
+    }
+
+    fn sections() -> Vec<Section> {
+        [ServiceSettings::sections(), MessengerSettings::sections()].concat()
     }
 }
 
@@ -59,18 +74,37 @@ impl Deref for Settings {
     }
 }
 
-fn sections() -> Vec<(&'static str, Vec<Setting>)> {
-    let mut sections = service_sections();
-    sections.push(("Messenger", settings_of::<MessengerSettings>()));
-    sections
+/// The reference of all settings in Markdown: `docs/settings.md`.
+pub fn markdown() -> String {
+    const INTRODUCTION: &str = "# Settings\n\n\
+        Settings are environment variables. Every setting has a default for a developer's machine. An empty variable \
+        counts as unset. The values are checked at start; the error names every variable that is not valid, and what is \
+        allowed.\n\n\
+        `.envs/.local` and `.envs/.production` list all settings. This page and both files are written by \
+        `cargo run -p api -- settings --write`.";
+    reference::markdown(INTRODUCTION, &Settings::sections())
 }
 
-/// The names of all settings.
-pub fn names() -> BTreeSet<String> {
-    sections().into_iter().flat_map(|(_, settings)| settings).map(|setting| setting.name).collect()
+/// The files of the repository that are made from the settings: their paths from its root, and their texts.
+pub fn files() -> [(&'static str, String); 3] {
+    const LOCAL: &str = "Settings for a developer's machine: an SQLite database, and a JWT secret generated at the first \
+        start.\nLoad them with: set -a; . .envs/.local; set +a\nAn empty value counts as unset.";
+    const FOR_PRODUCTION: &str = "Settings for production. Fill in DATABASE_URL and JWT_SECRET, and keep the filled-in \
+        file out of git.\nLoad them with: set -a; . .envs/.production; set +a\nor with env_file of Compose. An empty \
+        value counts as unset.";
+    let sections = Settings::sections();
+    [
+        ("docs/settings.md", markdown()),
+        (".envs/.local", reference::env_file(LOCAL, &sections, &[])),
+        (".envs/.production", reference::env_file(FOR_PRODUCTION, &sections, &PRODUCTION)),
+    ]
 }
 
-/// The reference of all settings, in Markdown: what `docs/settings.md` holds.
-pub fn reference() -> String {
-    groundwork_web::service::settings::reference(sections())
+/// Writes [`files`] below `root`. Returns their paths.
+pub fn write(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let write = |(path, text): (&str, String)| {
+        let path = root.join(path);
+        std::fs::write(&path, text).map(|()| path)
+    };
+    files().into_iter().map(write).collect()
 }

@@ -8,7 +8,7 @@ use groundwork_web::{
 
 #[actix_web::main]
 async fn main() -> Result<(), StartError> {
-    let settings = ServiceSettings::read(&Environment::of_process())?;
+    let settings: ServiceSettings = Environment::of_process().read()?;
     let service = app::service(&settings);
     service.log()?;
     app::serve(&service).await

@@ -5,7 +5,7 @@
 //! # async fn example<M: MigratorTrait>() -> Result<(), groundwork_web::service::StartError> {
 //! use groundwork_web::{ServiceSettings, Service, service::settings::Environment};
 //!
-//! let settings = ServiceSettings::read(&Environment::of_process())?;
+//! let settings: ServiceSettings = Environment::of_process().read()?;
 //! let startup = Service { name: "notes", title: "Notes", settings: &settings };
 //! startup.log()?;
 //! let db = startup.open().await?;

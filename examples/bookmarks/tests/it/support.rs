@@ -19,8 +19,7 @@ pub struct App {
 impl Fixture for App {
     async fn set_up(backend: Backend) -> Self {
         let db = TestDb::new(backend).await;
-        let settings = Environment::new([("BCRYPT_COST".to_owned(), "4".to_owned())]);
-        let settings = ServiceSettings::read(&settings).unwrap();
+        let settings: ServiceSettings = Environment::new([("BCRYPT_COST", "4")]).read().unwrap();
         let secret = Secret::new("a secret for tests, long enough to sign with");
         let bookmarks = Bookmarks::new(&app::service(&settings), db.db.clone(), &secret).unwrap();
         Self { db, server: TestServer::start(move || create_app(&bookmarks)) }

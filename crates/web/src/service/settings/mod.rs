@@ -1,0 +1,208 @@
+//! The settings that every service has, by section, and the documents that are made from them. A setting is added in one
+//! place: a field in [`settings!`](crate::settings).
+//!
+//! ```
+//! use groundwork_web::service::settings::{Environment, ServiceSettings};
+//!
+//! let settings: ServiceSettings = Environment::new([("PORT", "9000")]).read().unwrap();
+//! assert_eq!(settings.server.port, 9000);
+//!
+//! let wrong = Environment::new([("BCRYPT_COST", "99"), ("APP_ENV", "staging")]);
+//! let errors = wrong.read::<ServiceSettings>().unwrap_err().to_string();
+//! assert!(errors.contains("BCRYPT_COST must be a whole number from 4 to 20"));
+//! assert!(errors.contains("APP_ENV must be development or production"));
+//! ```
+
+mod environment;
+pub mod reference;
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+pub use environment::{Environment, FromEnvironment, Reader, Section, Setting, SettingsError};
+use serde::Deserialize;
+
+/// The settings of every service.
+#[derive(Clone, Debug)]
+pub struct ServiceSettings {
+    /// The process.
+    pub app: AppSettings,
+    /// The HTTP server.
+    pub server: ServerSettings,
+    /// The database.
+    pub database: DatabaseSettings,
+    /// Passwords and tokens.
+    pub auth: AuthSettings,
+}
+
+crate::settings! {
+    /// The process.
+    #[title = "Process"]
+    pub struct AppSettings {
+        /// Where the service runs. In `production` it starts only with a `JWT_SECRET`, and logs JSON unless `LOG_FORMAT`
+        /// is set.
+        app_env: AppEnv = "development",
+        /// The folder for the SQLite database and the JWT secret, where `DATABASE_URL` and `JWT_SECRET` are unset.
+        data_dir: PathBuf = "data",
+        /// The least severe level that is logged, also by module: `info,groundwork_auth=debug`. Levels are `error`,
+        /// `warn`, `info`, `debug` and `trace`.
+        log: String = "info",
+        /// The format of the log. Unset, `json` in production and `text` otherwise.
+        log_format: Option<LogFormat>,
+    }
+}
+
+crate::settings! {
+    /// The HTTP server.
+    #[title = "Server"]
+    pub struct ServerSettings {
+        /// The address to listen on; `0.0.0.0` for all, as in a container.
+        host: String = "127.0.0.1",
+        /// The port to listen on; 0 for any that is free.
+        port: u16 = 8080,
+        /// The number of threads that handle requests. Unset, the number of cores.
+        workers: Option<usize> [1..=1024],
+        /// The largest request body in bytes.
+        body_limit_bytes: usize [16_384..=16_777_216] = 65_536,
+        /// How long requests in progress have to finish after SIGTERM, in seconds.
+        shutdown_timeout_seconds: u64 [0..=3600] = 30,
+        /// The web pages that may call the API, by origin, separated by commas: `https://chat.example.org`. `*` allows
+        /// any. Unset, none may.
+        cors_origins: Vec<String>,
+    }
+}
+
+crate::settings! {
+    /// The database.
+    #[title = "Database"]
+    pub struct DatabaseSettings {
+        /// `postgres://user:password@host:5432/name` or `sqlite://path/to/file.db`. Unset, an SQLite database in
+        /// `DATA_DIR`, named for the service.
+        database_url: Option<Secret>,
+        /// The most connections of this server to the database.
+        database_max_connections: u32 [1..=1000] = 10,
+        /// How long a request waits for a free connection before it is refused with 503, in seconds.
+        database_acquire_timeout_seconds: u64 [1..=300] = 5,
+        /// How long a statement may take on PostgreSQL, in seconds.
+        database_statement_timeout_seconds: u64 [1..=3600] = 30,
+        /// Whether `serve` applies pending migrations first. Several servers may start at once: one applies them, the
+        /// others wait.
+        migrate_on_start: bool = true,
+    }
+}
+
+crate::settings! {
+    /// Passwords and tokens.
+    #[title = "Passwords and tokens"]
+    pub struct AuthSettings {
+        /// The secret that signs access tokens, the same on every server: `openssl rand -base64 48`. Required in
+        /// production. Unset, one is generated and kept in `DATA_DIR`.
+        jwt_secret: Option<Secret> [32..=4096],
+        /// The `iss` claim of access tokens. Unset, the name of the service.
+        jwt_issuer: Option<String>,
+        /// The `aud` claim of access tokens. Unset, the name of the service.
+        jwt_audience: Option<String>,
+        /// The lifetime of an access token in minutes.
+        access_token_minutes: u64 [1..=1440] = 15,
+        /// How long a session lasts without being refreshed, in days.
+        session_days: u64 [1..=365] = 30,
+        /// The cost of bcrypt: each step doubles the time of a sign-in. Use less than 10 for tests only.
+        bcrypt_cost: u32 [4..=20] = 12,
+    }
+}
+
+/// Where the service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AppEnv {
+    /// On a developer's machine.
+    Development,
+    /// On a server.
+    Production,
+}
+
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// A JSON object on each line.
+    Json,
+}
+
+/// A text that is not shown by `Debug`.
+#[derive(Clone, Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl FromEnvironment for ServiceSettings {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let app = AppSettings::read(reader);
+        let server = ServerSettings::read(reader);
+        let database = DatabaseSettings::read(reader);
+        let auth = AuthSettings::read(reader);
+        if let Some(DatabaseSettings { database_url: Some(url), .. }) = &database {
+            let schemes = ["postgres://", "postgresql://", "sqlite:"];
+            if !schemes.iter().any(|scheme| url.expose().starts_with(scheme)) {
+                reader.refuse("DATABASE_URL", "begin with postgres:// or sqlite://");
+            }
+        }
+        let settings = Self { app: app?, server: server?, database: database?, auth: auth? };
+        if settings.is_production() && settings.auth.jwt_secret.is_none() {
+            reader.refuse("JWT_SECRET", "be set in production; `openssl rand -base64 48` makes one");
+        }
+        Some(settings)
+    }
+
+    fn sections() -> Vec<Section> {
+        let sections = [
+            AppSettings::sections(),
+            ServerSettings::sections(),
+            DatabaseSettings::sections(),
+            AuthSettings::sections(),
+        ];
+        sections.concat()
+    }
+}
+
+impl ServiceSettings {
+    /// Whether `APP_ENV` is `production`.
+    pub fn is_production(&self) -> bool {
+        self.app.app_env == AppEnv::Production
+    }
+
+    /// The URL of the database: `DATABASE_URL`, or that of the file in `DATA_DIR`, which is named for the service.
+    pub fn database_url(&self, service: &str) -> String {
+        match &self.database.database_url {
+            Some(url) => url.expose().to_owned(),
+            None => format!("sqlite://{}", self.app.data_dir.join(format!("{service}.db")).display()),
+        }
+    }
+
+    /// Whether the database is the one in `DATA_DIR`.
+    pub fn is_embedded(&self) -> bool {
+        self.database.database_url.is_none()
+    }
+
+    /// How long a request waits for a connection to the database.
+    pub fn acquire_timeout(&self) -> Duration {
+        Duration::from_secs(self.database.database_acquire_timeout_seconds)
+    }
+}
