@@ -15,7 +15,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use groundwork_core::{Code, Error, FieldErrors, Kind, Result, error::codes};
+use groundwork_core::{Error, FieldErrors, Result, error::codes};
 use tokio::{sync::Semaphore, task, time};
 
 /// The most bytes of a password: what bcrypt reads. Longer ones are refused and never cut.
@@ -26,8 +26,7 @@ pub const MIN_CHARS: usize = 8;
 /// How long a sign-in waits for its turn to hash.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Too many passwords are being checked at once.
-pub const BUSY: Code = Code::new("busy", Kind::Unavailable, "Too busy just now");
+pub use groundwork_core::error::codes::BUSY;
 
 /// Notes what is wrong with a new password: 8 characters or more with a digit and an upper-case letter, at most 72
 /// bytes.

@@ -36,7 +36,7 @@ async fn open() -> groundwork_core::Result<(tempfile::TempDir, groundwork_core::
     use sea_orm::{ConnectionTrait, sea_query::ColumnDef};
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/notes.db", folder.path().display());
-    let db = groundwork_core::Db::open(&groundwork_core::DbOptions::new(url)).await?;
+    let db = groundwork_core::Db::open(&groundwork_core::DbOptions::new(&url)?).await?;
     let notes = groundwork_core::base::table_v1("notes").col(ColumnDef::new("title").string().not_null()).take();
     db.schema().execute(&notes).await?;
     db.schema().execute(&groundwork_core::events::table_v1().0).await?;

@@ -10,9 +10,9 @@
 //! assert_eq!(Error::internal("a secret cause").code().name, "internal");
 //! ```
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use sea_orm::{DbErr, SqlErr};
 
-use crate::{FieldError, FieldErrors};
+use crate::{FieldError, FieldErrors, db::failure};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -120,6 +120,16 @@ pub mod codes {
     pub const INTERNAL: Code = Code::new("internal", Kind::Internal, "Something went wrong here");
     /// The database can't be reached or has no connection free.
     pub const UNAVAILABLE: Code = Code::new("unavailable", Kind::Unavailable, "Not available just now");
+    /// Too many requests want the same thing at once, such as one thread's lock.
+    pub const BUSY: Code = Code::new("busy", Kind::Unavailable, "Too many requests at once");
+    /// A statement took longer than it may, and was cancelled.
+    pub const QUERY_TIMEOUT: Code =
+        Code::new("query_timeout", Kind::Unavailable, "The request took too long");
+    /// The database has no space left on its disk.
+    pub const STORAGE_FULL: Code = Code::new("storage_full", Kind::Unavailable, "No storage space left");
+
+    /// What every operation that uses the database may fail with, through no fault of the caller.
+    pub const DATABASE: &[Code] = &[UNAVAILABLE, BUSY, QUERY_TIMEOUT, STORAGE_FULL];
 
     /// All of them, for the table that a service shows.
     pub const ALL: &[Code] = &[
@@ -140,6 +150,9 @@ pub mod codes {
         GONE,
         INTERNAL,
         UNAVAILABLE,
+        BUSY,
+        QUERY_TIMEOUT,
+        STORAGE_FULL,
     ];
 }
 
@@ -190,8 +203,8 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Refused(refusal) => refusal.code,
-            Self::Database(error) if is_unavailable(error) => codes::UNAVAILABLE,
-            Self::Database(_) | Self::Internal(_) => codes::INTERNAL,
+            Self::Database(error) => failure::code(error),
+            Self::Internal(_) => codes::INTERNAL,
         }
     }
 
@@ -208,19 +221,5 @@ impl Error {
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(error)
             if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))))
-    }
-}
-
-/// Whether the database can't be reached, or has no connection free within the time given.
-fn is_unavailable(error: &DbErr) -> bool {
-    use sea_orm::sqlx::Error as Sqlx;
-    match error {
-        DbErr::ConnectionAcquire(_) => true,
-        DbErr::Conn(RuntimeErr::SqlxError(cause))
-        | DbErr::Exec(RuntimeErr::SqlxError(cause))
-        | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
-            matches!(**cause, Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed)
-        }
-        _ => false,
     }
 }

@@ -24,7 +24,7 @@ pub use base::CommonBase;
 pub use clock::{Clock, Ids};
 pub use controller::Controller;
 pub use cursor::{Cursor, CursorPage, CursorRequest};
-pub use db::{Db, DbOptions, Tx};
+pub use db::{DatabaseUrl, Db, DbOptions, Reader, Tx};
 pub use error::{Code, Error, Kind, Result};
 pub use filter::{ListQuery, Listable};
 pub use page::{Page, PageRequest};

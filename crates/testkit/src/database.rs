@@ -164,7 +164,7 @@ impl<M: MigratorTrait + 'static> Fixture for TestDb<M> {
 }
 
 async fn open(url: &str) -> Db {
-    let options = DbOptions { max_connections: 5, ..DbOptions::new(url) };
+    let options = DbOptions { max_connections: 8, ..DbOptions::new(url).expect("a database URL") };
     Db::open(&options).await.expect("opening the database")
 }
 

@@ -8,6 +8,7 @@
 
 mod book;
 mod controller;
+mod durable;
 mod filter;
 mod repository;
 mod transaction;

@@ -53,7 +53,7 @@ async fn events_go_with_their_cause(library: &Library) {
 /// A database that can't be reached is unavailable, and no error of the caller or the service.
 #[both_databases]
 async fn a_database_that_is_closed_is_unavailable(library: &Library) {
-    let other = Db::open(&DbOptions::new(&library.url)).await.unwrap();
+    let other = Db::open(&DbOptions::new(&library.url).unwrap()).await.unwrap();
     add(&other, shelf(1), "Emma", 1).await;
     other.ping().await.unwrap();
     let closed = other.clone();

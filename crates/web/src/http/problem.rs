@@ -152,8 +152,13 @@ pub async fn render<B: MessageBody + 'static>(
     let refusal = match problem {
         Some(Problem(Error::Refused(refusal))) => (**refusal).clone(),
         Some(Problem(error)) => {
-            tracing::error!(error = %error, "a request failed");
-            without_cause(error.code())
+            let code = error.code();
+            if code.kind == Kind::Unavailable {
+                tracing::warn!(error = %error, code = code.name, "a request failed for now");
+            } else {
+                tracing::error!(error = %error, "a request failed");
+            }
+            without_cause(code)
         }
         None => {
             let cause = response.response().error().map(ToString::to_string);
@@ -220,8 +225,13 @@ fn code_of(status: StatusCode) -> Option<Code> {
 }
 
 fn without_cause(code: Code) -> Refusal {
-    let detail = match code.kind {
-        Kind::Unavailable => "the database can't be reached just now; try again in a moment",
+    let detail = match code {
+        codes::QUERY_TIMEOUT => {
+            "the database took too long and the work was cancelled; ask for less, or try again later"
+        }
+        codes::BUSY => "others are changing the same data; try again in a moment",
+        codes::STORAGE_FULL => "the database has no storage space left; nothing was changed",
+        Code { kind: Kind::Unavailable, .. } => "the database can't be reached; try again in a moment",
         _ => "something went wrong here; the log knows more under the request id",
     };
     Refusal { code, detail: detail.to_owned(), field_errors: Vec::new() }

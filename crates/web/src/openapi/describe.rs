@@ -85,7 +85,8 @@ impl OperationDoc {
 
     /// The finished operation.
     pub fn build(mut self, id: &str, tag: &str, summary: &str, description: Option<&str>) -> Operation {
-        self.error(&[codes::INTERNAL, codes::UNAVAILABLE]);
+        self.error(&[codes::INTERNAL]);
+        self.error(codes::DATABASE);
         let problem = self.schema::<ProblemBody>();
         let mut operation = OperationBuilder::new()
             .operation_id(Some(id))

@@ -90,9 +90,9 @@ impl Service<'_> {
             max_connections: database.database_max_connections,
             acquire_timeout: Duration::from_secs(database.database_acquire_timeout_seconds),
             statement_timeout: Duration::from_secs(database.database_statement_timeout_seconds),
-            ..DbOptions::new(self.settings.database_url(self.name))
+            ..DbOptions::new(&self.settings.database_url(self.name))
+                .map_err(|error| format!("DATABASE_URL: {error}"))?
         };
-        // The cause, but not the URL: it may hold a password.
         Db::open(&options).await.map_err(|error| format!("DATABASE_URL can't be opened: {error}").into())
     }
 

@@ -1,0 +1,201 @@
+//! A connection to either database, for one statement at a time.
+
+use std::{fmt, io, time::Duration};
+
+use sea_orm::{
+    DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values,
+    sqlx::{
+        self, AssertSqlSafe, Executor, PgPool, Postgres,
+        pool::PoolConnection,
+        postgres::{PgConnection, PgDatabaseError, PgSeverity},
+    },
+};
+use sea_query_sqlx::SqlxValues;
+use tracing::Instrument;
+
+use super::{health::Health, sqlite, trace};
+
+/// How much longer than the server we wait for the answer to a statement: the server cancels what takes too long, unless
+/// it has stopped or the network is gone.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Where connections come from.
+#[derive(Clone)]
+pub(super) enum Pool {
+    Postgres(PgPool, Health),
+    Sqlite(sqlite::Pool),
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({:?})", self.backend())
+    }
+}
+
+impl Pool {
+    pub(super) fn backend(&self) -> DbBackend {
+        match self {
+            Self::Postgres(..) => DbBackend::Postgres,
+            Self::Sqlite(_) => DbBackend::Sqlite,
+        }
+    }
+
+    /// Waits for a free connection. Returns an error at once when the database is found to be down.
+    pub(super) async fn acquire(&self) -> Result<Conn, DbErr> {
+        let raw = match self {
+            Self::Postgres(pool, health) => tokio::select! {
+                biased;
+                connection = pool.acquire() => Raw::Postgres(connection.map_err(unavailable)?),
+                error = health.lost() => return Err(error),
+            },
+            Self::Sqlite(pool) => Raw::Sqlite(pool.acquire().await.map_err(unavailable)?),
+        };
+        Ok(Conn { raw, in_use: false })
+    }
+
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Postgres(pool, _) => pool.close().await,
+            Self::Sqlite(pool) => pool.close().await,
+        }
+    }
+}
+
+fn unavailable(cause: sqlx::Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(cause.into()))
+}
+
+enum Raw {
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(sqlite::Lease),
+}
+
+/// A connection that is in use. When it is dropped it goes back to its pool, and is used again only if its last statement
+/// was waited for and the connection is sound.
+pub(super) struct Conn {
+    raw: Raw,
+    /// Whether a statement is in progress. It still is when its future was dropped before the end.
+    in_use: bool,
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if self.in_use {
+            self.discard();
+        }
+    }
+}
+
+/// Runs one statement on the connection of either database, with all that has to be done before and after.
+macro_rules! run {
+    ($self:ident, $limit:expr, $sql:expr, $connection:ident => $work:expr) => {{
+        let span = trace::statement($self.backend(), $sql);
+        $self.in_use = true;
+        let ended = match &mut $self.raw {
+            Raw::Postgres(connection) => {
+                let $connection: &mut PgConnection = &mut *connection;
+                let limit = $limit + GRACE;
+                let work = tokio::time::timeout(limit, async { $work });
+                work.instrument(span.clone()).await.unwrap_or_else(|_| Err(silent()))
+            }
+            Raw::Sqlite(lease) => {
+                let $connection = lease.bounded($limit)?;
+                let ended = async { $work }.instrument(span.clone()).await;
+                lease.done();
+                ended
+            }
+        };
+        $self.in_use = false;
+        trace::ended(&span, ended.as_ref().err());
+        if ended.as_ref().is_err_and(is_broken) {
+            $self.discard();
+        }
+        ended
+    }};
+}
+
+impl Conn {
+    pub(super) fn backend(&self) -> DbBackend {
+        match self.raw {
+            Raw::Postgres(_) => DbBackend::Postgres,
+            Raw::Sqlite(_) => DbBackend::Sqlite,
+        }
+    }
+
+    /// Never uses the connection again. Closing it undoes its transaction.
+    pub(super) fn discard(&mut self) {
+        match &mut self.raw {
+            Raw::Postgres(connection) => connection.close_on_drop(),
+            Raw::Sqlite(lease) => lease.discard(),
+        }
+    }
+
+    /// Runs SQL as it stands, without parameters.
+    pub(super) async fn run(&mut self, limit: Duration, sql: &str) -> Result<ExecResult, sqlx::Error> {
+        run!(self, limit, sql, connection => {
+            connection.execute(AssertSqlSafe(sql)).await.map(ExecResult::from)
+        })
+    }
+
+    pub(super) async fn execute(
+        &mut self,
+        limit: Duration,
+        statement: Statement,
+    ) -> Result<ExecResult, sqlx::Error> {
+        let (sql, values) = parts(statement);
+        run!(self, limit, &sql, connection => {
+            sqlx::query_with(AssertSqlSafe(sql.as_str()), values).execute(connection).await.map(ExecResult::from)
+        })
+    }
+
+    pub(super) async fn fetch_all(
+        &mut self,
+        limit: Duration,
+        statement: Statement,
+    ) -> Result<Vec<QueryResult>, sqlx::Error> {
+        let (sql, values) = parts(statement);
+        run!(self, limit, &sql, connection => {
+            let rows = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).fetch_all(connection).await;
+            rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
+        })
+    }
+
+    pub(super) async fn fetch_optional(
+        &mut self,
+        limit: Duration,
+        statement: Statement,
+    ) -> Result<Option<QueryResult>, sqlx::Error> {
+        let (sql, values) = parts(statement);
+        run!(self, limit, &sql, connection => {
+            let row = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).fetch_optional(connection).await;
+            row.map(|row| row.map(QueryResult::from))
+        })
+    }
+}
+
+fn parts(statement: Statement) -> (String, SqlxValues) {
+    (statement.sql, SqlxValues(statement.values.unwrap_or(Values(Vec::new()))))
+}
+
+/// The server did not even cancel the statement.
+fn silent() -> sqlx::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the database did not answer").into()
+}
+
+/// Whether the connection can't be used any more.
+fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            let postgres = error.try_downcast_ref::<PgDatabaseError>();
+            postgres.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+        }
+        sqlx::Error::RowNotFound
+        | sqlx::Error::ColumnIndexOutOfBounds { .. }
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::Encode(_)
+        | sqlx::Error::TypeNotFound { .. } => false,
+        _ => true,
+    }
+}

@@ -1,0 +1,228 @@
+//! Opening a database, reading from it, and the transaction that a use case works in.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/note.rs"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> groundwork_core::Result<()> {
+//! # let (_folder, db) = open().await?;
+//! use groundwork_core::Repository;
+//! use sea_orm::{ActiveValue::Set, Condition};
+//!
+//! let note = db
+//!     .write(async |tx| {
+//!         let row = note::ActiveModel { title: Set("One".into()), ..Default::default() };
+//!         Notes.create(tx, row).await
+//!     })
+//!     .await?; // committed, or rolled back where the closure returned an error
+//! assert_eq!(note.title, "One");
+//! assert_eq!(Notes.count(db.reader(), Condition::all()).await?, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod conn;
+pub(crate) mod failure;
+mod files;
+mod health;
+mod options;
+mod postgres;
+mod reader;
+mod sqlite;
+mod trace;
+mod tx;
+mod url;
+
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+
+use sea_orm::{DatabaseConnection, DbBackend};
+
+use self::{conn::Pool, health::Health, sqlite::Role, url::Target};
+pub use self::{
+    options::{DbOptions, Synchronous},
+    reader::Reader,
+    tx::Tx,
+    url::DatabaseUrl,
+};
+use crate::{
+    Clock, Error, Ids, Result, Timestamp,
+    clock::{SystemClock, UuidV7},
+};
+
+/// A database with the clock and the id source that its rows are made with. Cheap to clone.
+///
+/// Reading and writing have connections of their own, so that neither uses up those of the other. SQLite has one writer
+/// at a time: one connection writes, for which callers queue in order, and the others are never held up by it (WAL).
+#[derive(Clone)]
+pub struct Db {
+    reader: Reader,
+    writer: Pool,
+    schema: DatabaseConnection,
+    health: Health,
+    statement_timeout: Duration,
+    url: DatabaseUrl,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    /// Connects. Creates the file of a SQLite database where there is none, and takes the rights to the database's files
+    /// from everyone but their owner.
+    ///
+    /// # Errors
+    /// `unavailable` if the database can't be reached or opened within
+    /// [`acquire_timeout`](DbOptions::acquire_timeout).
+    pub async fn open(options: &DbOptions) -> Result<Self> {
+        let (readers, writers, wait) = (options.readers(), options.writers(), options.acquire_timeout);
+        let (reader, writer, schema, health) = match &options.url.0 {
+            Target::Sqlite(base) => {
+                let file = base.get_filename();
+                files::secure(file).map_err(|error| {
+                    Error::internal(format!("{} can't be opened: {error}", file.display()))
+                })?;
+                let pool =
+                    |role, size| sqlite::Pool::new(sqlite::connect_options(base, options, role), size, wait);
+                let schema = DatabaseConnection::from(sqlite::schema_pool(base, options));
+                let health = Health::sqlite(pool(Role::Read, 1));
+                let reader = Pool::Sqlite(pool(Role::Read, readers));
+                (reader, Pool::Sqlite(pool(Role::Write, writers)), schema, health)
+            }
+            Target::Postgres(base) => {
+                let reading = postgres::reading(base, options);
+                let health = Health::postgres(reading.clone());
+                let pool =
+                    |connect, size| Pool::Postgres(postgres::pool(connect, size, options), health.clone());
+                let reader = pool(reading, readers);
+                let writer = pool(postgres::writing(base, options), writers);
+                let schema = DatabaseConnection::from(postgres::schema_pool(base, options));
+                (reader, writer, schema, health)
+            }
+        };
+        let db = Self {
+            reader: Reader::new(reader, options.read_timeout),
+            writer,
+            schema,
+            health,
+            statement_timeout: options.statement_timeout,
+            url: options.url.clone(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidV7::default()),
+        };
+        // The writer comes first: it puts SQLite into WAL mode, which a reader can't.
+        drop(db.writer.acquire().await?);
+        drop(db.reader.pool().acquire().await?);
+        Ok(db)
+    }
+
+    /// The same database with another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The same database with another source of ids.
+    #[must_use]
+    pub fn with_ids(mut self, ids: Arc<dyn Ids>) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// For reading, outside a transaction.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// For migrations: connections that may change the schema, without bounds on statements and locks. Everything else
+    /// writes in a [`Tx`].
+    pub fn schema(&self) -> &DatabaseConnection {
+        &self.schema
+    }
+
+    /// Runs `work` in a transaction: commits it when `work` returns `Ok`, and rolls it back when `work` returns `Err`,
+    /// panics or is cancelled.
+    ///
+    /// On SQLite the transaction has the write lock from the start, so that it can't fail half-way because another was
+    /// faster. Do not call `write` from inside `work`: the inner call would wait for the outer one's lock.
+    ///
+    /// # Errors
+    /// The error of `work`, or of the begin or the commit. After an error nothing of the transaction is kept, except
+    /// where the connection is lost during the commit: then it is unknown whether the commit took effect.
+    pub async fn write<T, E: From<Error>>(
+        &self,
+        work: impl AsyncFnOnce(&Tx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let tx = self.begin().await?;
+        match work(&tx).await {
+            Ok(value) => {
+                tx.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The caller needs the first error. A failed rollback keeps nothing either.
+                if let Err(error) = tx.rollback().await {
+                    tracing::debug!(%error, "the database had undone the transaction already");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a transaction, for what [`Db::write`] can't express. Dropping it without [`Tx::commit`] undoes it, at the
+    /// price of a connection.
+    pub async fn begin(&self) -> Result<Tx> {
+        Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), Arc::clone(&self.ids)).await
+    }
+
+    /// Which database it is.
+    pub fn backend(&self) -> DbBackend {
+        self.writer.backend()
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Asks the database for a sign of life, on a connection of its own: it answers also while every other connection is
+    /// in use. Gives up after a second.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.health.ping().await?)
+    }
+
+    /// Writes a consistent copy of a SQLite database to `file`, also while others write. Only the owner may read it. Its
+    /// data is on the disk when this returns.
+    ///
+    /// # Errors
+    /// `internal` if `file` exists or can't be written, and on PostgreSQL, which has `pg_dump` for it.
+    pub async fn backup(&self, file: &Path) -> Result<()> {
+        match &self.url.0 {
+            Target::Sqlite(options) => files::copy(options, file).await,
+            Target::Postgres(_) => Err(Error::internal(
+                "only a SQLite database is backed up by this; use pg_dump for PostgreSQL",
+            )),
+        }
+    }
+
+    /// Closes the connections, after the work in progress.
+    pub async fn close(self) -> Result<()> {
+        self.reader.pool().close().await;
+        self.writer.close().await;
+        self.health.close().await;
+        Ok(self.schema.close().await?)
+    }
+}
+
+/// `error` with a unique violation turned into the refusal that `conflict` makes.
+pub fn conflict_as(error: impl Into<Error>, conflict: impl FnOnce() -> Error) -> Error {
+    let error = error.into();
+    if error.is_unique_violation() { conflict() } else { error }
+}

@@ -1,0 +1,216 @@
+//! Connections to SQLite.
+//!
+//! The pool is our own. A statement is bounded in time by a progress handler, which needs to know the deadline of the
+//! statement that runs on its connection, and sqlx's pool has no place to keep that beside a connection. Setting the
+//! handler anew for each statement is no way out: `lock_handle` can hang when it is called often.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sea_orm::sqlx::{
+    self, ConnectOptions, Connection, SqlitePool,
+    sqlite::{
+        SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    },
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{DbOptions, Synchronous};
+
+/// How many virtual machine instructions run between two looks at the deadline: some 20 µs.
+const INSTRUCTIONS: i32 = 1000;
+/// How long a migration waits for the write lock.
+const SCHEMA_LOCK_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Read,
+    Write,
+}
+
+/// The options of every connection to the database.
+pub(super) fn connect_options(
+    base: &SqliteConnectOptions,
+    options: &DbOptions,
+    role: Role,
+) -> SqliteConnectOptions {
+    let sqlite = base
+        .clone()
+        .foreign_keys(true)
+        .busy_timeout(options.lock_timeout)
+        .synchronous(match options.synchronous {
+            Synchronous::Full => SqliteSynchronous::Full,
+            Synchronous::Normal => SqliteSynchronous::Normal,
+        })
+        .pragma("temp_store", "memory")
+        .pragma("cache_size", "-16384")
+        .disable_statement_logging();
+    match role {
+        Role::Read => sqlite.pragma("query_only", "on"),
+        Role::Write => sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal),
+    }
+}
+
+/// A pool for migrations, which run as long as they take. It opens a connection when it needs one, and closes it after.
+pub(super) fn schema_pool(base: &SqliteConnectOptions, options: &DbOptions) -> SqlitePool {
+    let sqlite = connect_options(base, options, Role::Write).busy_timeout(SCHEMA_LOCK_TIMEOUT);
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(options.acquire_timeout)
+        .after_release(|_, _| Box::pin(async { Ok(false) }))
+        .connect_lazy_with(sqlite)
+}
+
+/// When the statement that runs on a connection has to end.
+#[derive(Debug)]
+struct Deadline {
+    start: Instant,
+    /// In microseconds after `start`.
+    at: AtomicU64,
+}
+
+impl Deadline {
+    fn new() -> Self {
+        Self { start: Instant::now(), at: AtomicU64::new(u64::MAX) }
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn set(&self, limit: Duration) {
+        let limit = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        self.at.store(self.elapsed().saturating_add(limit), Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.at.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        let at = self.at.load(Ordering::Relaxed);
+        at != u64::MAX && self.elapsed() >= at
+    }
+}
+
+struct Handle {
+    raw: SqliteConnection,
+    deadline: Arc<Deadline>,
+}
+
+/// A pool of connections, for which callers queue in order.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Shared>);
+
+struct Shared {
+    options: SqliteConnectOptions,
+    acquire_timeout: Duration,
+    size: u32,
+    slots: Arc<Semaphore>,
+    idle: Mutex<Vec<Handle>>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("sqlite::Pool").field("size", &self.0.size).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    pub(super) fn new(options: SqliteConnectOptions, size: u32, acquire_timeout: Duration) -> Self {
+        let slots = Arc::new(Semaphore::new(size as usize));
+        Self(Arc::new(Shared { options, acquire_timeout, size, slots, idle: Mutex::default() }))
+    }
+
+    /// Waits for a free connection, or opens one.
+    pub(super) async fn acquire(&self) -> Result<Lease, sqlx::Error> {
+        let slot = Arc::clone(&self.0.slots).acquire_owned();
+        let slot = tokio::time::timeout(self.0.acquire_timeout, slot).await;
+        let slot = slot.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let idle = self.0.idle().pop();
+        let handle = match idle {
+            Some(handle) => handle,
+            None => connect(&self.0.options, self.0.acquire_timeout).await?,
+        };
+        Ok(Lease { handle: Some(handle), pool: Arc::clone(&self.0), _slot: slot })
+    }
+
+    /// Closes the connections, after the work in progress. From then on there is none to be had.
+    pub(super) async fn close(&self) {
+        let all = self.0.slots.acquire_many(self.0.size).await;
+        self.0.slots.close();
+        drop(all);
+        let idle = std::mem::take(&mut *self.0.idle());
+        for handle in idle {
+            if let Err(error) = handle.raw.close().await {
+                tracing::warn!(%error, "closing a SQLite connection failed");
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Handle>> {
+        // A list of connections is sound whatever the thread that panicked did to it.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn connect(options: &SqliteConnectOptions, limit: Duration) -> Result<Handle, sqlx::Error> {
+    let open = async {
+        let mut raw = options.connect().await?;
+        let deadline = Arc::new(Deadline::new());
+        let seen = Arc::clone(&deadline);
+        raw.lock_handle().await?.set_progress_handler(INSTRUCTIONS, move || !seen.is_over());
+        Ok(Handle { raw, deadline })
+    };
+    tokio::time::timeout(limit, open).await.map_err(|_| sqlx::Error::PoolTimedOut)?
+}
+
+/// A connection that is in use. It goes back to its pool when it is dropped, unless it was discarded.
+pub(super) struct Lease {
+    handle: Option<Handle>,
+    pool: Arc<Shared>,
+    /// Released after the connection is back.
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    /// The connection for one statement, which is interrupted after `limit`.
+    pub(super) fn bounded(&mut self, limit: Duration) -> Result<&mut SqliteConnection, sqlx::Error> {
+        let handle = self.handle.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
+        handle.deadline.set(limit);
+        Ok(&mut handle.raw)
+    }
+
+    /// The end of the statement.
+    pub(super) fn done(&mut self) {
+        if let Some(handle) = &self.handle {
+            handle.deadline.clear();
+        }
+    }
+
+    /// Interrupts what it is doing and closes it. Closing undoes a transaction.
+    pub(super) fn discard(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            handle.deadline.set(Duration::ZERO);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take()
+            && !self.pool.slots.is_closed()
+        {
+            self.pool.idle().push(handle);
+        }
+    }
+}

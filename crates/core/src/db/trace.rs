@@ -1,0 +1,60 @@
+//! A span for each statement, at the level `debug`.
+
+use std::fmt;
+
+use sea_orm::{DbBackend, sqlx};
+use tracing::{Span, field};
+
+/// The span of a statement, named as OpenTelemetry's conventions for databases say. It has the text of the statement, in
+/// which values are placeholders, and never a value.
+pub(super) fn statement(backend: DbBackend, sql: &str) -> Span {
+    let system = match backend {
+        DbBackend::Postgres => "postgresql",
+        _ => "sqlite",
+    };
+    tracing::debug_span!(
+        "db.statement",
+        "db.system.name" = system,
+        "db.query.summary" = %Summary(sql),
+        error = field::Empty,
+    )
+}
+
+/// The end of a statement: what it failed with, and a line in the log.
+pub(super) fn ended(span: &Span, error: Option<&sqlx::Error>) {
+    if let Some(error) = error {
+        span.record("error", field::display(error));
+    }
+    span.in_scope(|| tracing::debug!("statement ended"));
+}
+
+/// The operation and the first table, such as `SELECT books`.
+struct Summary<'a>(&'a str);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = self.0.split_whitespace();
+        f.write_str(words.next().unwrap_or_default())?;
+        let is_before_table =
+            |word: &&str| ["FROM", "INTO", "UPDATE"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
+        let mut words = self.0.split_whitespace().skip_while(|word| !is_before_table(word)).skip(1);
+        let table = words.next().unwrap_or_default();
+        let table = table.trim_matches(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        if table.is_empty() { Ok(()) } else { write!(f, " {table}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Summary;
+
+    #[test]
+    fn a_summary_has_the_operation_and_the_table() {
+        let summary = |sql| Summary(sql).to_string();
+        assert_eq!(summary(r#"SELECT "a"."id" FROM "books" AS "a" WHERE 1"#), "SELECT books");
+        assert_eq!(summary(r#"INSERT INTO "books" ("id") VALUES (?)"#), "INSERT books");
+        assert_eq!(summary(r#"UPDATE "books" SET "title" = ?"#), "UPDATE books");
+        assert_eq!(summary("BEGIN IMMEDIATE"), "BEGIN");
+        assert_eq!(summary(""), "");
+    }
+}

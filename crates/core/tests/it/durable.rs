@@ -1,0 +1,106 @@
+//! What is acknowledged is kept, also after the database refused something.
+
+use groundwork_core::{Controller, Db, DbOptions, Error, Result, error::codes};
+use groundwork_testkit::{Backend, both_databases};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
+
+use crate::book::{Entity, Library, NewBook, add, shelf};
+
+async fn run(db: &Db, sql: &str) -> Result<()> {
+    db.write(async |tx| {
+        tx.execute_unprepared(sql).await?;
+        Ok(())
+    })
+    .await
+}
+
+/// The books that another connection sees: those whose transaction really ended.
+async fn books(db: &Db) -> u64 {
+    Entity::find().count(db.reader()).await.unwrap()
+}
+
+async fn refuse(db: &Db) {
+    let refused = db.write(async |_| Err::<(), Error>(codes::CONFLICT.error("no"))).await;
+    assert_eq!(refused.unwrap_err().code(), codes::CONFLICT);
+}
+
+/// A full disk refuses writes with a code of its own. Once there is space again, every acknowledged write is kept.
+#[test]
+fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    groundwork_testkit::run::<Library>(Backend::Sqlite, async |library| {
+        let db = &library.db;
+        run(db, "CREATE TABLE filler (data BLOB)").await.unwrap();
+        // The size that the database has now is the largest that it may have.
+        run(db, "PRAGMA max_page_count = 1").await.unwrap();
+        let full = run(db, "INSERT INTO filler VALUES (zeroblob(1000000))").await;
+        assert_eq!(full.unwrap_err().code().name, "storage_full");
+        run(db, "PRAGMA max_page_count = 1000000").await.unwrap();
+        refuse(db).await;
+        for number in 1..=5 {
+            add(db, shelf(1), "Emma", 1).await;
+            assert_eq!(books(db).await, number);
+        }
+        refuse(db).await;
+        let again = Db::open(&DbOptions::new(&library.url).unwrap()).await.unwrap();
+        assert_eq!(books(&again).await, 5);
+        again.close().await.unwrap();
+    });
+}
+
+/// Whatever statement failed, and whether its error was passed on or swallowed: nothing of the transaction is kept, and
+/// the next one is not part of it.
+#[both_databases]
+async fn after_any_failed_statement_the_next_transaction_stands_alone(library: &Library) {
+    let db = &library.db;
+    let book = add(db, shelf(1), "Emma", 1).await;
+    let failing = [
+        "SELECT * FROM no_such_table".to_owned(),
+        "no SQL".to_owned(),
+        // Not null, and a primary key that is taken.
+        "INSERT INTO books (id) VALUES (NULL)".to_owned(),
+        "INSERT INTO books SELECT * FROM books".to_owned(),
+        "COMMIT; SELECT * FROM no_such_table".to_owned(),
+        "ROLLBACK; SELECT * FROM no_such_table".to_owned(),
+    ];
+    let mut kept = 1;
+    for sql in failing {
+        run(db, &sql).await.unwrap_err();
+        let swallowed = db
+            .write(async |tx| {
+                let _ = tx.execute_unprepared(&sql).await;
+                Controller::delete(&shelf(1), tx, book.id).await
+            })
+            .await;
+        assert!(swallowed.is_err(), "{sql}");
+        let swallowed = db
+            .write(async |tx| {
+                let _ = tx.execute_unprepared(&sql).await;
+                Ok::<_, Error>(())
+            })
+            .await;
+        assert_eq!(swallowed.unwrap_err().code().name, "internal", "{sql}");
+        add(db, shelf(1), "Emma", 1).await;
+        kept += 1;
+        assert_eq!(books(db).await, kept, "after {sql}");
+    }
+}
+
+/// A transaction whose work is dropped half-way keeps nothing and holds nobody up.
+#[both_databases]
+async fn a_cancelled_transaction_keeps_nothing(library: &Library) {
+    let db = &library.db;
+    for number in 0..3 {
+        let (started, wait) = tokio::sync::oneshot::channel();
+        let work = db.write(async |tx| {
+            Controller::create(&shelf(1), tx, NewBook { title: "Emma".into(), isbn: None, pages: 1 }).await?;
+            let _ = started.send(());
+            std::future::pending::<Result<()>>().await
+        });
+        tokio::select! {
+            _ = work => unreachable!("it never ends"),
+            _ = wait => {}
+        }
+        add(db, shelf(1), "Emma", 1).await;
+        assert_eq!(books(db).await, number + 1);
+    }
+}
