@@ -248,12 +248,19 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .col(Messages::ThreadId)
             .col(Messages::Version)
             .take(),
-        // Outbox and inbox.
-        index("ix_messages_sender").table(Messages::Table).col(Messages::SenderId).col(Messages::Id).take(),
+        // Outbox and inbox. They need to know which threads are alive, and nothing else of the row.
+        index("ix_messages_sender")
+            .table(Messages::Table)
+            .col(Messages::SenderId)
+            .col(Messages::Id)
+            .col(Messages::ThreadId)
+            .cond_where(alive())
+            .take(),
         index("ix_messages_receiver")
             .table(Messages::Table)
             .col(Messages::ReceiverId)
             .col(Messages::Id)
+            .cond_where(alive())
             .take(),
         // The threads of a user.
         index("ix_users_and_threads_user")
@@ -281,6 +288,10 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .cond_where(Expr::col(Receipts::Folded).not())
             .take(),
     ]
+}
+
+fn alive() -> Expr {
+    Expr::col(Alias::new("deleted_at")).is_null()
 }
 
 fn index(name: &str) -> IndexCreateStatement {

@@ -23,3 +23,6 @@ pub const LAST_OWNER: Code = Code::new("last_owner", Kind::Conflict, "A group mu
 pub const THREAD_FULL: Code = Code::new("thread_full", Kind::Conflict, "The thread is full");
 /// A message that somebody has read can't be taken back.
 pub const ALREADY_READ: Code = Code::new("already_read", Kind::Conflict, "Already read");
+/// A client knows a version that the thread has not reached, as after a restore of the database.
+pub const VERSION_AHEAD: Code =
+    Code::new("version_ahead", Kind::Conflict, "The version is ahead of the thread");

@@ -16,6 +16,7 @@ use messenger_domain::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::threads::MessageOrder;
 use crate::state::State;
 
 /// Adds the operations.
@@ -37,8 +38,24 @@ pub fn routes(routes: &mut Routes) {
         .describe("Newest first unless `order_by` says otherwise.");
     routes
         .get("/messages/outbox", "messages_outbox", "List the messages that one sent", outbox)
-        .describe("Newest first unless `order_by` says otherwise, those in groups included.");
-    routes.get("/messages/{id}", "messages_get", "One message", get).errors(&[codes::NOT_FOUND]);
+        .describe(
+            "Newest first unless `order_by` says otherwise. Includes messages in groups, also in groups that one has \
+             left, but not in deleted ones.",
+        );
+    routes
+        .get("/messages/{id}", "messages_get", "Get a message", get)
+        .describe(
+            "A message of a thread that the caller is in, or one that the caller sent, also into a group that they \
+             have left.",
+        )
+        .errors(&[codes::NOT_FOUND]);
+    routes
+        .get("/messages/{id}/context", "messages_context", "List the messages around a message", context)
+        .describe(
+            "The message itself, and those right before and after it in its thread. Newest first, or oldest first with \
+             `order=asc`. The cursors continue in `GET /threads/{id}/messages` with the same `order`.",
+        )
+        .errors(&[codes::NOT_FOUND]);
     routes
         .patch("/messages/{id}", "messages_edit", "Edit a message", edit)
         .describe("For its sender.")
@@ -91,6 +108,26 @@ struct Mine {
 
 fn thirty() -> u64 {
     30
+}
+
+/// How many messages around a message.
+#[derive(Debug, Deserialize, ToSchema)]
+struct Around {
+    /// Messages before it, from 0 to 50.
+    #[serde(default = "twenty_five")]
+    #[schema(default = 25, minimum = 0, maximum = 50)]
+    before: u64,
+    /// Messages after it, from 0 to 50.
+    #[serde(default = "twenty_five")]
+    #[schema(default = 25, minimum = 0, maximum = 50)]
+    after: u64,
+    /// `desc`, the newest first, unless `asc` is given.
+    #[serde(default)]
+    order: MessageOrder,
+}
+
+fn twenty_five() -> u64 {
+    25
 }
 
 /// Which page of the inbox.
@@ -152,6 +189,17 @@ async fn get(
     path: Path<IdPath>,
 ) -> Result<Json<Message>, Problem> {
     Ok(Json(app.messages.get(app.db.reader(), &caller, path.0.id).await?))
+}
+
+async fn context(
+    caller: Scoped<MessagesRead>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    query: Query<Around>,
+) -> Result<Json<MessageList>, Problem> {
+    let Around { before, after, order } = query.0;
+    let around = (before, after);
+    Ok(Json(app.messages.context(app.db.reader(), &caller, path.0.id, around, order.into()).await?))
 }
 
 async fn edit(

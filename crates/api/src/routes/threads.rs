@@ -7,7 +7,10 @@ use groundwork_web::{
     http::respond::CreatedOrFound,
 };
 use messenger_domain::{
-    codes::{ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL, USER_NOT_FOUND},
+    codes::{
+        ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL, USER_NOT_FOUND,
+        VERSION_AHEAD,
+    },
     messages::{
         Changes, Direction, Message, MessageList, NewReadPosition, NewText, ThreadQuery, entity as message,
     },
@@ -80,7 +83,10 @@ pub fn routes(routes: &mut Routes) {
 fn message_routes(routes: &mut Routes) {
     routes
         .get("/threads/{id}/messages", "threads_messages", "List the messages of a thread", messages)
-        .describe("Newest first, or oldest first with `order=asc`. `order_by` is not regarded here.")
+        .describe(
+            "Newest first, or oldest first with `order=asc`. With `after` or `before` the first page has the messages \
+             right after or right before that `seq`, in either order, and the list ends there. `order_by` is ignored.",
+        )
         .errors(&[codes::NOT_FOUND]);
     routes
         .post("/threads/{id}/messages", "threads_send", "Send a message into a thread", send)
@@ -92,15 +98,18 @@ fn message_routes(routes: &mut Routes) {
             "Mark a thread as read, up to a message or all of it",
             read,
         )
-        .describe("A watermark that moves forwards only; moving it back does nothing.")
+        .describe("The read position only moves forward. Moving it backward changes nothing.")
         .errors(&[codes::NOT_FOUND]);
     routes
-        .get("/threads/{id}/changes", "threads_changes", "What changed in a thread since a version", changes)
+        .get("/threads/{id}/changes", "threads_changes", "List what changed in a thread since a version", changes)
         .describe(
-            "The messages that were sent, edited or deleted after that version, in the order of their last change. \
-             Of a deleted one its id, `seq` and `version` are left.",
+            "The messages, participants and own fields of the thread (`name`, `history`) that changed after that \
+             version, each as it is now, in the order of its last change. Of a deleted message the id, `seq` and \
+             `version` are left. Repeat with the returned `version` while `has_more` is true; it is then the thread's. \
+             409 `version_ahead` for a version that the thread has not reached, as after a restore from a backup: \
+             start again from 0.",
         )
-        .errors(&[codes::NOT_FOUND]);
+        .errors(&[codes::NOT_FOUND, VERSION_AHEAD]);
 }
 
 /// A participant of a thread, by their ids.
@@ -112,15 +121,24 @@ struct ParticipantPath {
     user_id: Uuid,
 }
 
-/// Which end of a thread comes first.
+/// The order of the messages of a thread.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum MessageOrder {
+pub enum MessageOrder {
     /// The newest first.
     #[default]
     Desc,
     /// The oldest first.
     Asc,
+}
+
+impl From<MessageOrder> for Direction {
+    fn from(order: MessageOrder) -> Self {
+        match order {
+            MessageOrder::Desc => Self::Descending,
+            MessageOrder::Asc => Self::Ascending,
+        }
+    }
 }
 
 /// Which messages of a thread.
@@ -129,11 +147,11 @@ struct ThreadMessages {
     /// `desc`, the newest first, unless `asc` is given.
     #[serde(default)]
     order: MessageOrder,
-    /// Only messages with a lower `seq`.
+    /// Only messages with a lower `seq`. Without `after` the first page has those right before it.
     #[serde(default)]
     #[schema(value_type = i64, minimum = 0)]
     before: Option<i64>,
-    /// Only messages with a higher `seq`.
+    /// Only messages with a higher `seq`. Without `before` the first page has those right after it.
     #[serde(default)]
     #[schema(value_type = i64, minimum = 0)]
     after: Option<i64>,
@@ -250,11 +268,7 @@ async fn messages(
     list: List<message::Entity, ThreadMessages>,
 ) -> Result<Json<MessageList>, Problem> {
     let ThreadMessages { order, before, after, cursor } = list.request;
-    let direction = match order {
-        MessageOrder::Desc => Direction::Descending,
-        MessageOrder::Asc => Direction::Ascending,
-    };
-    let wanted = ThreadQuery { query: list.query, direction, before, after };
+    let wanted = ThreadQuery { query: list.query, direction: order.into(), before, after };
     Ok(Json(app.messages.list(app.db.reader(), &caller, path.0.id, &wanted, &cursor).await?))
 }
 

@@ -32,6 +32,7 @@ const RULES: &[(&str, Rule)] = &[
     ("health_get", Public),
     ("health_live", Public),
     ("health_ready", Public),
+    ("messages_context", Row(200, 404)),
     ("messages_delete", Row(403, 404)),
     ("messages_delivered", Row(404, 404)),
     ("messages_edit", Row(403, 404)),
@@ -111,7 +112,9 @@ impl World {
             "messages_send" => (path.to_owned(), json!({"receiver_id": stranger, "text": "hello"})),
             "messages_read" | "messages_delivered" => (of(&self.by_member), Value::Null),
             "messages_edit" => (of(&self.by_owner), text),
-            "messages_get" | "messages_delete" | "messages_receipts" => (of(&self.by_owner), Value::Null),
+            "messages_get" | "messages_context" | "messages_delete" | "messages_receipts" => {
+                (of(&self.by_owner), Value::Null)
+            }
             "threads_create" => (path.to_owned(), json!({"type": "direct", "participant_ids": [stranger]})),
             "threads_update" => (of(&self.group), json!({"name": "Others"})),
             "threads_send" => (of(&self.group), text),

@@ -112,6 +112,127 @@ async fn threads_are_listed_both_ways(app: &App) {
     );
 }
 
+/// `after` and `before` begin at their bound, in the order asked for, and the cursors go on from there.
+#[both_databases]
+async fn bounds_have_what_is_next_to_them(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    for index in 1..=20 {
+        ada.says(&thread, &format!("m{index}")).await;
+    }
+    let path = format!("/api/v1/threads/{thread}/messages");
+    let list = async |query: &str| charles.get(&format!("{path}?{query}")).await.expect(200);
+    let follow = async |page: &Value, name: &str, query: &str| {
+        list(&format!("{query}&cursor={}", page[name].as_str().unwrap())).await
+    };
+
+    let after = list("after=10&limit=3").await;
+    assert_eq!((texts(&after), &after["next_cursor"]), (vec!["m13", "m12", "m11"], &Value::Null));
+    for query in ["after=10&limit=3", "limit=3"] {
+        let newer = follow(&after, "prev_cursor", query).await;
+        assert_eq!(texts(&newer), ["m16", "m15", "m14"]);
+        assert_eq!(texts(&follow(&newer, "next_cursor", query).await), ["m13", "m12", "m11"]);
+    }
+    let last = list("after=18&limit=3").await;
+    assert_eq!((texts(&last), &last["prev_cursor"]), (vec!["m20", "m19"], &Value::Null));
+
+    let after = list("after=10&limit=3&order=asc").await;
+    assert_eq!((texts(&after), &after["prev_cursor"]), (vec!["m11", "m12", "m13"], &Value::Null));
+    let newer = follow(&after, "next_cursor", "after=10&limit=3&order=asc").await;
+    assert_eq!(texts(&newer), ["m14", "m15", "m16"]);
+
+    assert_eq!(texts(&list("before=10&limit=3").await), ["m9", "m8", "m7"]);
+    let before = list("before=10&limit=3&order=asc").await;
+    assert_eq!((texts(&before), &before["next_cursor"]), (vec!["m7", "m8", "m9"], &Value::Null));
+    let older = follow(&before, "prev_cursor", "before=10&limit=3&order=asc").await;
+    assert_eq!(texts(&older), ["m4", "m5", "m6"]);
+
+    assert_eq!(texts(&list("after=5&before=9").await), ["m8", "m7", "m6"]);
+    assert_eq!(texts(&list("after=10&limit=2&text__ilike=m1").await), ["m12", "m11"]);
+    assert_eq!(texts(&list("after=20").await), Vec::<&str>::new());
+}
+
+/// The context of a message is it and those beside it, with cursors into the list of its thread both ways.
+#[both_databases]
+async fn context_is_around_a_message(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    let mut sent = Vec::new();
+    for index in 1..=9 {
+        let from = if index % 2 == 0 { &charles } else { &ada };
+        sent.push(from.says(&thread, &format!("m{index}")).await);
+    }
+    ada.delete(&at(&sent[6])).await.expect(204);
+    let around = async |message: &Message, query: &str| {
+        charles.get(&format!("{}/context?{query}", at(message))).await.expect(200)
+    };
+    let list = async |order: &str, cursor: &Value| {
+        let path = format!("/api/v1/threads/{thread}/messages?order={order}&limit=2");
+        charles.get(&format!("{path}&cursor={}", cursor.as_str().unwrap())).await.expect(200)
+    };
+    let page = around(&sent[4], "before=2&after=2").await;
+    assert_eq!(texts(&page), ["m8", "m6", "m5", "m4", "m3"]);
+    assert_eq!(page["authors"].as_array().unwrap().len(), 2);
+    assert_eq!(texts(&list("desc", &page["next_cursor"]).await), ["m2", "m1"]);
+    assert_eq!(texts(&list("desc", &page["prev_cursor"]).await), ["m9"]);
+    let page = around(&sent[4], "before=1&after=1&order=asc").await;
+    assert_eq!(texts(&page), ["m4", "m5", "m6"]);
+    assert_eq!(texts(&list("asc", &page["next_cursor"]).await), ["m8", "m9"]);
+    assert_eq!(texts(&list("asc", &page["prev_cursor"]).await), ["m2", "m3"]);
+    let all = around(&sent[4], "").await;
+    assert_eq!(
+        (texts(&all).len(), &all["next_cursor"], &all["prev_cursor"]),
+        (8, &Value::Null, &Value::Null)
+    );
+    assert_eq!(texts(&around(&sent[4], "before=0&after=0").await), ["m5"]);
+    let context = |message: &Message| format!("{}/context", at(message));
+    charles.get(&context(&sent[6])).await.refused(404, "not_found");
+    let errors = charles.get(&format!("{}?before=51&after=-1", context(&sent[4]))).await.field_errors();
+    assert_eq!(errors, ["after: out_of_range", "before: out_of_range"]);
+}
+
+/// What one sent stays in one's outbox after leaving a group, until the group is deleted, and can't be changed any more.
+#[both_databases]
+async fn sent_messages_stay_in_the_outbox(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    let message = charles.says(&thread, "from charles").await;
+    let of_ada = ada.says(&thread, "from ada").await;
+    charles.removes(&thread, &charles).await.expect(200);
+    let outbox = async || charles.get("/api/v1/messages/outbox").await.expect(200);
+    assert_eq!(texts(&outbox().await), ["from charles"]);
+    charles.get(&at(&message)).await.expect(200);
+    charles.get(&at(&of_ada)).await.refused(404, "not_found");
+    charles.patch(&at(&message), &json!({"text": "x"})).await.refused(404, "not_found");
+    charles.delete(&at(&message)).await.refused(404, "not_found");
+    charles.get(&format!("{}/receipts", at(&message))).await.refused(404, "not_found");
+    charles.get(&format!("{}/context", at(&message))).await.refused(404, "not_found");
+    ada.delete(&format!("/api/v1/threads/{thread}")).await.expect(204);
+    assert_eq!(texts(&outbox().await), Vec::<&str>::new());
+    charles.get(&at(&message)).await.refused(404, "not_found");
+}
+
+/// Receiving and reading a message move its `updated_at`; a repeat doesn't.
+#[both_databases]
+async fn reading_moves_updated_at(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let message = ada.writes_to(&charles, "hello").await;
+    assert_eq!(message.updated_at, message.created_at);
+    app.db.clock.advance(Duration::from_secs(1));
+    let received = delivered(&charles, &message).await;
+    assert_eq!(Some(received.updated_at), received.delivered_at);
+    app.db.clock.advance(Duration::from_secs(1));
+    let seen = read(&charles, &message).await;
+    assert_eq!(Some(seen.updated_at), seen.read_at);
+    assert!(message.updated_at < received.updated_at && received.updated_at < seen.updated_at);
+    app.db.clock.advance(Duration::from_secs(1));
+    assert_eq!(read(&charles, &message).await, seen);
+    assert_eq!(ada.get(&at(&message)).await.read::<Message>(200), seen);
+    app.db.clock.advance(Duration::from_secs(1));
+    let edited: Message = ada.patch(&at(&message), &json!({"text": "edited"})).await.read(200);
+    assert!(seen.updated_at < edited.updated_at);
+}
+
 /// All direct messages of a user, both ways, no older than asked for; those of others for administrators.
 #[both_databases]
 async fn direct_messages_of_the_last_days(app: &App) {
@@ -168,6 +289,8 @@ async fn inbox_and_outbox(app: &App) {
     assert_eq!(texts(&inbox("unread_only=false&order_by=seq").await), ["m1", "m2"]);
     let page = inbox("size=2&page=2").await;
     assert_eq!((texts(&page), &page["total"], &page["pages"]), (vec!["m1"], &json!(3), &json!(2)));
+    let beyond = inbox("size=2&page=3").await;
+    assert_eq!((texts(&beyond), &beyond["total"], &beyond["pages"]), (vec![], &json!(3), &json!(2)));
     let outbox = ada.get("/api/v1/messages/outbox?text=m2").await.expect(200);
     assert_eq!((texts(&outbox), &outbox["items"][0]["is_read"]), (vec!["m2"], &json!(true)));
     assert_eq!(charles.get("/api/v1/messages/outbox").await.expect(200)["total"], 0);
@@ -256,7 +379,7 @@ async fn changes_catch_up(app: &App) {
     }
     ada.patch(&at(&sent[0]), &json!({"text": "edited"})).await.expect(200);
     let path = format!("/api/v1/threads/{}/changes", sent[0].thread_id);
-    let first = charles.get(&format!("{path}?limit=2")).await.expect(200);
+    let first = charles.get(&format!("{path}?since=1&limit=2")).await.expect(200);
     let seqs = |page: &Value| {
         page["items"].as_array().unwrap().iter().map(|c| c["seq"].as_i64().unwrap()).collect::<Vec<_>>()
     };
@@ -270,6 +393,84 @@ async fn changes_catch_up(app: &App) {
         charles.get(&format!("{path}?since=-1&limit=0")).await.field_errors(),
         ["limit: out_of_range", "since: out_of_range"]
     );
+}
+
+/// The changes of a list, each as its type and whom or what it is about.
+fn changed(page: &Value) -> Vec<String> {
+    let name = |item: &Value| match item["type"].as_str().unwrap() {
+        "message" => format!("message {}", item["seq"]),
+        "thread" => format!("thread {}", item["name"].as_str().unwrap()),
+        _ if item["participant"].is_null() => format!("left {}", item["left_at"].is_string()),
+        _ => format!("{} {}", item["participant"]["username"], item["participant"]["role"]).replace('"', ""),
+    };
+    page["items"].as_array().unwrap().iter().map(name).collect()
+}
+
+/// Name, roles and membership are among the changes, each as it is now, and the last page has the thread's version.
+#[both_databases]
+async fn changes_converge(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    let at_thread = format!("/api/v1/threads/{thread}");
+    let path = format!("{at_thread}/changes");
+    let since = async |version: &Value| ada.get(&format!("{path}?since={version}")).await.expect(200);
+    let all = since(&json!(0)).await;
+    assert_eq!(changed(&all), ["thread Engines", "ada owner", "charles member"]);
+    assert_eq!((&all["version"], &all["has_more"]), (&json!(1), &json!(false)));
+
+    ada.says(&thread, "hello").await;
+    ada.adds(&thread, &grace).await.expect(200);
+    ada.patch(&format!("{at_thread}/participants/{}", charles.id()), &json!({"role": "admin"}))
+        .await
+        .expect(200);
+    ada.patch(&at_thread, &json!({"name": "Difference engines"})).await.expect(200);
+    let news = since(&all["version"]).await;
+    assert_eq!(changed(&news), ["message 1", "grace member", "charles admin", "thread Difference engines"]);
+    assert_eq!(news["version"], ada.thread(&thread).await["version"]);
+
+    grace.removes(&thread, &grace).await.expect(200);
+    grace.get(&path).await.refused(404, "not_found");
+    let left = since(&news["version"]).await;
+    assert_eq!(changed(&left), ["left true"]);
+    assert_eq!(left["items"][0]["user_id"], grace.id());
+    let version = left["version"].as_i64().unwrap();
+    charles.get(&format!("{path}?since={}", version + 1)).await.refused(409, "version_ahead");
+    assert_eq!(changed(&since(&left["version"]).await), Vec::<String>::new());
+}
+
+/// What one version changed comes on one page, however small the limit, so that no change falls between two pages.
+#[both_databases]
+async fn changes_of_one_version_are_not_parted(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let thread = ada.starts_group("Engines", &[&charles, &grace]).await;
+    let message = ada.says(&thread, "one").await;
+    ada.says(&thread, "two").await;
+    ada.patch(&at(&message), &json!({"text": "edited"})).await.expect(200);
+    let (mut since, mut pages) = (json!(0), Vec::new());
+    loop {
+        let path = format!("/api/v1/threads/{thread}/changes?limit=1&since={since}");
+        let page = charles.get(&path).await.expect(200);
+        pages.push(changed(&page).len());
+        since = page["version"].clone();
+        if page["has_more"] == false {
+            break;
+        }
+    }
+    assert_eq!(pages, [4, 1, 1]);
+    assert_eq!(since, ada.thread(&thread).await["version"]);
+}
+
+/// Somebody who joins later, and doesn't see the last changes, still learns the thread's version.
+#[both_databases]
+async fn changes_that_are_not_seen_are_passed_over(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    let before = ada.says(&thread, "before grace").await;
+    ada.adds(&thread, &grace).await.expect(200);
+    ada.patch(&at(&before), &json!({"text": "edited"})).await.expect(200);
+    let page = grace.get(&format!("/api/v1/threads/{thread}/changes?since=3")).await.expect(200);
+    assert_eq!((changed(&page).len(), &page["has_more"]), (0, &json!(false)));
+    assert_eq!(page["version"], ada.thread(&thread).await["version"]);
 }
 
 /// Each change writes its event, in the order of the versions.
@@ -306,7 +507,7 @@ async fn changes_are_in_the_log(app: &App) {
     assert_eq!(of_thread[3].actor_id.unwrap().to_string(), charles.id());
 }
 
-/// Reading is a watermark that moves forwards only; what was read was delivered.
+/// The read position only moves forward; what was read was delivered.
 #[both_databases]
 async fn reading_moves_forwards(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -335,7 +536,7 @@ async fn reading_moves_forwards(app: &App) {
     assert!(ada.get(&at(&sent[2])).await.read::<Message>(200).is_read);
 }
 
-/// Receipts say who got a message and read it, and when, to the first mark that reaches it.
+/// Receipts say who received and read a message, and when: by the first receipt that covers it.
 #[both_databases]
 async fn receipts_are_exact(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);

@@ -11,14 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
+    changes,
     entity::{ActiveModel, Entity},
     positions,
     receipt::ReceiptKind,
-    repository::{MessageRepository, ThreadQuery},
+    repository::{Direction, MessageRepository, ThreadQuery},
     send,
-    types::{
-        Author, Changes, Message, MessageChange, MessageList, MessageRow, NewDirectMessage, NewText, Receipt,
-    },
+    types::{Author, Changes, Message, MessageList, MessageRow, NewDirectMessage, NewText, Receipt},
 };
 use crate::{
     codes::ALREADY_READ,
@@ -171,6 +170,24 @@ impl Messages {
         found.ok_or_else(|| Error::not_found("message"))
     }
 
+    /// Returns a message with up to `before` messages before it and `after` after it, and cursors that go on in the
+    /// list of its thread both ways.
+    ///
+    /// # Errors
+    /// `not_found` where the caller is not in the thread or can't see the message.
+    pub async fn context<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        caller: &Caller,
+        id: Uuid,
+        counts: (u64, u64),
+        direction: Direction,
+    ) -> Result<MessageList> {
+        let message = self.get_seen(conn, caller, id).await?;
+        let page = self.repository.context(conn, caller.user_id, message, counts, direction).await?;
+        self.with_authors(conn, page).await
+    }
+
     /// Puts another text in place of the caller's own. Errors: `invalid`, `not_found`, `forbidden`.
     pub async fn edit(&self, tx: &Tx, caller: &Caller, id: Uuid, new: NewText) -> Result<Message> {
         new.check()?;
@@ -260,35 +277,20 @@ impl Messages {
         self.repository.receipts(conn, &message, page).await
     }
 
-    /// What became of the messages of a thread after `version`, at most `limit` of them. Errors: `not_found`.
+    /// Returns what changed in a thread after version `since`: about `limit` changes, those of one version never
+    /// parted.
+    ///
+    /// # Errors
+    /// `not_found`; `version_ahead` for a version that the thread has not reached.
     pub async fn changes<C: ConnectionTrait>(
         &self,
         conn: &C,
         caller: &Caller,
         thread: Uuid,
-        version: i64,
+        since: i64,
         limit: u64,
     ) -> Result<Changes> {
-        self.threads.require_in(conn, caller.user_id, thread).await?;
-        let mut found = self
-            .repository
-            .changed_since(conn, caller.user_id, thread, (version, i64::MAX), limit + 1)
-            .await?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let has_more = found.len() > limit;
-        found.truncate(limit);
-        let items: Vec<_> = found
-            .into_iter()
-            .map(|(deleted_at, message)| MessageChange {
-                id: message.id,
-                seq: message.seq,
-                version: message.version,
-                deleted_at,
-                message: deleted_at.is_none().then_some(message),
-            })
-            .collect();
-        let version = items.last().map_or(version, |change| change.version);
-        Ok(Changes { items, version, has_more })
+        changes::changes(conn, caller.user_id, thread, since, limit).await
     }
 
     /// Takes the lock of the message's thread, and its next version. Whether the caller may is looked at afterwards,

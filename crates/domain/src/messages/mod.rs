@@ -1,5 +1,6 @@
 //! Messages and their receipts.
 
+mod changes;
 pub mod controller;
 pub mod entity;
 pub mod first_receipt;
@@ -13,5 +14,5 @@ pub use controller::{DeletePolicy, Messages};
 pub use receipt::ReceiptKind;
 pub use repository::{Direction, MessageRepository, ThreadQuery};
 pub use types::{
-    Author, Changes, Message, MessageChange, MessageList, NewDirectMessage, NewReadPosition, NewText, Receipt,
+    Author, Change, Changes, Message, MessageList, NewDirectMessage, NewReadPosition, NewText, Receipt,
 };

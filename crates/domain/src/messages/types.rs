@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::entity;
+use crate::threads::{Participant, entity::History};
 
 /// The most characters of a message.
 pub const TEXT_MAX: usize = 4096;
@@ -95,21 +96,21 @@ pub struct Message {
     /// What it says.
     #[schema(example = "Hello, Charles!")]
     pub text: String,
-    /// Whether somebody besides the sender has read it.
+    /// Whether somebody other than the sender has read it.
     pub is_read: bool,
-    /// When it first reached somebody besides the sender.
+    /// When somebody other than the sender first received it.
     pub delivered_at: Option<Timestamp>,
-    /// When somebody besides the sender first read it.
+    /// When somebody other than the sender first read it.
     pub read_at: Option<Timestamp>,
     /// When it was last edited.
     pub edited_at: Option<Timestamp>,
     /// When it was sent.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When it was last changed, first delivered or first read, whichever is latest.
     pub updated_at: Timestamp,
 }
 
-/// A row of `messages` with its first marks.
+/// A row of `messages` with the times of its first receipts.
 #[derive(Debug, FromQueryResult)]
 pub(super) struct MessageRow {
     #[sea_orm(nested)]
@@ -119,7 +120,7 @@ pub(super) struct MessageRow {
 }
 
 impl MessageRow {
-    /// A message that was sent just now, and that nobody has seen.
+    /// A new message, which nobody has received.
     pub fn new(message: entity::Model) -> Self {
         Self { message, delivered_at: None, read_at: None }
     }
@@ -141,7 +142,7 @@ impl From<MessageRow> for Message {
             read_at,
             edited_at: message.edited_at,
             created_at: message.created_at,
-            updated_at: message.updated_at,
+            updated_at: [delivered_at, read_at].into_iter().flatten().fold(message.updated_at, Ord::max),
         }
     }
 }
@@ -169,32 +170,70 @@ pub struct MessageList {
     pub prev_cursor: Option<String>,
 }
 
-/// What became of a message since a version.
+/// A message, a participant or the thread's own fields that changed, as they are now.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct MessageChange {
-    /// The id of the message.
-    pub id: Uuid,
-    /// Its place in the thread.
-    #[schema(example = 7)]
-    pub seq: i64,
-    /// The version that its last change gave the thread.
-    #[schema(example = 9)]
-    pub version: i64,
-    /// When it was deleted, or null.
-    pub deleted_at: Option<Timestamp>,
-    /// The message as it is now; null once it is deleted.
-    pub message: Option<Message>,
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Change {
+    /// A message was sent, edited or deleted.
+    Message {
+        /// The id of the message.
+        id: Uuid,
+        /// Its place in the thread.
+        #[schema(example = 7)]
+        seq: i64,
+        /// The version of the thread after the change.
+        #[schema(example = 9)]
+        version: i64,
+        /// When it was deleted, or null.
+        deleted_at: Option<Timestamp>,
+        /// The message; null if it is deleted.
+        message: Option<Message>,
+    },
+    /// The thread was created, or its name or its history setting changed.
+    Thread {
+        /// The version of the thread after the change.
+        #[schema(example = 9)]
+        version: i64,
+        /// The name of a group.
+        #[schema(example = "Engines")]
+        name: Option<String>,
+        /// What someone who joins later sees.
+        history: History,
+    },
+    /// A participant joined, left or got another role.
+    Participant {
+        /// The version of the thread after the change.
+        #[schema(example = 9)]
+        version: i64,
+        /// The user.
+        user_id: Uuid,
+        /// When they left, or null.
+        left_at: Option<Timestamp>,
+        /// The participant; null if they left.
+        participant: Option<Participant>,
+    },
 }
 
-/// The messages of a thread that were sent, edited or deleted since a version, in the order of their last change.
+impl Change {
+    /// The version of the thread after the change.
+    pub fn version(&self) -> i64 {
+        match self {
+            Self::Message { version, .. }
+            | Self::Thread { version, .. }
+            | Self::Participant { version, .. } => *version,
+        }
+    }
+}
+
+/// What changed in a thread since a version, in the order of the last change of each item.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Changes {
-    /// The changes.
-    pub items: Vec<MessageChange>,
-    /// Ask again with this as `since`.
+    /// The changes. Those of one version are never parted, so there may be more than `limit`.
+    pub items: Vec<Change>,
+    /// The `since` of the next call. The thread's version if `has_more` is false.
     #[schema(example = 9)]
     pub version: i64,
-    /// Whether there are more now.
+    /// Whether there are more changes now.
     pub has_more: bool,
 }
 

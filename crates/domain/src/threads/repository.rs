@@ -8,7 +8,7 @@ use groundwork_core::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, Order, PaginatorTrait,
-    QueryFilter, QuerySelect, QueryTrait, Select, UpdateMany, Value,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, UpdateMany, Value,
     prelude::Expr,
     sea_query::{Alias, ExprTrait, Func, IntoIden, Query, SelectStatement, UnionType},
 };
@@ -61,6 +61,17 @@ impl From<ParticipantRow> for Participant {
             last_read_seq: row.last_read_seq,
         }
     }
+}
+
+/// A participant whose role or membership changed.
+#[derive(Clone, Debug)]
+pub struct ChangedParticipant {
+    /// The version of the thread after the change.
+    pub version: i64,
+    /// When they left, or null.
+    pub left_at: Option<Timestamp>,
+    /// The participant, also one who left.
+    pub participant: Participant,
 }
 
 /// That the user of the row is in the thread now.
@@ -229,6 +240,56 @@ impl ThreadRepository {
         Ok(ParticipantRow::from_query_result(&row, "")?.into())
     }
 
+    /// The first `limit` versions in `(since, until]` at which participants last changed, each with how many of them.
+    pub async fn participant_versions<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        thread: Uuid,
+        (since, until): (i64, i64),
+        limit: u64,
+    ) -> Result<Vec<(i64, u64)>> {
+        let rows: Vec<(i64, i64)> = participant::Entity::find()
+            .select_only()
+            .column(participant::Column::Version)
+            .column_as(participant::Column::UserId.count(), "count")
+            .filter(participant::Column::ThreadId.eq(thread))
+            .filter(participant::Column::Version.gt(since))
+            .filter(participant::Column::Version.lte(until))
+            .group_by(participant::Column::Version)
+            .order_by_asc(participant::Column::Version)
+            .limit(limit)
+            .into_tuple()
+            .all(conn)
+            .await?;
+        Ok(rows.into_iter().map(|(version, count)| (version, count.unsigned_abs())).collect())
+    }
+
+    /// The participants who last changed at a version in `(since, until]`, also those who left.
+    pub async fn changed_participants<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        thread: Uuid,
+        (since, until): (i64, i64),
+    ) -> Result<Vec<ChangedParticipant>> {
+        use participant::{Column as P, Entity as Participants};
+        let mut select = everybody_of(thread);
+        select
+            .columns([(Participants, P::Version), (Participants, P::LeftAt)])
+            .and_where(P::Version.gt(since))
+            .and_where(P::Version.lte(until))
+            .order_by((Participants, P::Version), Order::Asc)
+            .order_by((Participants, P::UserId), Order::Asc);
+        let rows = conn.query_all(&select).await?;
+        let changed = rows.iter().map(|row| {
+            Ok(ChangedParticipant {
+                version: row.try_get("", "version")?,
+                left_at: row.try_get("", "left_at")?,
+                participant: ParticipantRow::from_query_result(row, "")?.into(),
+            })
+        });
+        changed.collect()
+    }
+
     /// How many owners a thread has, besides `except`.
     pub async fn other_owners<C: ConnectionTrait>(
         self,
@@ -259,12 +320,18 @@ fn first_of(rows: Vec<entity::Model>) -> Result<entity::Model> {
 
 /// The participants of a thread with their names.
 fn participants_of(thread: Uuid) -> SelectStatement {
+    let mut select = everybody_of(thread);
+    select.and_where(participant::Column::LeftAt.is_null());
+    select
+}
+
+/// The participants of a thread, and those who left it, with their names.
+fn everybody_of(thread: Uuid) -> SelectStatement {
     use participant::{Column as P, Entity as Participants};
     let mut select = Participants::find()
         .select_only()
         .columns([P::ThreadId, P::UserId, P::Role, P::JoinedAt, P::LastDeliveredSeq, P::LastReadSeq])
         .filter(P::ThreadId.eq(thread))
-        .filter(P::LeftAt.is_null())
         .into_query();
     select.column((users::entity::Entity, users::entity::Column::Username)).inner_join(
         users::entity::Entity,
