@@ -18,7 +18,7 @@ pub const MESSAGE_CREATED: &str = "message.created";
 pub const MESSAGE_UPDATED: &str = "message.updated";
 /// A message was deleted. Payload: `message_id`, `seq`.
 pub const MESSAGE_DELETED: &str = "message.deleted";
-/// Someone's watermark moved. Payload: `kind`, `seq`.
+/// A participant's delivered or read position moved. Payload: `kind`, `seq`.
 pub const RECEIPT_UPDATED: &str = "receipt.updated";
 /// A thread was started.
 pub const THREAD_CREATED: &str = "thread.created";

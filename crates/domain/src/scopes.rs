@@ -25,7 +25,7 @@ scopes! {
     ThreadsRead = "threads:read", "Read the own threads";
     ThreadsWrite = "threads:write", "Start, change and leave threads";
     MessagesRead = "messages:read", "Read messages";
-    MessagesWrite = "messages:write", "Send, edit, take back and mark messages";
+    MessagesWrite = "messages:write", "Send, edit and delete messages, and report them as delivered or read";
     MessagesAdmin = "messages:admin", "Read anybody's direct messages and delete any message";
     UsersRead = "users:read", "List all users";
     UsersAdmin = "users:admin", "Change, delete and restore users";

@@ -46,8 +46,17 @@ fn the_documented_script_moves_the_data() {
         let threads = ada.get("/api/v1/threads").await.expect(200)["items"].clone();
         assert_eq!((&threads[0]["name"], &threads[0]["participant_count"]), (&json!("Engines"), &json!(3)));
         assert_eq!((&threads[1]["type"], &threads[1]["unread_count"]), (&json!("direct"), &json!(1)));
+        // The group counts as read by everybody, so grace's message was read by the others.
+        let group = threads[0]["id"].as_str().unwrap();
+        let messages = ada.get(&format!("/api/v1/threads/{group}/messages")).await.expect(200);
+        assert_eq!(messages["items"][0]["is_read"], true);
+        let changes = ada.get(&format!("/api/v1/threads/{group}/changes")).await.expect(200);
+        assert_eq!(changes["items"].as_array().unwrap().len(), 5);
         let said = ada.writes_to(&charles, "four").await;
-        assert_eq!((said.seq, said.version), (4, 5));
+        assert_eq!((said.seq, said.version, said.is_read), (4, 5, false));
+        charles.post(&format!("/api/v1/threads/{}/read", said.thread_id), &json!({})).await.expect(200);
+        let read = ada.get(&format!("/api/v1/messages/{}", said.id)).await.expect(200);
+        assert_eq!(read["is_read"], true);
         let login = json!({"username": "grace", "password": PASSWORD});
         app.client().post("/api/v1/auth/login", &login).await.refused(401, "bad_credentials");
     });
