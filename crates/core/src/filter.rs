@@ -19,6 +19,8 @@
 //! # }
 //! ```
 
+use std::str::FromStr;
+
 use sea_orm::{
     ColumnTrait, ColumnType, Condition, DbBackend, EntityTrait, IdenStatic, Order, QueryFilter, QueryOrder,
     Select, Value,
@@ -29,10 +31,14 @@ use uuid::Uuid;
 
 use crate::{CommonBase, FieldErrors, Timestamp};
 
-/// The most values of `__in`.
+/// The maximum number of filters in a query. The depth of the SQL expression is the number of its filters.
+pub const MAX_FILTERS: usize = 20;
+/// The maximum number of values of `__in`.
 pub const MAX_IN: usize = 100;
-/// The most characters of a filter's value or of `search`.
+/// The maximum number of characters of a filter's value.
 pub const MAX_VALUE: usize = 255;
+/// The maximum number of characters of `search` and of a value of `__ilike`. The database looks for them in every row.
+pub const MAX_PATTERN: usize = 100;
 
 /// An entity whose rows can be listed with filters.
 pub trait Listable: CommonBase {
@@ -123,17 +129,18 @@ impl ValueKind {
         }
     }
 
-    fn parse(self, text: &str) -> Result<Value, &'static str> {
+    fn parse(self, text: &str, max: usize) -> Result<Value, String> {
+        fn parsed<T: FromStr + Into<Value>>(text: &str, message: &str) -> Result<Value, String> {
+            text.parse::<T>().map(Into::into).map_err(|_| message.to_owned())
+        }
         match self {
-            Self::Text if text.chars().count() > MAX_VALUE => Err("must have at most 255 characters"),
-            Self::Text if text.contains('\0') => Err("must not contain NUL"),
+            Self::Text if text.chars().count() > max => Err(format!("must have at most {max} characters")),
+            Self::Text if text.contains('\0') => Err("must not contain NUL".to_owned()),
             Self::Text => Ok(text.into()),
-            Self::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| "must be true or false"),
-            Self::Integer => text.parse::<i64>().map(Value::from).map_err(|_| "must be a whole number"),
-            Self::Uuid => text.parse::<Uuid>().map(Value::from).map_err(|_| "must be a UUID"),
-            Self::Time => {
-                text.parse::<Timestamp>().map(Value::from).map_err(|_| "must be a time as in RFC 3339")
-            }
+            Self::Boolean => parsed::<bool>(text, "must be true or false"),
+            Self::Integer => parsed::<i64>(text, "must be a whole number from -2^63 to 2^63-1"),
+            Self::Uuid => parsed::<Uuid>(text, "must be a UUID"),
+            Self::Time => text.parse::<Timestamp>().map(Value::from).map_err(|error| error.to_string()),
         }
     }
 }
@@ -155,6 +162,13 @@ impl<E: Listable> ListQuery<E> {
     }
 
     fn parse_order(&mut self, value: &str, errors: &mut FieldErrors) {
+        if !self.order.is_empty() {
+            return errors.add("order_by", "repeated", "is given twice");
+        }
+        let max = E::FIELDS.len();
+        if value.split(',').nth(max).is_some() {
+            return errors.add("order_by", "too_many", format!("must have at most {max} fields"));
+        }
         for name in value.split(',') {
             let (name, order) = match name.strip_prefix('-') {
                 Some(name) => (name, Order::Desc),
@@ -167,18 +181,22 @@ impl<E: Listable> ListQuery<E> {
                 Some(_) => errors.add("order_by", "repeated", format!("names {name} twice")),
                 None => {
                     let known = names::<E>();
-                    errors.add("order_by", "unknown_field", format!("{name:?} is none of {known}"));
+                    errors.add("order_by", "unknown_field", format!("must name fields of {known}"));
                 }
             }
         }
     }
 
     fn parse_search(&mut self, value: &str, errors: &mut FieldErrors) {
-        let before = errors.clone();
-        errors.length("search", value, 1, MAX_VALUE);
-        errors.check(!value.contains('\0'), "search", "bad_value", "must not contain NUL");
-        if *errors == before {
-            self.search = Some((value.to_owned(), E::SEARCH));
+        if self.search.is_some() {
+            return errors.add("search", "repeated", "is given twice");
+        }
+        if value.is_empty() {
+            return errors.add("search", "too_short", "must have at least 1 character");
+        }
+        match ValueKind::Text.parse(value, MAX_PATTERN) {
+            Ok(_) => self.search = Some((value.to_owned(), E::SEARCH)),
+            Err(message) => errors.add("search", "bad_value", message),
         }
     }
 
@@ -194,11 +212,21 @@ impl<E: Listable> ListQuery<E> {
         let Some(op) = op.filter(|op| op.fits(kind)) else {
             return errors.add(key, "unknown_operator", "has no such operator for this field");
         };
-        let parsed: Result<Vec<Value>, &str> = match op {
-            Op::IsNull => ValueKind::Boolean.parse(value).map(|value| vec![value]),
-            Op::In if value.split(',').count() > MAX_IN => Err("must have at most 100 values"),
-            Op::In => value.split(',').map(|part| kind.parse(part)).collect(),
-            _ => kind.parse(value).map(|value| vec![value]),
+        if self.filters.iter().any(|known| known.op == op && known.column.as_str() == name) {
+            return errors.add(key, "repeated", "is given twice");
+        }
+        if self.filters.len() >= MAX_FILTERS {
+            return errors.add(key, "too_many", format!("is one of more than {MAX_FILTERS} filters"));
+        }
+        let one = |value: Value| vec![value];
+        let parsed = match op {
+            Op::IsNull => ValueKind::Boolean.parse(value, MAX_VALUE).map(one),
+            Op::In if value.split(',').nth(MAX_IN).is_some() => {
+                Err(format!("must have at most {MAX_IN} values"))
+            }
+            Op::In => value.split(',').map(|part| kind.parse(part, MAX_VALUE)).collect(),
+            Op::Ilike => kind.parse(value, MAX_PATTERN).map(one),
+            _ => kind.parse(value, MAX_VALUE).map(one),
         };
         match parsed {
             Ok(values) => self.filters.push(Filter { column, op, values }),

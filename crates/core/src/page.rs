@@ -5,8 +5,9 @@
 //!
 //! let request = PageRequest::new(2, 20).unwrap();
 //! let page = Page::new(vec!["a"], 21, request);
-//! assert_eq!((request.offset(), page.pages), (20, 2));
+//! assert_eq!((request.offset(page.total).unwrap(), page.pages), (Some(20), 2));
 //! assert!(PageRequest::new(0, 101).is_err());
+//! assert!(PageRequest::new(1000, 100).is_err(), "no list skips 99,900 rows");
 //! ```
 
 use std::borrow::Cow;
@@ -20,44 +21,65 @@ use utoipa::{
     },
 };
 
-use crate::FieldErrors;
+use crate::{Error, FieldErrors, Result};
 
-/// Which page, and how large.
+/// The number of a page, and its size.
+///
+/// A list by page reads and skips the rows of every page before it, so that a request may skip at most
+/// [`MAX_OFFSET`](Self::MAX_OFFSET) rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct PageRequest {
-    /// The page, from 1 to 1000000.
+    /// The number of the page, from 1. At most 10000 items may come before it.
     #[serde(default = "first_page")]
-    #[schema(default = 1, minimum = 1, maximum = 1_000_000)]
+    #[schema(default = 1, minimum = 1, maximum = 10_001)]
     pub page: u64,
-    /// Items per page, from 1 to 100.
+    /// The number of items per page, from 1 to 100.
     #[serde(default = "default_size")]
     #[schema(default = 20, minimum = 1, maximum = 100)]
     pub size: u64,
 }
 
 impl PageRequest {
-    /// The last page that can be asked for.
-    pub const MAX_PAGE: u64 = 1_000_000;
-    /// The most items of a page.
+    /// The maximum number of rows before the page: `(page - 1) * size`.
+    pub const MAX_OFFSET: u64 = 10_000;
+    /// The maximum number of items of a page.
     pub const MAX_SIZE: u64 = 100;
 
-    /// A page within the bounds, or the errors by name.
+    /// A page within the bounds. Errors: `out_of_range` for `page` or `size`.
     pub fn new(page: u64, size: u64) -> Result<Self, FieldErrors> {
+        let request = Self { page, size };
         let mut errors = FieldErrors::new();
-        errors.check(
-            (1..=Self::MAX_PAGE).contains(&page),
-            "page",
-            "out_of_range",
-            "must be from 1 to 1000000",
-        );
+        errors.check(page >= 1, "page", "out_of_range", "must be at least 1");
         errors.check((1..=Self::MAX_SIZE).contains(&size), "size", "out_of_range", "must be from 1 to 100");
-        if errors.is_empty() { Ok(Self { page, size }) } else { Err(errors) }
+        if errors.is_empty() && request.rows_before() > Self::MAX_OFFSET {
+            errors.add("page", "out_of_range", too_deep());
+        }
+        if errors.is_empty() { Ok(request) } else { Err(errors) }
     }
 
-    /// How many rows come before the page.
-    pub fn offset(self) -> u64 {
+    /// The number of rows before the page; `None` if the page is beyond the last of `total` rows, so that there is
+    /// nothing to read.
+    ///
+    /// # Errors
+    /// `invalid` on `page` for more than [`MAX_OFFSET`](Self::MAX_OFFSET).
+    pub fn offset(self, total: u64) -> Result<Option<u64>> {
+        let offset = self.rows_before();
+        if offset > Self::MAX_OFFSET {
+            return Err(Error::invalid("page", "out_of_range", too_deep()));
+        }
+        Ok(Some(offset).filter(|offset| *offset < total))
+    }
+
+    fn rows_before(self) -> u64 {
         self.page.saturating_sub(1).saturating_mul(self.size)
     }
+}
+
+fn too_deep() -> String {
+    format!(
+        "(page - 1) * size must be at most {}; use a filter, or a list with a cursor, to read further",
+        PageRequest::MAX_OFFSET
+    )
 }
 
 impl Default for PageRequest {

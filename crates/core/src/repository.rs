@@ -215,10 +215,9 @@ pub async fn page_of<E: CommonBase, C: ConnectionTrait>(
 ) -> Result<Page<E::Model>> {
     let backend = conn.get_database_backend();
     let total = select.clone().filter(query.condition(backend)).count(conn).await?;
-    let items = if page.offset() < total {
-        query.apply(select, backend).offset(page.offset()).limit(page.size).all(conn).await?
-    } else {
-        Vec::new()
+    let items = match page.offset(total)? {
+        Some(offset) => query.apply(select, backend).offset(offset).limit(page.size).all(conn).await?,
+        None => Vec::new(),
     };
     Ok(Page::new(items, total, page))
 }

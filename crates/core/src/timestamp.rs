@@ -12,8 +12,9 @@ use std::{fmt, ops, str::FromStr, time::Duration};
 use sea_orm::DeriveValueType;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::{
-    OffsetDateTime, PrimitiveDateTime, UtcOffset, format_description::well_known::Rfc3339,
-    macros::format_description,
+    OffsetDateTime, PrimitiveDateTime, UtcOffset,
+    format_description::well_known::Rfc3339,
+    macros::{datetime, format_description},
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -29,11 +30,21 @@ use utoipa::{
 pub struct Timestamp(PrimitiveDateTime);
 
 impl Timestamp {
-    /// The moment of `time`, cut to whole microseconds.
+    /// The first moment that RFC 3339 can write, the beginning of the year 0.
+    pub const MIN: Self = Self(datetime!(0000-01-01 00:00:00));
+    /// The last moment that RFC 3339 can write with microseconds, the end of the year 9999.
+    pub const MAX: Self = Self(datetime!(9999-12-31 23:59:59.999_999));
+
+    /// The moment of `time`, cut to whole microseconds; [`MIN`](Self::MIN) or [`MAX`](Self::MAX) for one outside them.
     pub fn new(time: OffsetDateTime) -> Self {
-        let utc = time.to_offset(UtcOffset::UTC);
+        Self::checked(time).unwrap_or(if time.year() < 5000 { Self::MIN } else { Self::MAX })
+    }
+
+    fn checked(time: OffsetDateTime) -> Option<Self> {
+        let utc = time.checked_to_offset(UtcOffset::UTC)?;
         let whole = utc.replace_microsecond(utc.microsecond()).unwrap_or(utc);
-        Self(PrimitiveDateTime::new(whole.date(), whole.time()))
+        let moment = Self(PrimitiveDateTime::new(whole.date(), whole.time()));
+        (Self::MIN..=Self::MAX).contains(&moment).then_some(moment)
     }
 
     /// This moment without its fraction of a second.
@@ -54,19 +65,28 @@ impl Timestamp {
     }
 }
 
+/// A text that is not a [`Timestamp`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a time as in RFC 3339, from the year 0000 to 9999 in UTC")]
+pub struct NotATime;
+
+/// Ends at [`Timestamp::MAX`].
 impl ops::Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)))
+        let duration = time::Duration::try_from(duration).unwrap_or(time::Duration::MAX);
+        Self(self.0.saturating_add(duration)).clamp(Self::MIN, Self::MAX)
     }
 }
 
+/// Ends at [`Timestamp::MIN`].
 impl ops::Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)))
+        let duration = time::Duration::try_from(duration).unwrap_or(time::Duration::MAX);
+        Self(self.0.saturating_sub(duration)).clamp(Self::MIN, Self::MAX)
     }
 }
 
@@ -79,11 +99,11 @@ impl fmt::Display for Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = time::error::Parse;
+    type Err = NotATime;
 
-    /// Reads RFC 3339 with any offset.
+    /// Reads RFC 3339 with any offset. A fraction below a microsecond is cut.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        OffsetDateTime::parse(text, &Rfc3339).map(Self::new)
+        OffsetDateTime::parse(text, &Rfc3339).ok().and_then(Self::checked).ok_or(NotATime)
     }
 }
 
@@ -121,6 +141,27 @@ mod tests {
         let moment: Timestamp = "2026-01-31T11:30:00.1+02:00".parse().unwrap();
         assert_eq!(moment.to_string(), "2026-01-31T09:30:00.100000Z");
         assert_eq!(serde_json::to_string(&moment).unwrap(), "\"2026-01-31T09:30:00.100000Z\"");
+    }
+
+    #[test]
+    fn refuses_what_is_outside_of_four_digit_years_in_utc() {
+        for text in [
+            "9999-12-31T23:59:59-23:59",
+            "9999-12-31T23:59:59.999999-00:01",
+            "0000-01-01T00:00:00+00:01",
+            "0000-01-01T00:00:00+23:59",
+            "10000-01-01T00:00:00Z",
+            "-0001-01-01T00:00:00Z",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(NotATime), "{text}");
+        }
+        for text in ["0000-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"] {
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
+        }
+        let day = Duration::from_hours(24);
+        assert_eq!((Timestamp::MAX + day, Timestamp::MIN - Duration::MAX), (Timestamp::MAX, Timestamp::MIN));
+        let late = OffsetDateTime::parse("9999-12-31T23:59:59-23:59", &Rfc3339).unwrap();
+        assert_eq!(Timestamp::new(late), Timestamp::MAX);
     }
 
     #[test]

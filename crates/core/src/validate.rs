@@ -1,4 +1,4 @@
-//! Errors in what a caller sent: all of them at once, each with its field.
+//! Errors in what a caller sent: all at once, each with its field, and never more than fit in a small response.
 //!
 //! ```
 //! use groundwork_core::FieldErrors;
@@ -29,29 +29,60 @@ pub struct FieldError {
     pub message: String,
 }
 
+/// The maximum number of characters of a field's name. A longer one is cut, as a caller may have made it up.
+const MAX_FIELD: usize = 100;
+/// The maximum number of characters of a message.
+const MAX_MESSAGE: usize = 500;
+
 impl FieldError {
-    /// A error of `field`.
+    /// An error of `field`. A name over 100 characters or a message over 500 is cut.
     pub fn new(field: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), code: code.into(), message: message.into() }
+        Self {
+            field: cut(field.into(), MAX_FIELD),
+            code: code.into(),
+            message: cut(message.into(), MAX_MESSAGE),
+        }
     }
 }
 
-/// The errors found so far.
+/// At most `max` characters of `text`, the last of which is an ellipsis where some are left out.
+fn cut(mut text: String, max: usize) -> String {
+    if text.char_indices().nth(max).is_some()
+        && let Some((end, _)) = text.char_indices().nth(max.saturating_sub(1))
+    {
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
+/// The errors found so far. Keeps the first [`MAX`](Self::MAX) and counts the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldErrors(Vec<FieldError>);
+pub struct FieldErrors {
+    first: Vec<FieldError>,
+    more: usize,
+}
 
 impl FieldErrors {
+    /// The maximum number of errors that are kept and reported.
+    pub const MAX: usize = 50;
+
     /// No error yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes a error.
+    /// Adds an error.
     pub fn add(&mut self, field: impl Into<String>, code: impl Into<String>, message: impl Into<String>) {
-        self.0.push(FieldError::new(field, code, message));
+        if self.first.len() < Self::MAX {
+            self.first.push(FieldError::new(field, code, message));
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
     }
 
-    /// Notes a error unless `ok`.
+    /// Adds an error unless `ok`.
     pub fn check(&mut self, ok: bool, field: &str, code: &str, message: impl Into<String>) {
         if !ok {
             self.add(field, code, message);
@@ -65,41 +96,49 @@ impl FieldErrors {
         self.check(count <= max, field, "too_long", format!("must have at most {max} characters"));
     }
 
-    /// Takes over what `other` found in something that lies at `path` (`items.3`).
+    /// Adds the errors that `other` found in something that lies at `path` (`items.3`).
     pub fn nest(&mut self, path: &str, other: Self) {
-        for mut error in other.0 {
+        for error in other.first {
             let dot = if error.field.is_empty() { "" } else { "." };
-            error.field = format!("{path}{dot}{}", error.field);
-            self.0.push(error);
+            self.add(format!("{path}{dot}{}", error.field), error.code, error.message);
         }
+        self.more = self.more.saturating_add(other.more);
     }
 
-    /// Takes over what `other` found; a field that already has a error with that code is not named twice.
+    /// Adds the errors of `other`, except those whose field already has an error with that code.
     pub fn merge(&mut self, other: Self) {
-        for error in other.0 {
-            if !self.0.iter().any(|known| known.field == error.field && known.code == error.code) {
-                self.0.push(error);
+        for error in other.first {
+            if !self.first.iter().any(|known| known.field == error.field && known.code == error.code) {
+                self.add(error.field, error.code, error.message);
             }
         }
+        self.more = self.more.saturating_add(other.more);
     }
 
-    /// Those of a field, without those of the input as a whole.
+    /// The errors of single fields, without those of the input as a whole.
     #[must_use]
-    pub fn of_fields(self) -> Self {
-        Self(self.0.into_iter().filter(|error| !error.field.is_empty()).collect())
+    pub fn of_fields(mut self) -> Self {
+        self.first.retain(|error| !error.field.is_empty());
+        self
     }
 
-    /// Whether nothing was found.
+    /// Whether no error was found.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.first.is_empty() && self.more == 0
     }
 
-    /// The errors, in the order in which they were found.
+    /// The errors in the order in which they were found, at most [`MAX`](Self::MAX). If there are more, the last item
+    /// has an empty field, the code `more_errors` and their number.
     pub fn into_vec(self) -> Vec<FieldError> {
-        self.0
+        let mut all = self.first;
+        if self.more > 0 {
+            let errors = if self.more == 1 { "error" } else { "errors" };
+            all.push(FieldError::new("", "more_errors", format!("and {} more {errors}", self.more)));
+        }
+        all
     }
 
-    /// `Ok` where there is none, otherwise an error with code `invalid` that carries them all.
+    /// `Ok` if there is no error, otherwise an error with code `invalid` that carries them all.
     pub fn into_result(self) -> Result<(), Error> {
         if self.is_empty() {
             Ok(())
@@ -111,7 +150,7 @@ impl FieldErrors {
 
 impl From<FieldError> for FieldErrors {
     fn from(error: FieldError) -> Self {
-        Self(vec![error])
+        Self { first: vec![error], more: 0 }
     }
 }
 
@@ -125,5 +164,36 @@ pub trait Validate {
         let mut errors = FieldErrors::new();
         self.validate(&mut errors);
         errors.into_result()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_first_errors_and_counts_the_others() {
+        let mut errors = FieldErrors::new();
+        for index in 0..173 {
+            errors.add(format!("field{index}"), "unknown_field", "is not known here");
+        }
+        let mut all = FieldErrors::new();
+        all.add("first", "bad_value", "is wrong");
+        all.nest("items.3", errors.clone());
+        all.merge(errors);
+        let all = all.into_vec();
+        assert_eq!(all.len(), FieldErrors::MAX + 1);
+        assert_eq!(all[1].field, "items.3.field0");
+        let last = all.last().unwrap();
+        assert_eq!((last.field.as_str(), last.code.as_str()), ("", "more_errors"));
+        assert_eq!(last.message, "and 297 more errors");
+    }
+
+    #[test]
+    fn cuts_a_name_that_the_caller_made_up() {
+        let error = FieldError::new("ü".repeat(60_000), "unknown_field", "x".repeat(60_000));
+        assert_eq!((error.field.chars().count(), error.message.chars().count()), (100, 500));
+        assert!(error.field.ends_with("ü…"));
+        assert_eq!(FieldError::new("ü".repeat(100), "", "").field, "ü".repeat(100));
     }
 }

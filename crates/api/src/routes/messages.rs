@@ -101,12 +101,12 @@ struct Mine {
     /// The oldest to list, in days, from 1 to 36500.
     #[serde(default = "thirty")]
     #[schema(default = 30, minimum = 1, maximum = 36500)]
-    max_age_days: u64,
+    max_age_days: u16,
     #[serde(flatten)]
     cursor: CursorRequest,
 }
 
-fn thirty() -> u64 {
+fn thirty() -> u16 {
     30
 }
 
@@ -161,7 +161,7 @@ async fn list(
     query: Query<Mine>,
 ) -> Result<Json<MessageList>, Problem> {
     let Mine { user, max_age_days, cursor } = query.0;
-    let oldest = app.db.now() - Duration::from_hours(24 * max_age_days);
+    let oldest = app.db.now() - Duration::from_hours(24 * u64::from(max_age_days));
     let listed = app.messages.list_direct(app.db.reader(), &caller, user.as_deref(), oldest, &cursor);
     Ok(Json(listed.await?))
 }

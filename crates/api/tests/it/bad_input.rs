@@ -191,13 +191,19 @@ async fn nul_is_refused_everywhere(app: &App) {
 #[both_databases]
 async fn numbers_have_bounds(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
-    let thread = ada.writes_to(&charles, "x").await.thread_id.to_string();
+    let message = ada.writes_to(&charles, "x").await;
+    let (thread, message) = (message.thread_id.to_string(), message.id.to_string());
     for (query, field) in [
         ("messages/inbox?page=0", "page"),
         ("messages/inbox?page=-1", "page"),
         ("messages/inbox?page=abc", "page"),
         ("messages/inbox?page=1.5", "page"),
-        ("messages/inbox?page=1000001", "page"),
+        ("messages/inbox?page=10002&size=1", "page"),
+        ("messages/inbox?page=1000&size=100", "page"),
+        ("messages/outbox?page=102&size=100", "page"),
+        ("messages/{message}/receipts?page=1000&size=100", "page"),
+        ("threads/{thread}/participants?page=1000&size=100", "page"),
+        ("users/search?q=a&page=1000&size=100", "page"),
         ("messages/inbox?page=99999999999999999999999", "page"),
         ("messages/outbox?size=0", "size"),
         ("messages/outbox?size=101", "size"),
@@ -216,14 +222,23 @@ async fn numbers_have_bounds(app: &App) {
         ("threads/{thread}/messages?seq__gt=9223372036854775808", "seq__gt"),
         ("threads/{thread}/participants?page=0", "page"),
     ] {
-        let path = format!("/api/v1/{}", query.replace("{thread}", &thread));
+        let path = format!("/api/v1/{}", query.replace("{thread}", &thread).replace("{message}", &message));
         let problem = ada.get(&path).await.refused(422, "invalid");
         assert_eq!(problem["errors"][0]["field"], field, "{query}: {problem:#}");
     }
     let last = format!("/api/v1/threads/{thread}/changes?since=9223372036854775807");
     ada.get(&last).await.refused(409, "version_ahead");
     ada.get(&format!("/api/v1/threads/{thread}/messages?before=9223372036854775807")).await.expect(200);
-    ada.get("/api/v1/messages/inbox?page=1000000&size=100").await.expect(200);
+    for list in [
+        "messages/inbox?",
+        "messages/outbox?",
+        &format!("messages/{message}/receipts?"),
+        &format!("threads/{thread}/participants?"),
+        "users/search?q=a&",
+    ] {
+        let beyond = ada.get(&format!("/api/v1/{list}page=101&size=100")).await.expect(200);
+        assert_eq!((&beyond["items"], &beyond["page"]), (&json!([]), &json!(101)), "{list}");
+    }
     ada.get("/api/v1/messages?max_age_days=36500").await.expect(200);
     let path = format!("/api/v1/threads/{thread}/read");
     for seq in [json!(9_223_372_036_854_775_808_u64), json!("1"), json!(1.5), json!(2)] {
@@ -319,4 +334,85 @@ async fn unknown_parameters_are_named(app: &App) {
     ] {
         assert_eq!(ada.get(&format!("/api/v1/{query}")).await.field_errors(), [error]);
     }
+}
+
+/// A parameter that comes many hundred times, more filters than anyone needs, and a query string without end.
+#[both_databases]
+async fn queries_are_bounded(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.writes_to(&charles, "x").await.thread_id.to_string();
+    let root = app.user_in("superuser", "root").await;
+    let lists = [
+        (format!("threads/{thread}/messages"), "seq=1"),
+        ("messages/inbox".to_owned(), "seq=1"),
+        ("messages/outbox".to_owned(), "created_at__lt=9999-12-31T00:00:00Z"),
+        ("threads".to_owned(), "type__neq=x"),
+        ("users".to_owned(), "username__ilike=a"),
+    ];
+    for (list, filter) in lists {
+        let often = vec![filter; 8190 / (filter.len() + 1)].join("&");
+        let errors = root.get(&format!("/api/v1/{list}?{often}")).await.field_errors();
+        let name = filter.split('=').next().unwrap();
+        assert!(errors.contains(&format!("{name}: repeated")), "{list}: {errors:?}");
+        assert!(errors.contains(&": more_errors".to_owned()), "{list}: {errors:?}");
+    }
+    let long = "x".repeat(8 * 1024);
+    for path in [
+        "threads",
+        "messages",
+        "messages/inbox",
+        "users",
+        "users/search",
+        &format!("threads/{thread}/messages"),
+        &format!("threads/{thread}/changes"),
+        &format!("threads/{thread}/participants"),
+    ] {
+        let problem = root.get(&format!("/api/v1/{path}?{long}x")).await.refused(422, "invalid");
+        assert_eq!(problem["errors"][0]["code"], "too_long", "{path}: {problem:#}");
+        assert!(problem["errors"][0]["message"].as_str().unwrap().contains("8192 bytes"));
+        let unknown = root.get(&format!("/api/v1/{path}?{long}")).await.refused(422, "invalid");
+        assert_ne!(unknown["errors"][0]["code"], "too_long", "{path}");
+    }
+}
+
+/// A time that no database holds is an error of its field.
+#[both_databases]
+async fn times_are_bounded(app: &App) {
+    let ada = app.user("ada").await;
+    for list in ["messages/inbox", "messages/outbox", "threads"] {
+        for time in ["9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00%2B00:01"] {
+            let path = format!("/api/v1/{list}?created_at__gt={time}");
+            assert_eq!(ada.get(&path).await.field_errors(), ["created_at__gt: bad_value"]);
+        }
+        ada.get(&format!("/api/v1/{list}?created_at__gt=0000-01-01T00:00:00Z")).await.expect(200);
+    }
+}
+
+/// Whatever a caller sends, what comes back is small.
+#[both_databases]
+async fn answers_are_bounded(app: &App) {
+    let ada = app.user("ada").await;
+    let fields = (0..7000).map(|n| format!("\"{n:x}\":0")).collect::<Vec<_>>().join(",");
+    let body = format!("{{{fields},\"text\":\"x\"}}");
+    let answer = raw(&ada, MESSAGES, Some("application/json"), body).await.refused(422, "invalid");
+    let errors = answer["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 51);
+    assert_eq!((&errors[50]["field"], &errors[50]["code"]), (&json!(""), &json!("more_errors")));
+    assert!(errors[50]["message"].as_str().unwrap().starts_with("and 69"), "{}", errors[50]);
+    assert!(answer.to_string().len() < 8_000);
+    let name = "x".repeat(60_000);
+    let participants = vec!["x"; 15_000];
+    for (path, body) in [
+        (MESSAGES, json!({(&name): 1, "text": "x"})),
+        (THREADS, json!({"type": &name, "participant_ids": []})),
+        (THREADS, json!({"type": "group", "name": "x", "participant_ids": participants})),
+        (THREADS, json!({"type": "group", "name": "x", "participant_ids": ["\0".repeat(10_000)]})),
+    ] {
+        let answer = ada.post(path, &body).await.refused(422, "invalid");
+        assert!(answer.to_string().len() < 8_000, "{} bytes", answer.to_string().len());
+    }
+    let form = format!("grant_type=password{}", "&a=1".repeat(16_000));
+    let kind = Some("application/x-www-form-urlencoded");
+    let answer = raw(&ada, "/api/v1/auth/token", kind, form).await.refused(422, "invalid");
+    assert!(answer.to_string().len() < 8_000);
 }

@@ -100,7 +100,80 @@ fn what_is_not_open_is_named() {
         assert_eq!(errors(&[(name, value)]), [((*field).to_owned(), (*code).to_owned())], "{name}={value}");
     }
     let many = vec!["1"; 101].join(",");
-    let long = "x".repeat(256);
-    let all = [("pages__in", many.as_str()), ("title", long.as_str()), ("nope", "1")];
-    assert_eq!(errors(&all).len(), 3, "all at once");
+    let (long, pattern) = ("x".repeat(256), "x".repeat(101));
+    let all = [
+        ("pages__in", many.as_str()),
+        ("title", &long),
+        ("title__ilike", &pattern),
+        ("search", &pattern),
+        ("nope", "1"),
+    ];
+    assert_eq!(errors(&all).len(), 5, "all at once");
+    for (name, value) in [("title", &long[1..]), ("title__ilike", &pattern[1..]), ("search", &pattern[1..])] {
+        ListQuery::<Entity>::parse([(name, value)]).unwrap();
+    }
+}
+
+/// What PostgreSQL can't hold, or RFC 3339 can't write, is an error of its field; what both can is found.
+#[both_databases]
+async fn times_are_bounded(library: &Library) {
+    for time in ["9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+00:01", "99999-01-01T00:00:00Z"] {
+        for op in ["created_at", "created_at__gt", "created_at__in"] {
+            assert_eq!(errors(&[(op, time)]), [(op.to_owned(), "bad_value".to_owned())], "{time}");
+        }
+    }
+    add(&library.db, shelf(1), "Emma", 1).await;
+    for (op, found) in [("created_at__gt", 1), ("created_at__lt", 0)] {
+        assert_eq!(pages(library, &[(op, "0000-01-01T00:00:00Z")]).await.len(), found);
+    }
+    for (op, found) in [("created_at__gt", 0), ("created_at__lt", 1)] {
+        assert_eq!(pages(library, &[(op, "9999-12-31T23:59:59.999999Z")]).await.len(), found);
+    }
+}
+
+/// No parameter counts twice, and no query builds an expression of any depth.
+#[both_databases]
+async fn queries_are_bounded(library: &Library) {
+    for (name, value) in
+        [("pages", "1"), ("pages__gt", "1"), ("pages__in", "1,2"), ("search", "x"), ("order_by", "title")]
+    {
+        let twice = errors(&[(name, value), (name, value)]);
+        assert_eq!(twice, [(name.to_owned(), "repeated".to_owned())]);
+        let often = errors(&vec![(name, value); 1000]);
+        assert_eq!(often.len(), 51);
+        assert_eq!(often[50], (String::new(), "more_errors".to_owned()));
+    }
+    let mut all = Vec::new();
+    for field in ["pages", "created_at", "title"] {
+        let value = if field == "created_at" { "2026-01-01T00:00:00Z" } else { "1" };
+        for op in ["", "__neq", "__gt", "__gte", "__lt", "__lte", "__in"] {
+            all.push((format!("{field}{op}"), value));
+        }
+    }
+    let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(pages(library, &all[..20]).await, Vec::<i64>::new());
+    assert_eq!(errors(&all[..21]), [("title__in".to_owned(), "too_many".to_owned())]);
+    let names = vec!["title"; 3000].join(",");
+    assert_eq!(errors(&[("order_by", &names)]), [("order_by".to_owned(), "too_many".to_owned())]);
+}
+
+/// A page deep in a list is refused; one beyond the end is empty.
+#[both_databases]
+async fn pages_are_bounded(library: &Library) {
+    add(&library.db, shelf(1), "Emma", 1).await;
+    let query = ListQuery::<Entity>::default();
+    let page = |page, size| {
+        let (query, db) = (query.clone(), library.db.reader());
+        async move { shelf(1).list(db, &query, PageRequest { page, size }).await }
+    };
+    for (number, size) in [(2, 1), (101, 100), (10_001, 1)] {
+        let empty = page(number, size).await.unwrap();
+        assert_eq!((empty.items.len(), empty.total, empty.page), (0, 1, number));
+    }
+    for (number, size) in [(102, 100), (10_002, 1), (u64::MAX, u64::MAX)] {
+        let error = page(number, size).await.unwrap_err();
+        assert!(matches!(&error, groundwork_core::Error::Refused(refusal)
+            if refusal.field_errors[0].field == "page" && refusal.field_errors[0].message.contains("10000")));
+        assert!(PageRequest::new(number, size).is_err());
+    }
 }

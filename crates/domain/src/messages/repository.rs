@@ -343,10 +343,10 @@ impl MessageRepository {
         let backend = conn.get_database_backend();
         let select = select.select_only().column(Column::Id);
         let total = select.clone().filter(query.condition(backend)).count(conn).await?;
-        if page.offset() >= total {
+        let Some(offset) = page.offset(total)? else {
             return Ok(Page::new(Vec::new(), total, page));
-        }
-        let ids = query.apply(select, backend).offset(page.offset()).limit(page.size);
+        };
+        let ids = query.apply(select, backend).offset(offset).limit(page.size);
         let ids: Vec<Uuid> = ids.into_tuple().all(conn).await?;
         Ok(Page::new(self.in_order(conn, &ids).await?, total, page))
     }
@@ -413,15 +413,15 @@ impl MessageRepository {
             .select_only()
             .column(P::UserId);
         let total = reached.clone().count(conn).await?;
-        if page.offset() >= total {
+        let Some(offset) = page.offset(total)? else {
             return Ok(Page::new(Vec::new(), total, page));
-        }
+        };
         let mut select = reached
             .column_as(users::entity::Column::Username, "username")
             .expr_as(delivered_at(), "delivered_at")
             .expr_as(read_at(), "read_at")
             .order_by_asc(P::UserId)
-            .offset(page.offset())
+            .offset(offset)
             .limit(page.size);
         QuerySelect::query(&mut select).join(
             JoinType::InnerJoin,

@@ -217,10 +217,13 @@ impl ThreadRepository {
             .filter(participant::Column::ThreadId.eq(thread))
             .filter(participant::Column::LeftAt.is_null());
         let total = here.count(conn).await?;
+        let Some(offset) = page.offset(total)? else {
+            return Ok(Page::new(Vec::new(), total, page));
+        };
         let mut select = participants_of(thread);
         select
             .order_by((participant::Entity, participant::Column::UserId), Order::Asc)
-            .offset(page.offset())
+            .offset(offset)
             .limit(page.size);
         let rows = conn.query_all(&select).await?;
         let items = rows.iter().map(|row| Ok(ParticipantRow::from_query_result(row, "")?.into()));

@@ -26,8 +26,11 @@
 //! routes.post("/notes/{id}/comments", "comments_create", "Comment on a note", comment);
 //! ```
 
-use std::future::{Future, Ready, ready};
-use std::pin::Pin;
+use std::{
+    collections::HashSet,
+    future::{Future, Ready, ready},
+    pin::Pin,
+};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web, web::BytesMut};
 use futures::StreamExt;
@@ -125,6 +128,8 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Form<T
             }
             let bytes = read_body(&request, payload).await?;
             let pairs = pairs(std::str::from_utf8(&bytes).unwrap_or_default())?;
+            // RFC 6749, section 3.2: a parameter must not be included more than once.
+            refuse_repeated(pairs.iter().map(|(name, _)| name.as_str()))?;
             let value = schema_of::<T>()?.typed(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())));
             Ok(Self(checked(&value)?))
         })
@@ -137,7 +142,7 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let read = || {
-            let pairs = pairs(request.query_string())?;
+            let pairs = query_pairs(request)?;
             let (value, rest) = split_known::<T>(&pairs)?;
             let mut errors = FieldErrors::new();
             for (name, _) in rest {
@@ -204,8 +209,24 @@ fn unreadable(mut errors: FieldErrors, error: &serde_json::Error) -> Error {
     invalid(errors)
 }
 
+/// The maximum number of bytes of a query string.
+pub const MAX_QUERY: usize = 8 * 1024;
+
+/// The pairs of the request's query string. Errors: `invalid` for one over [`MAX_QUERY`].
+pub(crate) fn query_pairs(request: &HttpRequest) -> Result<Vec<(String, String)>> {
+    let query = request.query_string();
+    if query.len() > MAX_QUERY {
+        return Err(Error::invalid(
+            "",
+            "too_long",
+            format!("the query string must have at most {MAX_QUERY} bytes"),
+        ));
+    }
+    pairs(query)
+}
+
 /// The pairs of a query string or a form.
-pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>> {
+fn pairs(text: &str) -> Result<Vec<(String, String)>> {
     web::Query::<Vec<(String, String)>>::from_query(text)
         .map(web::Query::into_inner)
         .map_err(|error| codes::MALFORMED.error(error.to_string()))
@@ -218,13 +239,16 @@ pub(crate) fn split_known<T: ToSchema + 'static>(
     let schema = schema_of::<T>()?;
     let all = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (known, rest): (Vec<_>, Vec<_>) = all.partition(|(name, _)| schema.fields.contains_key(*name));
-    let mut errors = FieldErrors::new();
-    for (index, (name, _)) in known.iter().enumerate() {
-        let again = known.iter().take(index).any(|(earlier, _)| earlier == name);
-        errors.check(!again, name, "repeated", "is given twice");
-    }
-    errors.into_result()?;
+    refuse_repeated(known.iter().map(|(name, _)| *name))?;
     Ok((schema.typed(known), rest))
+}
+
+fn refuse_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let (mut seen, mut errors) = (HashSet::new(), FieldErrors::new());
+    for name in names {
+        errors.check(seen.insert(name), name, "repeated", "is given twice");
+    }
+    errors.into_result()
 }
 
 /// Whether the request says that it has a body.

@@ -31,7 +31,7 @@ use utoipa::{
 
 use crate::{
     Problem,
-    http::extract::{pairs, parameters, shaped, split_known},
+    http::extract::{parameters, query_pairs, shaped, split_known},
     openapi::describe::{DescribeInput, OperationDoc},
 };
 
@@ -52,7 +52,7 @@ impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let read = || {
-            let pairs = pairs(request.query_string())?;
+            let pairs = query_pairs(request)?;
             let (value, rest) = split_known::<P>(&pairs)?;
             let (query, errors) = match ListQuery::parse(rest) {
                 Ok(query) => (query, FieldErrors::new()),

@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
-use groundwork_core::{Error, FieldErrors, Result};
+use groundwork_core::{Error, FieldErrors, Result, Timestamp};
 use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind},
@@ -62,6 +62,8 @@ impl TypeSchema {
         bound_integers(&mut root);
         let validator = jsonschema::draft202012::options()
             .should_validate_formats(true)
+            // What passes must also be a `Timestamp`, so that the error names the field.
+            .with_format("date-time", |text: &str| text.parse::<Timestamp>().is_ok())
             .build(&root)
             .map_err(|error| Error::internal(error.to_string()))?;
         Ok(Self { validator, fields })
@@ -250,7 +252,7 @@ fn format_name(format: &str) -> &str {
     match format {
         "uuid" => "a UUID",
         "email" => "an e-mail address",
-        "date-time" => "a time as in RFC 3339",
+        "date-time" => "a time as in RFC 3339, from the year 0000 to 9999 in UTC",
         "uri" => "a URI",
         other => other,
     }
