@@ -11,7 +11,7 @@ use actix_web::{
 use groundwork_core::{Db, Result};
 use groundwork_web::{
     AuthState, WebApp,
-    openapi::{About, Document},
+    openapi::{About, Document, Link},
     service::health::Probe,
 };
 use messenger_domain::{Messages, Threads, Users, scopes};
@@ -83,7 +83,7 @@ pub fn create_app(
 pub fn openapi() -> Result<Document> {
     let mut routes = routes::all();
     groundwork_web::http::app::system_routes(&mut routes);
-    Document::new(&groundwork_web::openapi::document(&about(), &routes))
+    Document::new(&groundwork_web::openapi::document(&about(), &routes)?)
 }
 
 fn about() -> About {
@@ -91,16 +91,19 @@ fn about() -> About {
         title: "Actix Messenger".to_owned(),
         version: VERSION.to_owned(),
         description: "Accounts, threads and messages.\n\n\
-            Press **Authorize** and sign in with a username and a password to try the operations here; \
-            `POST /api/v1/auth/register` makes an account.\n\n\
-            - Every refusal is `application/problem+json` (RFC 9457). `code` is a stable word for programs, and `errors` \
-            names every error of the input. `GET /problems` lists the codes.\n\
-            - Page lists take `page` and `size`; cursor lists take `limit` and `cursor`, and cursors are opaque.\n\
+            Press **Authorize** and sign in to try the operations. `POST /api/v1/auth/register` creates an account; after \
+            `api seed` the examples work for the user `ada` with the password `Correct-Horse-1`.\n\n\
+            - Errors are `application/problem+json` (RFC 9457). `code` identifies the error, and `errors` lists every \
+            invalid field. `GET /problems` lists the codes.\n\
+            - Lists take either `page` and `size`, or `limit` and `cursor`. Cursors are opaque.\n\
             - Filters are `field=value`, or `field__neq`, `__gt`, `__gte`, `__lt`, `__lte`, `__in`, `__ilike` (contains, \
-            without case) and `__isnull`; `order_by=-created_at,username`.\n\
-            - A POST by a signed-in caller may carry an `Idempotency-Key`, which makes it safe to send again."
+            ignoring case) and `__isnull`. `order_by=-created_at,username` sorts.\n\
+            - A POST by a signed-in caller can carry an `Idempotency-Key`, which makes it safe to repeat."
             .to_owned(),
+        contact: Some(Link { name: "The operator of this server".to_owned(), url: None }),
+        license: Some(Link { name: "MIT".to_owned(), url: Some("https://spdx.org/licenses/MIT.html".to_owned()) }),
         scopes: scopes::ALL.to_vec(),
         token_url: "/api/v1/auth/token".to_owned(),
+        ..About::default()
     }
 }

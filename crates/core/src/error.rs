@@ -10,6 +10,8 @@
 //! assert_eq!(Error::internal("a secret cause").code().name, "internal");
 //! ```
 
+use std::hash::{Hash, Hasher};
+
 use sea_orm::{DbErr, SqlErr};
 
 use crate::{FieldError, FieldErrors, db::failure};
@@ -50,8 +52,8 @@ pub enum Kind {
     Unavailable,
 }
 
-/// An entry of the table of error codes: a stable word, its kind and its title.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// An entry of the table of error codes: a stable word, its kind and its title. Two are equal where their names are.
+#[derive(Clone, Copy, Debug)]
 pub struct Code {
     /// The stable word, in `snake_case`.
     pub name: &'static str,
@@ -59,12 +61,34 @@ pub struct Code {
     pub kind: Kind,
     /// A short sentence, the same at each occurrence (RFC 9457, section 3.1.3).
     pub title: &'static str,
+    /// The detail of a typical occurrence, for the documentation.
+    pub example: &'static str,
+}
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Code {}
+
+impl Hash for Code {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
 }
 
 impl Code {
     /// An entry of the table.
     pub const fn new(name: &'static str, kind: Kind, title: &'static str) -> Self {
-        Self { name, kind, title }
+        Self { name, kind, title, example: title }
+    }
+
+    /// The same code with the detail of a typical occurrence.
+    #[must_use]
+    pub const fn example(self, detail: &'static str) -> Self {
+        Self { example: detail, ..self }
     }
 
     /// An occurrence of it, with what is particular to this one.
@@ -78,12 +102,15 @@ pub mod codes {
     use super::{Code, Kind};
 
     /// The body is no JSON.
-    pub const MALFORMED: Code = Code::new("malformed", Kind::Malformed, "The request can't be read");
+    pub const MALFORMED: Code = Code::new("malformed", Kind::Malformed, "The request can't be read")
+        .example("the body is not valid JSON: EOF while parsing an object at line 1 column 1");
     /// No credentials, or bad, spent or expired ones.
-    pub const UNAUTHENTICATED: Code = Code::new("unauthenticated", Kind::Unauthenticated, "Sign in first");
+    pub const UNAUTHENTICATED: Code = Code::new("unauthenticated", Kind::Unauthenticated, "Sign in first")
+        .example("an access token is needed");
     /// Wrong name or password; the same for an unknown name, a wrong password and an inactive account.
     pub const BAD_CREDENTIALS: Code =
-        Code::new("bad_credentials", Kind::Unauthenticated, "Name or password is wrong");
+        Code::new("bad_credentials", Kind::Unauthenticated, "Name or password is wrong")
+            .example("the name or the password is wrong, or the account is not active");
     /// The token lacks a scope.
     pub const MISSING_SCOPE: Code = Code::new("missing_scope", Kind::Forbidden, "The token lacks a scope");
     /// The caller may see it, but not do this to it.
@@ -97,36 +124,49 @@ pub mod codes {
     pub const CONFLICT: Code = Code::new("conflict", Kind::Conflict, "At odds with the present state");
     /// The row was changed since the caller last saw it.
     pub const PRECONDITION_FAILED: Code =
-        Code::new("precondition_failed", Kind::PreconditionFailed, "Changed meanwhile");
+        Code::new("precondition_failed", Kind::PreconditionFailed, "Changed meanwhile")
+            .example("it was changed meanwhile; its ETag is \"2026-11-21T10:00:00.000000Z\"");
     /// The caller has to say which state of the row they have seen.
     pub const PRECONDITION_REQUIRED: Code =
-        Code::new("precondition_required", Kind::PreconditionRequired, "If-Match is needed");
+        Code::new("precondition_required", Kind::PreconditionRequired, "If-Match is needed")
+            .example("send the ETag of what you have seen as If-Match");
     /// The body is over the limit.
-    pub const TOO_LARGE: Code = Code::new("too_large", Kind::TooLarge, "The body is too large");
+    pub const TOO_LARGE: Code = Code::new("too_large", Kind::TooLarge, "The body is too large")
+        .example("the body must have at most 65536 bytes");
     /// The body's media type isn't taken here.
     pub const UNSUPPORTED_MEDIA_TYPE: Code =
-        Code::new("unsupported_media_type", Kind::Unsupported, "Media type not supported");
+        Code::new("unsupported_media_type", Kind::Unsupported, "Media type not supported")
+            .example("the body must be application/json");
     /// Wrong shape or out of bounds; the errors are named.
-    pub const INVALID: Code = Code::new("invalid", Kind::Invalid, "The input is invalid");
+    pub const INVALID: Code =
+        Code::new("invalid", Kind::Invalid, "The input is invalid").example("the input is invalid");
     /// An idempotency key that was used with another request.
     pub const IDEMPOTENCY_KEY_REUSED: Code = Code::new(
         "idempotency_key_reused",
         Kind::Invalid,
         "The idempotency key was used with another request",
-    );
+    )
+    .example("this Idempotency-Key was used with another method, path or body");
     /// The result of the first request with an idempotency key no longer exists.
-    pub const GONE: Code = Code::new("gone", Kind::Gone, "The result no longer exists");
+    pub const GONE: Code = Code::new("gone", Kind::Gone, "The result no longer exists")
+        .example("the first request with this Idempotency-Key succeeded; its result was deleted since, or you may no longer see it");
     /// The service's own error.
-    pub const INTERNAL: Code = Code::new("internal", Kind::Internal, "Something went wrong here");
+    pub const INTERNAL: Code = Code::new("internal", Kind::Internal, "Something went wrong here")
+        .example("something went wrong here; the log knows more under the request id");
     /// The database can't be reached or has no connection free.
-    pub const UNAVAILABLE: Code = Code::new("unavailable", Kind::Unavailable, "Not available just now");
+    pub const UNAVAILABLE: Code = Code::new("unavailable", Kind::Unavailable, "Not available just now")
+        .example("the database can't be reached; try again in a moment");
     /// Too many requests want the same thing at once, such as one thread's lock.
-    pub const BUSY: Code = Code::new("busy", Kind::Unavailable, "Too many requests at once");
+    pub const BUSY: Code = Code::new("busy", Kind::Unavailable, "Too many requests at once")
+        .example("others are changing the same data; try again in a moment");
     /// A statement took longer than it may, and was cancelled.
     pub const QUERY_TIMEOUT: Code =
-        Code::new("query_timeout", Kind::Unavailable, "The request took too long");
+        Code::new("query_timeout", Kind::Unavailable, "The request took too long").example(
+            "the database took too long and the work was cancelled; ask for less, or try again later",
+        );
     /// The database has no space left on its disk.
-    pub const STORAGE_FULL: Code = Code::new("storage_full", Kind::Unavailable, "No storage space left");
+    pub const STORAGE_FULL: Code = Code::new("storage_full", Kind::Unavailable, "No storage space left")
+        .example("the database has no storage space left; nothing was changed");
 
     /// What every operation that uses the database may fail with, through no fault of the caller.
     pub const DATABASE: &[Code] = &[UNAVAILABLE, BUSY, QUERY_TIMEOUT, STORAGE_FULL];

@@ -6,6 +6,7 @@
 //! forbidden.
 
 pub mod codes;
+pub mod demo;
 pub mod events;
 pub mod messages;
 pub mod scopes;

@@ -176,29 +176,33 @@ impl Validate for TokenRequest {
 ///
 /// None of them takes an `Idempotency-Key`: their answers hold tokens, and those are never stored.
 pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
-    routes.tag("auth", "Signing up, in and out");
+    routes.tag("auth", "Register, sign in and out, and refresh tokens.");
     routes
-        .post("/auth/register", "auth_register", "Sign up", register::<H>)
-        .describe("Makes an account and signs it in.")
+        .post("/auth/register", "auth_register", "Register", register::<H>)
+        .describe("Creates an account and signs it in.")
         .errors(&[password::BUSY])
         .errors(H::SIGN_UP_ERRORS);
     routes
         .post("/auth/login", "auth_login", "Sign in", login::<H>)
-        .describe("The answer is the same, and takes as long, for an unknown name and for a wrong password.")
+        .describe(
+            "Starts a session and returns its tokens. An unknown username and a wrong password get the same answer.",
+        )
         .errors(&[codes::BAD_CREDENTIALS, password::BUSY]);
     routes
-        .post("/auth/token", "auth_token", "Get tokens as OAuth 2.0 has it", token::<H>)
-        .describe("The `password` and `refresh_token` grants of RFC 6749. The Authorize button of this page uses it.")
+        .post("/auth/token", "auth_token", "Request tokens (OAuth 2.0)", token::<H>)
+        .describe(
+            "Supports the grants `password` and `refresh_token` of RFC 6749. The Authorize dialog uses it.",
+        )
         .errors(&[codes::BAD_CREDENTIALS, codes::UNAUTHENTICATED, password::BUSY]);
     routes
-        .post("/auth/refresh", "auth_refresh", "Get a new pair of tokens", refresh::<H>)
+        .post("/auth/refresh", "auth_refresh", "Refresh tokens", refresh::<H>)
         .describe(
-            "The refresh token is spent by it. Showing a spent one ends the whole session: somebody has a copy.",
+            "Exchanges a refresh token for new tokens. A refresh token can be used once: using it again ends the session.",
         )
         .errors(&[codes::UNAUTHENTICATED]);
     routes
-        .post("/auth/logout", "auth_logout", "End this session", logout::<H>)
-        .describe("Its access token and its refresh token stop working at once.");
+        .post("/auth/logout", "auth_logout", "Sign out", logout::<H>)
+        .describe("Ends this session. Its access token and its refresh token stop working at once.");
 }
 
 async fn register<H: HttpAccounts>(

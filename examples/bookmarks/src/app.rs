@@ -58,8 +58,8 @@ impl Bookmarks {
             title: service.title.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             description: "Bookmarks with tags, each user's own.".to_owned(),
-            scopes: Vec::new(),
             token_url: "/api/v1/auth/token".to_owned(),
+            ..About::default()
         };
         let web_app =
             WebApp::new(service.web_app_options(about), routes(), auth_state.authenticator(), probe)?;

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use groundwork_auth::Caller;
-use groundwork_core::{CursorRequest, Page, PageRequest, Uuid, error::codes};
+use groundwork_core::{Code, CursorRequest, Page, PageRequest, Uuid, error::codes};
 use groundwork_web::{
     Body, Created, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
 };
 use messenger_domain::{
     codes::{ALREADY_READ, USER_NOT_FOUND},
+    demo,
     messages::{Message, MessageList, NewDirectMessage, NewText, Receipt, ReceiptKind, entity::Entity},
     scopes::{MessagesRead, MessagesWrite},
 };
@@ -19,76 +20,84 @@ use utoipa::ToSchema;
 use super::threads::MessageOrder;
 use crate::state::State;
 
+const NO_MESSAGE: Code = codes::NOT_FOUND.example("there is no such message");
+const NOT_THE_SENDER: Code = codes::FORBIDDEN.example("only its sender may edit a message");
+const NOT_ALLOWED: Code =
+    codes::FORBIDDEN.example("only its sender, or an admin of the thread, may delete a message");
+
 /// Adds the operations.
 pub fn routes(routes: &mut Routes) {
-    routes.tag("messages", "Direct messages, inbox and outbox, receipts");
+    routes.tag("messages", "Send, read, edit and delete messages.").example("id", demo::SENT.to_string());
     routes
         .post("/messages", "messages_send", "Send a direct message", send)
-        .describe("To a user named by id or by username. The thread is made where it is the first message.")
+        .describe(
+            "Sends a message to a user, named by id or by username. The first message to a user creates the direct \
+             thread.",
+        )
         .errors(&[USER_NOT_FOUND]);
     routes
-        .get("/messages", "messages_list", "List the direct messages that one sent or received", list)
+        .get("/messages", "messages_list", "List your direct messages", list)
         .describe(
-            "Newest first, no older than `max_age_days`. `user` names another user, by id or username, for which the \
-             scope `messages:admin` is needed.",
+            "Returns the direct messages that you sent or received, newest first, not older than `max_age_days`. With \
+             the scope `messages:admin`, `user` selects the messages of another user.",
         )
-        .errors(&[codes::NOT_FOUND]);
+        .errors(&[codes::NOT_FOUND.example("there is no such user")]);
     routes
-        .get("/messages/inbox", "messages_inbox", "List the direct messages that one received", inbox)
-        .describe("Newest first unless `order_by` says otherwise.");
+        .get("/messages/inbox", "messages_inbox", "List received messages", inbox)
+        .describe("Returns the direct messages that you received, newest first unless `order_by` is given.");
     routes
-        .get("/messages/outbox", "messages_outbox", "List the messages that one sent", outbox)
+        .get("/messages/outbox", "messages_outbox", "List sent messages", outbox)
         .describe(
-            "Newest first unless `order_by` says otherwise. Includes messages in groups, also in groups that one has \
-             left, but not in deleted ones.",
+            "Returns the messages that you sent, newest first unless `order_by` is given. Includes messages in groups, \
+             also in groups that you have left, but not in deleted ones.",
         );
     routes
         .get("/messages/{id}", "messages_get", "Get a message", get)
         .describe(
-            "A message of a thread that the caller is in, or one that the caller sent, also into a group that they \
-             have left.",
+            "Returns a message of one of your threads, or one that you sent to a group that you have left.",
         )
-        .errors(&[codes::NOT_FOUND]);
+        .errors(&[NO_MESSAGE]);
     routes
         .get("/messages/{id}/context", "messages_context", "List the messages around a message", context)
         .describe(
-            "The message itself, and those right before and after it in its thread. Newest first, or oldest first with \
+            "Returns the message and those right before and after it in its thread, newest first, or oldest first with \
              `order=asc`. The cursors continue in `GET /threads/{id}/messages` with the same `order`.",
         )
-        .errors(&[codes::NOT_FOUND]);
+        .errors(&[NO_MESSAGE]);
     routes
         .patch("/messages/{id}", "messages_edit", "Edit a message", edit)
-        .describe("For its sender.")
-        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN]);
+        .describe("Replaces the text. Only the sender can edit a message.")
+        .errors(&[NO_MESSAGE, NOT_THE_SENDER]);
     routes
-        .delete("/messages/{id}", "messages_delete", "Take a message back", delete)
+        .delete("/messages/{id}", "messages_delete", "Delete a message", delete)
         .describe(
-            "For its sender while nobody else has read it, unless the server's policy is `always`. The owners and \
-             admins of the thread, and the scope `messages:admin`, may at any time. Its text is gone for good.",
+            "Removes the text for good. The sender can delete a message until somebody else has read it, or at any time \
+             if the server's `MESSAGE_DELETE_POLICY` is `always`. Owners and admins of the thread, and callers with the \
+             scope `messages:admin`, can delete any message.",
         )
-        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, ALREADY_READ]);
+        .errors(&[NO_MESSAGE, NOT_ALLOWED, ALREADY_READ]);
     routes
         .post("/messages/{id}/read", "messages_read", "Mark a message as read", read)
         .describe(
-            "Moves the caller's read position to the message: all messages of the thread before it are read as well. A \
-             repeat changes nothing. The caller's own message is not found.",
+            "Marks this message and all earlier ones of its thread as read. Repeating the request changes nothing. For \
+             a message that you sent the answer is 404.",
         )
-        .errors(&[codes::NOT_FOUND]);
+        .example("id", demo::RECEIVED.to_string())
+        .errors(&[NO_MESSAGE]);
     routes
         .post("/messages/{id}/delivered", "messages_delivered", "Mark a message as delivered", delivered)
         .describe(
-            "Moves the caller's delivered position to the message: all messages of the thread before it are delivered \
-             as well. A repeat changes nothing.",
+            "Marks this message and all earlier ones of its thread as delivered. Repeating the request changes nothing. \
+             For a message that you sent the answer is 404.",
         )
-        .errors(&[codes::NOT_FOUND]);
+        .example("id", demo::RECEIVED.to_string())
+        .errors(&[NO_MESSAGE]);
     routes
-        .get(
-            "/messages/{id}/receipts",
-            "messages_receipts",
-            "Who got a message and read it, and when",
-            receipts,
+        .get("/messages/{id}/receipts", "messages_receipts", "List the receipts of a message", receipts)
+        .describe(
+            "Returns the participants who have received the message, and when they received and read it.",
         )
-        .errors(&[codes::NOT_FOUND]);
+        .errors(&[NO_MESSAGE]);
 }
 
 /// Whose messages, and how old.

@@ -1,7 +1,7 @@
 //! `/threads`: threads, who takes part in them, and the messages in them.
 
 use actix_web::web::Data;
-use groundwork_core::{CursorPage, CursorRequest, Page, PageRequest, Uuid, error::codes};
+use groundwork_core::{Code, CursorPage, CursorRequest, Page, PageRequest, Uuid, error::codes};
 use groundwork_web::{
     Body, Created, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
     http::respond::CreatedOrFound,
@@ -11,6 +11,7 @@ use messenger_domain::{
         ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL, USER_NOT_FOUND,
         VERSION_AHEAD,
     },
+    demo,
     messages::{
         Changes, Direction, Message, MessageList, NewReadPosition, NewText, ThreadQuery, entity as message,
     },
@@ -22,45 +23,63 @@ use utoipa::ToSchema;
 
 use crate::state::State;
 
+const NO_THREAD: Code = codes::NOT_FOUND.example("there is no such thread");
+const NOT_ALLOWED: Code = codes::FORBIDDEN.example("your role in this thread doesn't allow it");
+
 /// Adds the operations.
 pub fn routes(routes: &mut Routes) {
-    routes.tag("threads", "Threads, and who takes part in them");
     routes
-        .post("/threads", "threads_create", "Start a direct or a group thread", create)
+        .tag("threads", "Create and manage threads and their participants.")
+        .example("id", demo::ENGINES.to_string())
+        .example("user_id", demo::CHARLES.to_string());
+    routes
+        .post("/threads", "threads_create", "Create a thread", create)
         .describe(
-            "There is one direct thread for each pair of users: asked for again, it is found. \
-             Who starts a group owns it.",
+            "Creates a direct thread or a group. Two users have one direct thread: if it exists, it is returned with \
+             status 200. The creator of a group is its owner.",
         )
         .errors(&[USER_NOT_FOUND]);
     routes
-        .get("/threads", "threads_list", "List the own threads, the latest activity first", list)
-        .describe("`order_by` is not regarded here: the order is that of the latest activity.");
-    routes.get("/threads/{id}", "threads_get", "One of the own threads", get).errors(&[codes::NOT_FOUND]);
+        .get("/threads", "threads_list", "List your threads", list)
+        .describe("Returns the threads that you are a participant of, those with the latest activity first.");
     routes
-        .patch("/threads/{id}", "threads_update", "Rename a group", update)
-        .describe("For its owners and admins.")
-        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, DIRECT_THREAD]);
+        .get("/threads/{id}", "threads_get", "Get a thread", get)
+        .describe("Returns one of your threads, with its last message and the count of unread messages.")
+        .errors(&[NO_THREAD]);
+    routes
+        .patch("/threads/{id}", "threads_update", "Update a group", update)
+        .describe(
+            "Changes the name or the history setting of a group. Only its owners and admins can do this.",
+        )
+        .errors(&[NO_THREAD, NOT_ALLOWED, DIRECT_THREAD]);
     routes
         .delete("/threads/{id}", "threads_delete", "Delete a group", delete)
-        .describe("For its owners. It is gone for all of its participants.")
-        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, DIRECT_THREAD]);
+        .describe("Deletes the group for all participants. Only its owners can do this.")
+        .errors(&[NO_THREAD, NOT_ALLOWED, DIRECT_THREAD]);
     routes
-        .get("/threads/{id}/participants", "participants_list", "List the participants", participants)
-        .errors(&[codes::NOT_FOUND]);
+        .get(
+            "/threads/{id}/participants",
+            "participants_list",
+            "List the participants of a thread",
+            participants,
+        )
+        .describe("Returns the participants with their roles and how far they have read.")
+        .errors(&[NO_THREAD]);
     routes
         .patch(
             "/threads/{id}/participants",
             "participants_update",
-            "Add and remove participants, or leave",
+            "Add and remove participants",
             update_participants,
         )
         .describe(
-            "All or none. For the group's owners and admins; anybody may remove themselves alone, which is leaving. \
-             Who is added sees what is said from then on, unless the group's `history` is `full`.",
+            "Adds and removes the given users, or changes nothing if one of them can't be added or removed. Only owners \
+             and admins can do this, but every participant can leave by removing themselves alone. A new participant \
+             sees messages from then on, or all of them if the group's `history` is `full`.",
         )
         .errors(&[
-            codes::NOT_FOUND,
-            codes::FORBIDDEN,
+            NO_THREAD,
+            NOT_ALLOWED,
             DIRECT_THREAD,
             USER_NOT_FOUND,
             ALREADY_PARTICIPANT,
@@ -72,11 +91,11 @@ pub fn routes(routes: &mut Routes) {
         .patch(
             "/threads/{id}/participants/{user_id}",
             "participants_set_role",
-            "Give a participant another role",
+            "Change the role of a participant",
             set_role,
         )
-        .describe("For the group's owners.")
-        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, DIRECT_THREAD, LAST_OWNER]);
+        .describe("Sets the role of a participant of a group. Only its owners can do this.")
+        .errors(&[NO_THREAD, NOT_ALLOWED, DIRECT_THREAD, LAST_OWNER]);
     message_routes(routes);
 }
 
@@ -84,32 +103,32 @@ fn message_routes(routes: &mut Routes) {
     routes
         .get("/threads/{id}/messages", "threads_messages", "List the messages of a thread", messages)
         .describe(
-            "Newest first, or oldest first with `order=asc`. With `after` or `before` the first page has the messages \
-             right after or right before that `seq`, in either order, and the list ends there. `order_by` is ignored.",
+            "Returns the messages that you can see, newest first, or oldest first with `order=asc`. With `after` or \
+             `before` the first page has the messages right after or right before that `seq`, in either order, and the \
+             list ends there.",
         )
-        .errors(&[codes::NOT_FOUND]);
+        .errors(&[NO_THREAD]);
     routes
-        .post("/threads/{id}/messages", "threads_send", "Send a message into a thread", send)
-        .errors(&[codes::NOT_FOUND]);
+        .post("/threads/{id}/messages", "threads_send", "Send a message to a thread", send)
+        .describe("Sends a message to all participants of a thread.")
+        .errors(&[NO_THREAD]);
     routes
-        .post(
-            "/threads/{id}/read",
-            "threads_read",
-            "Mark a thread as read, up to a message or all of it",
-            read,
-        )
-        .describe("The read position only moves forward. Moving it backward changes nothing.")
-        .errors(&[codes::NOT_FOUND]);
-    routes
-        .get("/threads/{id}/changes", "threads_changes", "List what changed in a thread since a version", changes)
+        .post("/threads/{id}/read", "threads_read", "Mark a thread as read", read)
         .describe(
-            "The messages, participants and own fields of the thread (`name`, `history`) that changed after that \
-             version, each as it is now, in the order of its last change. Of a deleted message the id, `seq` and \
-             `version` are left. Repeat with the returned `version` while `has_more` is true; it is then the thread's. \
-             409 `version_ahead` for a version that the thread has not reached, as after a restore from a backup: \
-             start again from 0.",
+            "Marks the messages up to `seq` as read, or all messages without `seq`. The position only moves forward: a \
+             lower `seq` changes nothing.",
         )
-        .errors(&[codes::NOT_FOUND, VERSION_AHEAD]);
+        .errors(&[NO_THREAD]);
+    routes
+        .get("/threads/{id}/changes", "threads_changes", "List the changes of a thread", changes)
+        .describe(
+            "Returns the messages, participants and own fields of the thread (`name`, `history`) that changed after the \
+             version `since`, each as it is now, in the order of its last change. A deleted message is returned without \
+             its content. Repeat with the returned `version` while `has_more` is true; the last `version` is the thread's. \
+             409 `version_ahead` for a version that the thread has not reached, as after a restore from a backup: start \
+             again from 0.",
+        )
+        .errors(&[NO_THREAD, VERSION_AHEAD]);
 }
 
 /// A participant of a thread, by their ids.

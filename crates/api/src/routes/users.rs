@@ -1,13 +1,14 @@
 //! `/users`: profiles, search, and what administrators do.
 
 use actix_web::web::Data;
-use groundwork_core::{Error, Page, PageRequest, Result, Uuid, error::codes};
+use groundwork_core::{Code, Error, Page, PageRequest, Result, Uuid, error::codes};
 use groundwork_web::{
     Body, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
     http::bearer::SignedIn,
 };
 use messenger_domain::{
     codes::{LAST_SUPERUSER, NAME_TAKEN},
+    demo,
     scopes::{Profile as ProfileScope, UsersAdmin, UsersRead, UsersSuperuser},
     users::{
         NewGroup, Profile, PublicUser, UserAdminPatch, UserPatch, UserRecord,
@@ -22,33 +23,41 @@ use utoipa::{
 
 use crate::state::State;
 
+const NO_USER: Code = codes::NOT_FOUND.example("there is no such user");
+const NOT_ALLOWED: Code = codes::FORBIDDEN.example("only a superuser may manage a superuser");
+
 /// Adds the operations.
 pub fn routes(routes: &mut Routes) {
-    routes.tag("users", "Profiles, search, and administration");
-    routes.get("/users/me", "users_me", "Return your profile", me);
     routes
-        .patch("/users/me", "users_update_me", "Change your profile", update_me)
-        .describe("An absent field stays as it is; null clears it.")
+        .tag("users", "Your profile, other users, and their administration.")
+        .example("id", demo::CHARLES.to_string());
+    routes
+        .get("/users/me", "users_me", "Get your profile", me)
+        .describe("Returns your profile with your permission group and its scopes.");
+    routes
+        .patch("/users/me", "users_update_me", "Update your profile", update_me)
+        .describe("Changes the given fields. `null` clears a field.")
         .errors(&[NAME_TAKEN]);
     routes
         .delete("/users/me", "users_deactivate_me", "Deactivate your account", deactivate_me)
         .describe(
-            "Every session ends at once, and signing in is refused. The username stays reserved. A group whose only \
+            "Ends all your sessions and prevents further sign-ins. Your username stays reserved. A group whose only \
              active owner you are gets a new one: the admin who joined first, or else the member who joined first. A \
              group with no other active participant is deleted.",
         )
         .errors(&[LAST_SUPERUSER]);
     routes
-        .get("/users/search", "users_search", "Search for users by name", search)
+        .get("/users/search", "users_search", "Search users", search)
         .describe(
             "Returns active users. Each word of `q`, at most 5, is part of the username, the first name or the last \
-             name. `q` may be the id of a user instead.",
+             name. `q` can be the id of a user instead.",
         );
     routes
-        .get("/users/{id}", "users_get", "Return the public profile of a user", get)
-        .errors(&[codes::NOT_FOUND]);
+        .get("/users/{id}", "users_get", "Get a user", get)
+        .describe("Returns the public profile of a user.")
+        .errors(&[NO_USER]);
     routes
-        .get("/users", "users_list", "Return public profiles by id, or list all users", list)
+        .get("/users", "users_list", "List users", list)
         .describe(
             "With `ids` it returns the public profiles of those users, and needs the scope `profile`. Deactivated \
              users are included; unknown and deleted users are left out. `ids` can't be combined with the other \
@@ -56,31 +65,29 @@ pub fn routes(routes: &mut Routes) {
              Without `ids` it lists all users for administrators, and needs the scope `users:read`. Deleted users are \
              left out unless `include_deleted` is true.",
         )
-        .errors(&[codes::MISSING_SCOPE]);
+        .errors(&[codes::MISSING_SCOPE.example("this needs the scope users:read")]);
     routes
-        .patch("/users/{id}", "users_update", "Change a user", update)
+        .patch("/users/{id}", "users_update", "Update a user", update)
         .describe(
-            "For administrators. Only a superuser may change an administrator or a superuser. `is_active: false` ends \
-             every session of the user at once.",
+            "Changes the given fields. `null` clears a field. Only a superuser can change an administrator or a \
+             superuser. Setting `is_active` to `false` ends all sessions of the user.",
         )
-        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, NAME_TAKEN, LAST_SUPERUSER]);
+        .errors(&[NO_USER, NOT_ALLOWED, NAME_TAKEN, LAST_SUPERUSER]);
     routes
         .delete("/users/{id}", "users_delete", "Delete a user", delete)
         .describe(
-            "For administrators. Only a superuser may delete an administrator or a superuser. The user can be \
-             restored, and the username stays reserved.",
+            "Ends all sessions of the user and hides the account. Only a superuser can delete an administrator or a \
+             superuser. The user can be restored, and the username stays reserved.",
         )
-        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN, LAST_SUPERUSER]);
+        .errors(&[NO_USER, NOT_ALLOWED, LAST_SUPERUSER]);
     routes
-        .post("/users/{id}/restore", "users_restore", "Restore a deleted user", restore)
-        .describe("For administrators. Only a superuser may restore an administrator or a superuser.")
-        .errors(&[codes::NOT_FOUND, codes::FORBIDDEN]);
+        .post("/users/{id}/restore", "users_restore", "Restore a user", restore)
+        .describe("Restores a deleted user. Only a superuser can restore an administrator or a superuser.")
+        .errors(&[codes::NOT_FOUND.example("there is no such deleted user"), NOT_ALLOWED]);
     routes
-        .put("/users/{id}/group", "users_set_group", "Put a user into a permission group", set_group)
-        .describe(
-            "For superusers. Ends the user's sessions, as their tokens carry the scopes of the old group.",
-        )
-        .errors(&[codes::NOT_FOUND, LAST_SUPERUSER]);
+        .put("/users/{id}/group", "users_set_group", "Change the permission group of a user", set_group)
+        .describe("Ends all sessions of the user, as their tokens carry the scopes of the previous group.")
+        .errors(&[NO_USER, LAST_SUPERUSER]);
 }
 
 /// The text to search for, and the page.

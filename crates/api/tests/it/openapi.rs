@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 fn document() -> Value {
     serde_json::from_str(api::app::openapi().unwrap().as_str()).unwrap()
@@ -28,6 +28,14 @@ fn every_operation_says_what_it_does_takes_and_refuses() {
     let mut ids = BTreeSet::new();
     for (name, operation) in operations(&document) {
         assert!(operation["summary"].as_str().is_some_and(|text| text.len() > 5), "{name} has no summary");
+        assert!(
+            operation["description"].as_str().is_some_and(|text| text.len() > 5),
+            "{name} isn't described"
+        );
+        let mut names = BTreeSet::new();
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(names.insert(parameter["name"].as_str().unwrap()), "{name} has two of {parameter}");
+        }
         assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{name} has the id of another");
         let answers = operation["responses"].as_object().unwrap();
         let has = |status: &str| answers.contains_key(status);
@@ -53,6 +61,78 @@ fn every_operation_says_what_it_does_takes_and_refuses() {
             assert!(has("422"), "{name} takes parameters");
         }
     }
+}
+
+/// Every example of a refusal is one of this operation: it names its path, and the errors are of fields that it takes.
+#[test]
+fn examples_of_refusals_are_of_their_operation() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = format!("{method} {path}");
+            for response in operation["responses"].as_object().unwrap().values() {
+                let examples = response["content"]["application/problem+json"]["examples"].as_object();
+                for (code, example) in examples.into_iter().flatten() {
+                    let value = &example["value"];
+                    assert_eq!(value["code"], **code, "{name}");
+                    assert_eq!(value["instance"].as_str(), Some(&*filled(path, operation)), "{name}");
+                    let errors = value["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+                    assert_eq!(errors.is_empty(), code != "invalid", "{name} {code}");
+                    let taken = inputs(&document, operation);
+                    for error in errors {
+                        let field = error["field"].as_str().unwrap();
+                        assert!(taken.contains(field), "{name} has no field {field}: {taken:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The path with the examples of its parameters filled in.
+fn filled(path: &str, operation: &Value) -> String {
+    let mut path = path.to_owned();
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        if parameter["in"] == "path" {
+            let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+            path = path.replace(&name, parameter["example"].as_str().unwrap());
+        }
+    }
+    path
+}
+
+/// The names of all parameters, and of all fields of the body.
+fn inputs(document: &Value, operation: &Value) -> BTreeSet<String> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let mut names: BTreeSet<_> = parameters.map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+    for content in operation["requestBody"]["content"].as_object().into_iter().flat_map(Map::values) {
+        let schema = content["schema"]["$ref"].as_str().unwrap().trim_start_matches('#');
+        names.extend(document.pointer(schema).unwrap()["properties"].as_object().unwrap().keys().cloned());
+    }
+    names
+}
+
+/// What an answer always has is required in its schema, also where it may be null; what a request may leave out isn't.
+#[test]
+fn nullable_fields_are_required_in_answers_and_not_in_requests() {
+    let document = document();
+    let message = &document["components"]["schemas"]["Message"];
+    assert!(message["required"].as_array().unwrap().contains(&"edited_at".into()));
+    assert!(message["properties"]["edited_at"].to_string().contains("\"null\""));
+    let patch = &document["components"]["schemas"]["UserPatch"];
+    assert_eq!(patch.get("required"), None);
+    let problem = document["components"]["schemas"]["Problem"]["required"].as_array().unwrap();
+    assert!(!problem.contains(&"errors".into()), "it is left out where there are none");
+}
+
+/// A body may be left out where an empty object would do.
+#[test]
+fn bodies_are_optional_where_an_empty_object_will_do() {
+    let document = document();
+    let bodies = operations(&document).filter(|(_, operation)| operation.get("requestBody").is_some());
+    let optional = bodies.filter(|(_, operation)| operation["requestBody"]["required"] != true);
+    let optional: Vec<_> = optional.map(|(name, _)| name).collect();
+    assert_eq!(optional, ["post /api/v1/threads/{id}/read"]);
 }
 
 #[test]

@@ -44,14 +44,14 @@ fn faulty(db: &Db) -> TestServer {
     }
     let mut routes = Routes::new();
     routes.tag("errors", "FieldErrors");
-    routes.get("/panics", "faults_panic", "Panics", panics);
-    routes.get("/fails", "faults_fail", "Fails", fails);
+    routes.get("/panics", "faults_panic", "Panic", panics).describe("Panics.");
+    routes.get("/fails", "faults_fail", "Fail", fails).describe("Fails.");
     let about = About {
         title: "FieldErrors".to_owned(),
         version: VERSION.to_owned(),
         description: String::new(),
-        scopes: Vec::new(),
         token_url: "/token".to_owned(),
+        ..About::default()
     };
     let options = WebAppOptions { about, body_limit: BodyLimit::default(), cors_origins: Vec::new() };
     let nobody = Authenticator::new(|_| async { Err(Error::internal("nobody")) });

@@ -13,7 +13,7 @@ pub(crate) fn code(error: &DbErr) -> Code {
     match error {
         DbErr::ConnectionAcquire(_) => codes::UNAVAILABLE,
         DbErr::Conn(RuntimeErr::SqlxError(cause)) => match of_sqlx(cause) {
-            codes::INTERNAL => codes::UNAVAILABLE,
+            code if code == codes::INTERNAL => codes::UNAVAILABLE,
             code => code,
         },
         DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {

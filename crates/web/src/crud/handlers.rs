@@ -6,11 +6,16 @@ use actix_web::web::Data;
 use groundwork_core::{Code, Controller, Db, Page, Result, Tx, Uuid, error::codes};
 use serde_json::json;
 
-use super::{Bulk, BulkOf, Reading, Resource, RowOf, Writing, bulk::at_item, controller::ResourceController};
+use super::{
+    Bulk, BulkOf, MAX_BULK, Reading, Resource, RowOf, Writing, bulk::at_item, controller::ResourceController,
+};
 use crate::{
     Body, Created, ETagged, IdPath, Idempotent, IfMatch, Json, List, NoContent, Path, Problem, Reply, Routes,
     Scoped, http::etag::etag_of,
 };
+
+/// No row has this id: a resource has no example of its own.
+const EXAMPLE_ID: &str = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
 
 /// Mounts a [`Resource`].
 #[derive(Clone, Copy, Debug)]
@@ -21,56 +26,55 @@ impl<R: Resource> Crud<R> {
     pub fn mount(routes: &mut Routes) {
         let (name, path) = (R::NAME, R::PATH);
         let tag = path.rsplit('/').next().unwrap_or(path);
+        let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
         let one = format!("{path}/{{id}}");
         let id = |verb: &str| format!("{tag}_{verb}");
         let mark = |action: &str| json!({"name": name, "path": path, "action": action});
-        routes.tag(tag, format!("Every {name}: list, make, change, delete, restore"));
+        routes.tag(tag, format!("Create, list, update, delete and restore {tag}.")).example("id", EXAMPLE_ID);
         routes
-            .get(path, id("list"), format!("List every {name}, with filters"), list::<R>)
+            .get(path, id("list"), format!("List {tag}"), list::<R>)
+            .describe(format!(
+                "Returns the {tag} that you can see. Filters, order and search select from them."
+            ))
             .extension("x-resource", mark("list"));
         routes
-            .post(path, id("create"), format!("Make a {name}"), create::<R>)
+            .post(path, id("create"), format!("Create {article} {name}"), create::<R>)
+            .describe(format!("Creates {article} {name} and returns it."))
             .errors(&[R::CONFLICT])
             .errors(R::ERRORS)
             .extension("x-resource", mark("create"));
         routes
-            .post(
-                &format!("{path}/bulk"),
-                id("create_bulk"),
-                format!("Make several of {tag}"),
-                create_bulk::<R>,
-            )
-            .describe("At most 100, all or none; each faulty item is named.")
+            .post(&format!("{path}/bulk"), id("create_bulk"), format!("Create several {tag}"), create_bulk::<R>)
+            .describe(format!(
+                "Creates up to {MAX_BULK} {tag}, or none if one of them is refused. Errors name the item by its position."
+            ))
             .errors(&[R::CONFLICT])
             .errors(R::ERRORS)
             .extension("x-resource", mark("create_bulk"));
         routes
-            .get(&one, id("get"), format!("One {name}"), get::<R>)
+            .get(&one, id("get"), format!("Get {article} {name}"), get::<R>)
+            .describe(format!("Returns {article} {name} with its `ETag`."))
             .errors(&[codes::NOT_FOUND])
             .extension("x-resource", mark("get"));
         let changing = [codes::NOT_FOUND, codes::FORBIDDEN, R::CONFLICT];
         let required: &[Code] = if R::REQUIRE_IF_MATCH { &[codes::PRECONDITION_REQUIRED] } else { &[] };
         routes
-            .patch(&one, id("update"), format!("Change a {name}"), update::<R>)
-            .describe("A field that isn't mentioned stays as it is; null clears it.")
+            .patch(&one, id("update"), format!("Update {article} {name}"), update::<R>)
+            .describe("Changes the given fields. `null` clears a field.")
             .errors(&changing)
             .errors(required)
             .errors(R::ERRORS)
             .extension("x-resource", mark("update"));
         routes
-            .delete(&one, id("delete"), format!("Delete a {name}"), delete::<R>)
-            .describe("A soft delete: it can be restored.")
+            .delete(&one, id("delete"), format!("Delete {article} {name}"), delete::<R>)
+            .describe(format!("Deletes {article} {name}. It can be restored."))
             .errors(&changing)
             .errors(required)
             .errors(R::ERRORS)
             .extension("x-resource", mark("delete"));
         routes
-            .post(
-                &format!("{one}/restore"),
-                id("restore"),
-                format!("Bring a deleted {name} back"),
-                restore::<R>,
-            )
+            .post(&format!("{one}/restore"), id("restore"), format!("Restore {article} {name}"), restore::<R>)
+            .describe(format!("Restores a deleted {name} and returns it."))
             .errors(&changing)
             .extension("x-resource", mark("restore"));
     }

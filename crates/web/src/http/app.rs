@@ -64,7 +64,7 @@ impl WebApp {
         probe: Probe,
     ) -> Result<Self> {
         system_routes(&mut routes);
-        let document = Document::new(&openapi::document(&options.about, &routes))?;
+        let document = Document::new(&openapi::document(&options.about, &routes)?)?;
         let problems = routes.codes().into_iter().map(ProblemType::from).collect();
         Ok(Self {
             routes: Arc::new(routes),
@@ -149,11 +149,13 @@ fn default_headers() -> DefaultHeaders {
 pub fn system_routes(routes: &mut Routes) {
     routes.prefix("");
     crate::service::health::routes(routes);
-    routes.get("/problems", "problems_list", "Every kind of problem", problems);
     routes
-        .get("/problems/{code}", "problems_get", "One kind of problem", problem)
-        .describe("What the `type` of a problem refers to.")
-        .errors(&[groundwork_core::error::codes::NOT_FOUND]);
+        .get("/problems", "problems_list", "List the error codes", problems)
+        .describe("Returns every code that an operation can answer with.");
+    routes
+        .get("/problems/{code}", "problems_get", "Get an error code", problem)
+        .describe("Describes an error code. The `type` of an error links here.")
+        .errors(&[groundwork_core::error::codes::NOT_FOUND.example("there is no such kind of problem")]);
 }
 
 /// The code in the path of a problem's description.

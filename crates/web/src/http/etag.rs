@@ -82,7 +82,7 @@ impl DescribeInput for IfMatch {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "The `ETag` of the state that was seen. Where it has changed since, nothing is done.",
+                "The `ETag` of the version that you have seen. If the resource has changed since, the request is refused.",
             ))
             .schema(Some(Schema::from(ObjectBuilder::new().schema_type(Type::String).build())));
         doc.parameters.push(parameter.build());

@@ -34,7 +34,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web, web::BytesMut};
 use futures::StreamExt;
-use groundwork_core::{Error, FieldErrors, Result, Uuid, Validate, error::codes};
+use groundwork_core::{Error, FieldError, FieldErrors, Result, Uuid, Validate, error::codes};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use utoipa::{
@@ -64,7 +64,7 @@ impl Default for BodyLimit {
 
 /// A JSON body.
 ///
-/// Errors: `malformed` where it is no JSON, `too_large`, `unsupported_media_type`, and `invalid` naming every error.
+/// Errors: `malformed` where it is not valid JSON, `too_large`, `unsupported_media_type`, and `invalid` naming every error.
 #[derive(Clone, Debug)]
 pub struct Body<T>(pub T);
 
@@ -108,7 +108,7 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Body<T
                 Value::Object(serde_json::Map::new())
             } else {
                 serde_json::from_slice(&bytes)
-                    .map_err(|error| codes::MALFORMED.error(format!("the body is no JSON: {error}")))?
+                    .map_err(|error| codes::MALFORMED.error(format!("the body is not valid JSON: {error}")))?
             };
             Ok(Self(checked(&value)?))
         })
@@ -281,36 +281,51 @@ pub(crate) async fn read_body(request: &HttpRequest, mut payload: Payload) -> Re
 const BODY_ERRORS: [groundwork_core::Code; 4] =
     [codes::MALFORMED, codes::TOO_LARGE, codes::UNSUPPORTED_MEDIA_TYPE, codes::INVALID];
 
-impl<T: ToSchema> DescribeInput for Body<T> {
+impl<T: DeserializeOwned + ToSchema + Validate + 'static> DescribeInput for Body<T> {
     fn describe(doc: &mut OperationDoc) {
-        describe_body::<T>(doc, "application/json");
+        // A missing body counts as an empty object.
+        let required = checked::<T>(&Value::Object(serde_json::Map::new())).is_err();
+        let required = if required { Required::True } else { Required::False };
+        describe_body::<T>(doc, "application/json", required);
     }
 }
 
-impl<T: ToSchema> DescribeInput for Form<T> {
+impl<T: ToSchema + 'static> DescribeInput for Form<T> {
     fn describe(doc: &mut OperationDoc) {
-        describe_body::<T>(doc, "application/x-www-form-urlencoded");
+        describe_body::<T>(doc, "application/x-www-form-urlencoded", Required::True);
     }
 }
 
-fn describe_body<T: ToSchema>(doc: &mut OperationDoc, media_type: &str) {
-    let content = doc.json::<T>();
-    doc.body =
-        Some(RequestBodyBuilder::new().content(media_type, content).required(Some(Required::True)).build());
+fn describe_body<T: ToSchema + 'static>(doc: &mut OperationDoc, media_type: &str, required: Required) {
+    let content = doc.input::<T>();
+    doc.body = Some(RequestBodyBuilder::new().content(media_type, content).required(Some(required)).build());
     doc.error(&BODY_ERRORS);
+    doc.field_error_example(example_errors::<T>());
+}
+
+/// What is wrong with an input of type `T` that is refused, for an example.
+pub(crate) fn example_errors<T: ToSchema + 'static>() -> Vec<FieldError> {
+    schema_of::<T>().map(|schema| schema.example_errors()).unwrap_or_default()
 }
 
 impl<T: ToSchema + 'static> DescribeInput for Query<T> {
     fn describe(doc: &mut OperationDoc) {
         doc.parameters.extend(parameters::<T>(&ParameterIn::Query));
         doc.error(&[codes::INVALID]);
+        doc.field_error_example(example_errors::<T>());
     }
 }
 
 impl<T: ToSchema + 'static> DescribeInput for Path<T> {
     fn describe(doc: &mut OperationDoc) {
         doc.parameters.extend(parameters::<T>(&ParameterIn::Path));
+        let fields = schema_of::<T>().map(|schema| schema.fields.clone()).unwrap_or_default();
+        let examples = fields
+            .into_iter()
+            .filter_map(|(name, field)| Some((name, field.get("example")?.as_str()?.to_owned())));
+        doc.path_examples.extend(examples);
         doc.error(&[codes::INVALID]);
+        doc.field_error_example(example_errors::<T>());
     }
 }
 

@@ -31,11 +31,13 @@ use utoipa::{
 
 use crate::{
     Problem,
-    http::extract::{parameters, query_pairs, shaped, split_known},
+    http::extract::{example_errors, parameters, query_pairs, shaped, split_known},
     openapi::describe::{DescribeInput, OperationDoc},
 };
 
 /// A list's query: `P` is what there is besides the filters of `E`, a page or a cursor to begin with.
+///
+/// A field whose name is that of a variable part of the path can't be filtered by.
 ///
 /// Errors: `invalid`, also for a field that is not open to filters.
 #[derive(Clone, Debug)]
@@ -54,10 +56,16 @@ impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List
         let read = || {
             let pairs = query_pairs(request)?;
             let (value, rest) = split_known::<P>(&pairs)?;
-            let (query, errors) = match ListQuery::parse(rest) {
+            let path = request.match_info();
+            let (fixed, rest): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|(name, _)| path.get(field_of(name)).is_some());
+            let (query, mut errors) = match ListQuery::parse(rest) {
                 Ok(query) => (query, FieldErrors::new()),
                 Err(errors) => (ListQuery::default(), errors),
             };
+            for (name, _) in fixed {
+                errors.add(name, "unknown_parameter", "is not known here");
+            }
             Ok(Self { request: shaped(&value, errors)?, query })
         };
         ready(read())
@@ -67,7 +75,9 @@ impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List
 impl<E: Listable, P: ToSchema + 'static> DescribeInput for List<E, P> {
     fn describe(doc: &mut OperationDoc) {
         doc.parameters.extend(parameters::<P>(&ParameterIn::Query));
-        doc.parameters.extend(E::FIELDS.iter().map(|column| filter(*column)));
+        let of_path: Vec<_> = doc.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        let columns = E::FIELDS.iter().filter(|column| !of_path.iter().any(|name| name == column.as_str()));
+        doc.parameters.extend(columns.map(|column| filter(*column)));
         let names = E::FIELDS.iter().map(IdenStatic::as_str).collect::<Vec<_>>().join("`, `");
         doc.parameters.push(text(
             "order_by",
@@ -78,7 +88,13 @@ impl<E: Listable, P: ToSchema + 'static> DescribeInput for List<E, P> {
             doc.parameters.push(text("search", &format!("Rows with this text in one of `{names}`.")));
         }
         doc.error(&[codes::INVALID]);
+        doc.field_error_example(example_errors::<P>());
     }
+}
+
+/// The field of a filter: `seq` of `seq__gt`.
+fn field_of(name: &str) -> &str {
+    name.split_once("__").map_or(name, |(field, _)| field)
 }
 
 fn text(name: &str, description: &str) -> Parameter {

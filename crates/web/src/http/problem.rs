@@ -67,6 +67,27 @@ pub struct ProblemBody {
     pub errors: Vec<FieldError>,
 }
 
+impl ProblemBody {
+    pub(crate) fn new(
+        code: Code,
+        detail: String,
+        errors: Vec<FieldError>,
+        instance: &str,
+        request_id: impl fmt::Display,
+    ) -> Self {
+        Self {
+            kind: format!("/problems/{}", code.name),
+            title: code.title.to_owned(),
+            status: status(code.kind).as_u16(),
+            detail,
+            instance: instance.to_owned(),
+            code: code.name.to_owned(),
+            request_id: request_id.to_string(),
+            errors,
+        }
+    }
+}
+
 /// An entry of the table of problems that a service can answer with.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct ProblemType {
@@ -184,16 +205,7 @@ fn write(
     id: &RequestId,
 ) -> ServiceResponse<BoxBody> {
     let code = refusal.code;
-    let body = ProblemBody {
-        kind: format!("/problems/{}", code.name),
-        title: code.title.to_owned(),
-        status: status(code.kind).as_u16(),
-        detail: refusal.detail,
-        instance: path.to_owned(),
-        code: code.name.to_owned(),
-        request_id: id.to_string(),
-        errors: refusal.field_errors,
-    };
+    let body = ProblemBody::new(code, refusal.detail, refusal.field_errors, path, id);
     *response.response_mut().status_mut() = status(code.kind);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
@@ -225,16 +237,7 @@ fn code_of(status: StatusCode) -> Option<Code> {
 }
 
 fn without_cause(code: Code) -> Refusal {
-    let detail = match code {
-        codes::QUERY_TIMEOUT => {
-            "the database took too long and the work was cancelled; ask for less, or try again later"
-        }
-        codes::BUSY => "others are changing the same data; try again in a moment",
-        codes::STORAGE_FULL => "the database has no storage space left; nothing was changed",
-        Code { kind: Kind::Unavailable, .. } => "the database can't be reached; try again in a moment",
-        _ => "something went wrong here; the log knows more under the request id",
-    };
-    Refusal { code, detail: detail.to_owned(), field_errors: Vec::new() }
+    Refusal { code, detail: code.example.to_owned(), field_errors: Vec::new() }
 }
 
 /// The answer to a path that nothing is at.

@@ -42,29 +42,29 @@ pub struct NoContent;
 
 impl<T: ToSchema> DescribeOutput for Json<T> {
     fn describe(doc: &mut OperationDoc) {
-        let content = doc.json::<T>();
-        doc.answer(200, "Done", Some(content));
+        let content = doc.output::<T>();
+        doc.answer(200, "OK", Some(content));
     }
 }
 
 impl<T: ToSchema> DescribeOutput for Created<T> {
     fn describe(doc: &mut OperationDoc) {
-        let content = doc.json::<T>();
-        doc.answer(201, "Made", Some(content));
+        let content = doc.output::<T>();
+        doc.answer(201, "Created", Some(content));
     }
 }
 
 impl<T: ToSchema> DescribeOutput for CreatedOrFound<T> {
     fn describe(doc: &mut OperationDoc) {
-        let content = doc.json::<T>();
-        doc.answer(200, "It was there already", Some(content.clone()));
-        doc.answer(201, "Made", Some(content));
+        let content = doc.output::<T>();
+        doc.answer(200, "Already exists", Some(content.clone()));
+        doc.answer(201, "Created", Some(content));
     }
 }
 
 impl DescribeOutput for NoContent {
     fn describe(doc: &mut OperationDoc) {
-        doc.answer(204, "Done", None);
+        doc.answer(204, "No content", None);
     }
 }
 

@@ -12,7 +12,12 @@
 //! routes.get("/ping", "system_ping", "Give a sign of life", ping).describe("Says nothing of the database.");
 //! ```
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use actix_web::{
     FromRequest, Handler, HttpResponse, Responder, Route, guard,
@@ -20,7 +25,7 @@ use actix_web::{
     middleware::from_fn,
     web,
 };
-use groundwork_core::{Code, error::codes};
+use groundwork_core::{Code, Error, Result, error::codes};
 use utoipa::openapi::{HttpMethod, path::Operation};
 
 use crate::{
@@ -38,6 +43,7 @@ pub struct Routes {
     prefix: String,
     tag: Text,
     tags: Vec<(Text, Text)>,
+    examples: BTreeMap<String, String>,
     entries: Vec<Entry>,
 }
 
@@ -49,7 +55,7 @@ pub struct Entry {
     id: Text,
     tag: Text,
     summary: Text,
-    description: Option<String>,
+    description: String,
     doc: OperationDoc,
     mount: Arc<dyn Fn() -> Route + Send + Sync>,
 }
@@ -61,15 +67,21 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
-    /// Says more than the summary, in Markdown.
+    /// Says more than the summary, in Markdown. Every operation needs it: without, the service does not start.
     pub fn describe(&mut self, description: impl Into<String>) -> &mut Self {
-        self.description = Some(description.into());
+        self.description = description.into();
         self
     }
 
     /// Says what the handler refuses, beyond what its arguments refuse.
     pub fn errors(&mut self, codes: &[Code]) -> &mut Self {
         self.doc.error(codes);
+        self
+    }
+
+    /// Gives the path parameter `name` an example of its own.
+    pub fn example(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        self.doc.path_examples.insert(name.to_owned(), value.into());
         self
     }
 
@@ -99,7 +111,29 @@ impl Entry {
     }
 
     pub(crate) fn operation(&self) -> Operation {
-        self.doc.clone().build(&self.id, &self.tag, &self.summary, self.description.as_deref())
+        let mut instance = self.path.clone();
+        for (name, example) in &self.doc.path_examples {
+            instance = instance.replace(&format!("{{{name}}}"), example);
+        }
+        self.doc.clone().build(&self.id, &self.tag, &self.summary, &self.description, &instance)
+    }
+
+    /// Errors: `internal` where the document would not say what the operation does, or would say something twice.
+    fn check(&self) -> Result<()> {
+        let fail = |what: &str| Err(Error::internal(format!("the operation {} {what}", self.id)));
+        if self.summary.is_empty() || self.description.is_empty() {
+            return fail("has no summary or no description");
+        }
+        if self.tag.is_empty() {
+            return fail("has no tag");
+        }
+        let mut seen = BTreeSet::new();
+        for parameter in &self.doc.parameters {
+            if !seen.insert(&parameter.name) {
+                return fail(&format!("has two parameters named {}", parameter.name));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -122,6 +156,28 @@ impl Routes {
             self.tags.push((self.tag.clone(), description.into()));
         }
         self
+    }
+
+    /// From here on the path parameter `name` has this example.
+    pub fn example(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        self.examples.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Errors: `internal` where an operation lacks a summary, a description or a tag, names a parameter twice, or has
+    /// the id of another one.
+    pub(crate) fn check(&self) -> Result<()> {
+        let mut ids = BTreeSet::new();
+        for entry in &self.entries {
+            entry.check()?;
+            if !ids.insert(&entry.id) {
+                return Err(Error::internal(format!("two operations have the id {}", entry.id)));
+            }
+        }
+        match self.tags.iter().find(|(_, description)| description.is_empty()) {
+            Some((name, _)) => Err(Error::internal(format!("the tag {name} has no description"))),
+            None => Ok(()),
+        }
     }
 
     /// A GET. `id` is `thing_verb` and the operation's name for generated clients.
@@ -221,6 +277,7 @@ impl Routes {
         let mut doc = OperationDoc::default();
         A::describe(&mut doc);
         H::Output::describe(&mut doc);
+        doc.path_examples.extend(self.examples.clone());
         let (secured, idempotent, verb) = (doc.scope.is_some(), doc.idempotent, method.clone());
         let mount = move || {
             let route = match verb {
@@ -238,7 +295,7 @@ impl Routes {
             id: id.into(),
             tag: self.tag.clone(),
             summary: summary.into(),
-            description: None,
+            description: String::new(),
             doc,
             mount: Arc::new(mount),
         });

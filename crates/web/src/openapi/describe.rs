@@ -11,14 +11,16 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, web::Data};
-use groundwork_core::{Code, Error, error::codes};
+use groundwork_core::{Code, Error, FieldError, error::codes};
 use utoipa::{
     ToSchema,
     openapi::{
         Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
+        example::ExampleBuilder,
         extensions::ExtensionsBuilder,
-        path::{Operation, OperationBuilder, Parameter},
+        path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
         request_body::RequestBody,
+        schema::{SchemaType, Type},
         security::SecurityRequirement,
     },
 };
@@ -27,6 +29,8 @@ use crate::{
     Problem,
     http::problem::{self, ProblemBody},
 };
+
+const EXAMPLE_REQUEST_ID: &str = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
 
 /// One operation of the document, under construction.
 #[derive(Clone, Default)]
@@ -37,12 +41,16 @@ pub struct OperationDoc {
     pub idempotent: bool,
     /// In path, query and header.
     pub parameters: Vec<Parameter>,
+    /// An example for each of the path's parameters, by name.
+    pub path_examples: BTreeMap<String, String>,
     /// What the body is.
     pub body: Option<RequestBody>,
     /// What comes back when all is well, by status.
     pub answers: BTreeMap<u16, Response>,
     /// The refusals.
     pub errors: Vec<Code>,
+    /// What is wrong with an input that is refused as `invalid`, for an example.
+    pub field_errors: Vec<FieldError>,
     /// Members of its own, by name (`x-…`).
     pub extensions: Vec<(String, serde_json::Value)>,
     /// The schemas that it refers to.
@@ -59,10 +67,23 @@ impl OperationDoc {
         Ref::from_schema_name(name)
     }
 
-    /// JSON content of type `T`.
-    pub fn json<T: ToSchema>(&mut self) -> Content {
+    /// JSON content of type `T` in a request.
+    pub fn input<T: ToSchema>(&mut self) -> Content {
         let schema = self.schema::<T>();
         ContentBuilder::new().schema(Some(schema)).build()
+    }
+
+    /// JSON content of type `T` in an answer. A field that may be null is always sent, and so it is required; one that
+    /// is left out when it is empty must not be nullable.
+    pub fn output<T: ToSchema>(&mut self) -> Content {
+        let inputs = std::mem::take(&mut self.schemas);
+        let content = self.input::<T>();
+        let outputs = std::mem::replace(&mut self.schemas, inputs);
+        self.schemas.extend(outputs.into_iter().map(|(name, mut schema)| {
+            require_nullable(&mut schema);
+            (name, schema)
+        }));
+        content
     }
 
     /// Notes refusals.
@@ -83,16 +104,30 @@ impl OperationDoc {
         self.answers.insert(status, response.build());
     }
 
-    /// The finished operation.
-    pub fn build(mut self, id: &str, tag: &str, summary: &str, description: Option<&str>) -> Operation {
+    /// Shows these field errors as an example of an `invalid` input. Those of a later argument take precedence.
+    pub fn field_error_example(&mut self, errors: Vec<FieldError>) {
+        if !errors.is_empty() {
+            self.field_errors = errors;
+        }
+    }
+
+    /// The finished operation. `instance` is an example of its path.
+    pub fn build(
+        mut self,
+        id: &str,
+        tag: &str,
+        summary: &str,
+        description: &str,
+        instance: &str,
+    ) -> Operation {
         self.error(&[codes::INTERNAL]);
         self.error(codes::DATABASE);
-        let problem = self.schema::<ProblemBody>();
+        let problem = self.output::<ProblemBody>();
         let mut operation = OperationBuilder::new()
             .operation_id(Some(id))
             .tag(tag)
             .summary(Some(summary))
-            .description(description)
+            .description(Some(description))
             .request_body(self.body);
         if !self.extensions.is_empty() {
             let extensions = self
@@ -101,7 +136,11 @@ impl OperationDoc {
                 .fold(ExtensionsBuilder::new(), |all, (name, value)| all.add(name, value));
             operation = operation.extensions(Some(extensions.build()));
         }
-        for parameter in self.parameters {
+        for mut parameter in self.parameters {
+            if parameter.parameter_in == ParameterIn::Path {
+                let example = self.path_examples.get(&parameter.name).map(|text| text.as_str().into());
+                parameter = ParameterBuilder::from(parameter).example(example).build();
+            }
             operation = operation.parameter(parameter);
         }
         for (status, response) in self.answers {
@@ -113,13 +152,22 @@ impl OperationDoc {
         }
         for (status, codes) in by_status {
             let lines: Vec<_> = codes.iter().map(|code| format!("`{}`: {}", code.name, code.title)).collect();
-            let mut content = ContentBuilder::new().schema(Some(problem.clone()));
+            let mut content = problem.clone();
             for code in codes {
-                content = content.examples_from_iter([(code.name, example(code))]);
+                let detail = match self.scope {
+                    Some((scope, _)) if code == codes::MISSING_SCOPE && !scope.is_empty() => {
+                        format!("this needs the scope {scope}")
+                    }
+                    _ => code.example.to_owned(),
+                };
+                let errors = if code == codes::INVALID { self.field_errors.clone() } else { Vec::new() };
+                let body = ProblemBody::new(code, detail, errors, instance, EXAMPLE_REQUEST_ID);
+                let value = serde_json::to_value(body).ok();
+                let example = ExampleBuilder::new().summary(code.title).value(value).build();
+                content.examples.insert(code.name.to_owned(), example.into());
             }
-            let response = ResponseBuilder::new()
-                .description(lines.join(" · "))
-                .content(problem::MEDIA_TYPE, content.build());
+            let response =
+                ResponseBuilder::new().description(lines.join(" · ")).content(problem::MEDIA_TYPE, content);
             operation = operation.response(status.to_string(), response);
         }
         if let Some((scope, _)) = self.scope {
@@ -132,21 +180,37 @@ impl OperationDoc {
     }
 }
 
-fn example(code: Code) -> utoipa::openapi::example::Example {
-    let mut value = serde_json::json!({
-        "type": format!("/problems/{}", code.name),
-        "title": code.title,
-        "status": problem::status(code.kind).as_u16(),
-        "detail": "what is particular to this occurrence",
-        "instance": "/api/v1/…",
-        "code": code.name,
-        "request_id": "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11",
-    });
-    if let (true, Some(value)) = (code == codes::INVALID, value.as_object_mut()) {
-        let error = serde_json::json!({"field": "username", "code": "too_long", "message": "must have at most 50 characters"});
-        value.insert("errors".to_owned(), serde_json::json!([error]));
+/// Requires every nullable field of a schema.
+fn require_nullable(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => {
+            let nullable = object.properties.iter().filter(|(_, field)| is_nullable(field));
+            let missing = nullable.map(|(name, _)| name).filter(|name| !object.required.contains(name));
+            let missing: Vec<_> = missing.cloned().collect();
+            object.required.extend(missing);
+            object.properties.values_mut().for_each(require_nullable);
+        }
+        Schema::AllOf(parts) => parts.items.iter_mut().for_each(require_nullable),
+        Schema::OneOf(parts) => parts.items.iter_mut().for_each(require_nullable),
+        Schema::AnyOf(parts) => parts.items.iter_mut().for_each(require_nullable),
+        _ => {}
     }
-    utoipa::openapi::example::ExampleBuilder::new().value(Some(value)).build()
+}
+
+fn is_nullable(schema: &RefOr<Schema>) -> bool {
+    let is_null = |kind: &SchemaType| match kind {
+        SchemaType::Type(kind) => *kind == Type::Null,
+        SchemaType::Array(kinds) => kinds.contains(&Type::Null),
+        SchemaType::AnyValue => false,
+    };
+    match schema {
+        RefOr::T(Schema::Object(object)) => is_null(&object.schema_type),
+        RefOr::T(Schema::Array(array)) => is_null(&array.schema_type),
+        RefOr::T(Schema::OneOf(parts)) => parts.items.iter().any(is_nullable),
+        RefOr::T(Schema::AnyOf(parts)) => parts.items.iter().any(is_nullable),
+        _ => false,
+    }
 }
 
 /// A handler's argument that says what it takes.

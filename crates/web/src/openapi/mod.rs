@@ -7,10 +7,10 @@
 //!     title: "Notes".to_owned(),
 //!     version: "1.0.0".to_owned(),
 //!     description: "Notes, each user's own.".to_owned(),
-//!     scopes: Vec::new(),
 //!     token_url: "/api/v1/auth/token".to_owned(),
+//!     ..About::default()
 //! };
-//! assert_eq!(document(&about, &Routes::new()).info.title, "Notes");
+//! assert_eq!(document(&about, &Routes::new()).unwrap().info.title, "Notes");
 //! ```
 
 pub mod describe;
@@ -22,7 +22,9 @@ use actix_web::{HttpResponse, http::header, web};
 use groundwork_core::{Error, Result};
 use utoipa::openapi::{
     Components, Info, OpenApi, OpenApiBuilder, PathItem, Paths,
+    info::{ContactBuilder, LicenseBuilder},
     security::{Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityScheme},
+    server::ServerBuilder,
     tag::TagBuilder,
 };
 use utoipa_swagger_ui::{Config, Url};
@@ -30,7 +32,7 @@ use utoipa_swagger_ui::{Config, Url};
 use crate::Routes;
 
 /// What the document says of the service as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct About {
     /// Its name.
     pub title: String,
@@ -40,12 +42,29 @@ pub struct About {
     pub description: String,
     /// Scopes that no operation asks for by itself, and better words for those that one does.
     pub scopes: Vec<(&'static str, &'static str)>,
+    /// Whom to ask about it.
+    pub contact: Option<Link>,
+    /// The terms of its use.
+    pub license: Option<Link>,
+    /// Where it is. None stands for where the document is.
+    pub servers: Vec<Link>,
     /// Where tokens are got, as the `password` flow of OAuth 2.0 has it.
     pub token_url: String,
 }
 
-/// The document of a route table.
-pub fn document(about: &About, routes: &Routes) -> OpenApi {
+/// A name, and where to find out more.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The name.
+    pub name: String,
+    /// The URL, if there is one.
+    pub url: Option<String>,
+}
+
+/// The document of a route table. Errors: `internal` where an operation lacks a summary, a description or a tag, names a
+/// parameter twice, or has the id of another one.
+pub fn document(about: &About, routes: &Routes) -> Result<OpenApi> {
+    routes.check()?;
     let (mut paths, mut components) = (Paths::new(), Components::new());
     for entry in routes.entries() {
         let Some(method) = entry.method() else { continue };
@@ -55,7 +74,7 @@ pub fn document(about: &About, routes: &Routes) -> OpenApi {
         components.schemas.extend(entry.doc().schemas.iter().cloned());
     }
     let mut problem = crate::openapi::describe::OperationDoc::default();
-    problem.schema::<crate::http::problem::ProblemBody>();
+    problem.output::<crate::http::problem::ProblemBody>();
     components.schemas.extend(problem.schemas);
     let mut scopes: BTreeMap<&str, &str> = routes
         .entries()
@@ -77,7 +96,22 @@ pub fn document(about: &About, routes: &Routes) -> OpenApi {
         .map(|(name, text)| TagBuilder::new().name(name.as_ref()).description(Some(text.as_ref())).build());
     let mut info = Info::new(&about.title, &about.version);
     info.description = Some(about.description.clone());
-    OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).tags(Some(tags)).build()
+    info.contact = about
+        .contact
+        .as_ref()
+        .map(|contact| ContactBuilder::new().name(Some(&contact.name)).url(contact.url.as_ref()).build());
+    info.license = about
+        .license
+        .as_ref()
+        .map(|license| LicenseBuilder::new().name(&license.name).url(license.url.as_ref()).build());
+    let here = [Link { name: "This server".to_owned(), url: None }];
+    let servers = if about.servers.is_empty() { &here[..] } else { &about.servers };
+    let servers = servers.iter().map(|server| {
+        let url = server.url.as_deref().unwrap_or("/");
+        ServerBuilder::new().url(url).description(Some(&server.name)).build()
+    });
+    let document = OpenApiBuilder::new().info(info).servers(Some(servers)).paths(paths);
+    Ok(document.components(Some(components)).tags(Some(tags)).build())
 }
 
 /// The document as text, made once and served often.

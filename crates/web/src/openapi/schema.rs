@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
-use groundwork_core::{Error, FieldErrors, Result, Timestamp};
+use groundwork_core::{Error, FieldError, FieldErrors, Result, Timestamp};
 use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind},
@@ -75,6 +75,21 @@ impl TypeSchema {
             note(&error, errors);
         }
         refuse_nul(value, &mut String::new(), errors);
+    }
+
+    /// The errors of a value that one of the fields can't have, for an example; none where there is no such field.
+    pub(crate) fn example_errors(&self) -> Vec<FieldError> {
+        self.fields.iter().find_map(|(name, field)| self.example_error(name, field)).into_iter().collect()
+    }
+
+    fn example_error(&self, name: &str, field: &Value) -> Option<FieldError> {
+        let longest = field["maxLength"].as_u64().and_then(|length| usize::try_from(length).ok());
+        let long = "x".repeat(longest.filter(|length| *length <= 1024).map_or(0, |length| length + 1));
+        ["", "?", "0", &long, "\0"].into_iter().find_map(|text| {
+            let mut errors = FieldErrors::new();
+            self.check(&self.typed([(name, text)]), &mut errors);
+            errors.into_vec().into_iter().find(|error| error.field == name && !error.message.is_empty())
+        })
     }
 
     /// A JSON object of texts from a path or a query, with what the schema says is a number or a boolean made one.

@@ -93,22 +93,26 @@ impl Responder for Checked {
 
 impl DescribeOutput for Checked {
     fn describe(doc: &mut OperationDoc) {
-        let content = doc.json::<Health>();
-        doc.answer(200, "Well", Some(content.clone()));
-        doc.answer(503, "Not to be given requests", Some(content));
+        let content = doc.output::<Health>();
+        doc.answer(200, "Healthy", Some(content.clone()));
+        doc.answer(503, "Not ready", Some(content));
     }
 }
 
 /// Adds `/health`, `/health/live` and `/health/ready`.
 pub fn routes(routes: &mut Routes) {
-    routes.tag("system", "Health, and the table of problems");
-    routes.get("/health", "health_get", "How the service and its database are", ready);
+    routes.tag("system", "Health checks and the list of error codes.");
     routes
-        .get("/health/live", "health_live", "Whether the process answers", live)
-        .describe("For an orchestrator: restart it when this fails. Says nothing of the database.");
+        .get("/health", "health_get", "Check the service", ready)
+        .describe("Returns the status of the service and its database.");
     routes
-        .get("/health/ready", "health_ready", "Whether to send requests here", ready)
-        .describe("For a load balancer: fails while the database can't be reached, and while draining.");
+        .get("/health/live", "health_live", "Check whether the process responds", live)
+        .describe("For an orchestrator: restart the process if this fails. The database is not checked.");
+    routes
+        .get("/health/ready", "health_ready", "Check whether the service accepts requests", ready)
+        .describe(
+            "For a load balancer: fails while the database is unreachable and while the service shuts down.",
+        );
 }
 
 async fn ready(probe: Data<Probe>) -> Checked {

@@ -66,8 +66,8 @@ fn shell(db: &Db) -> WebApp {
         title: "Wiki".to_owned(),
         version: "1".to_owned(),
         description: String::new(),
-        scopes: Vec::new(),
         token_url: "/token".to_owned(),
+        ..About::default()
     };
     let options = WebAppOptions { about, body_limit: BodyLimit::default(), cors_origins: Vec::new() };
     WebApp::new(options, routes, authenticator, Probe::new(db.clone(), "1")).unwrap()
