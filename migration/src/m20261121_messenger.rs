@@ -262,6 +262,14 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .col(Messages::Id)
             .cond_where(alive())
             .take(),
+        // The owners, admins and members of a thread, those who joined first first.
+        index("ix_users_and_threads_thread_role")
+            .table(UsersAndThreads::Table)
+            .col(UsersAndThreads::ThreadId)
+            .col(UsersAndThreads::Role)
+            .col(UsersAndThreads::JoinedAt)
+            .col(UsersAndThreads::UserId)
+            .take(),
         // The threads of a user.
         index("ix_users_and_threads_user")
             .table(UsersAndThreads::Table)

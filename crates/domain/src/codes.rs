@@ -2,34 +2,37 @@
 
 use groundwork_core::{Code, Kind};
 
-/// A username or an e-mail address is in use.
+/// The username or the e-mail address is in use.
 pub const NAME_TAKEN: Code = Code::new("name_taken", Kind::Conflict, "That name is taken")
     .example("another account has that username or e-mail address");
-/// A user who was named isn't there, or isn't active.
-pub const USER_NOT_FOUND: Code = Code::new("user_not_found", Kind::NotFound, "No such user")
-    .example("a user that was named isn't there or isn't active");
-/// The only superuser can't be demoted, deactivated or deleted.
+/// The request names a user that does not exist.
+pub const USER_NOT_FOUND: Code =
+    Code::new("user_not_found", Kind::NotFound, "User not found").example("there is no such user");
+/// The request names a user who is deactivated or deleted, and so can't receive messages, join or own a thread.
+pub const USER_INACTIVE: Code =
+    Code::new("user_inactive", Kind::Conflict, "The user is deactivated").example("the user is deactivated");
+/// The only active superuser can't be demoted, deactivated or deleted.
 pub const LAST_SUPERUSER: Code =
-    Code::new("last_superuser", Kind::Conflict, "The last superuser has to stay")
-        .example("make somebody else a superuser first");
-/// A direct thread has neither name nor roles, and keeps its two participants.
+    Code::new("last_superuser", Kind::Conflict, "There must be an active superuser")
+        .example("make another user a superuser first");
+/// A direct thread has no name and no roles, and its participants can't change.
 pub const DIRECT_THREAD: Code =
     Code::new("direct_thread", Kind::Conflict, "A direct thread can't be changed")
         .example("a direct thread can't be renamed, left, deleted or given roles");
-/// Someone is a participant already.
+/// A user to add is a participant already.
 pub const ALREADY_PARTICIPANT: Code =
     Code::new("already_participant", Kind::Conflict, "Already a participant")
-        .example("someone to add is in the thread");
-/// Someone is no participant.
+        .example("a user to add is in the thread already");
+/// A user to remove is not a participant.
 pub const NOT_A_PARTICIPANT: Code = Code::new("not_a_participant", Kind::Conflict, "Not a participant")
-    .example("someone to remove is not in the thread");
-/// A group must keep an owner.
-pub const LAST_OWNER: Code = Code::new("last_owner", Kind::Conflict, "A group must keep an owner")
-    .example("make somebody else an owner first");
-/// A thread has as many participants as it can have.
+    .example("a user to remove is not in the thread");
+/// The only active owner of a group can't leave, be removed or get another role.
+pub const LAST_OWNER: Code = Code::new("last_owner", Kind::Conflict, "A group must have an owner")
+    .example("make another active participant an owner first");
+/// A thread can't have more participants.
 pub const THREAD_FULL: Code = Code::new("thread_full", Kind::Conflict, "The thread is full")
     .example("a thread has at most 10000 participants");
-/// A message that somebody has read can't be taken back.
+/// A message that somebody has read can't be deleted by its sender.
 pub const ALREADY_READ: Code = Code::new("already_read", Kind::Conflict, "Already read")
     .example("a message that somebody has read can't be taken back");
 /// A client knows a version that the thread has not reached, as after a restore of the database.

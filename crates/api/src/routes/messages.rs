@@ -9,7 +9,7 @@ use groundwork_web::{
     Body, Created, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
 };
 use messenger_domain::{
-    codes::{ALREADY_READ, USER_NOT_FOUND},
+    codes::{ALREADY_READ, USER_INACTIVE, USER_NOT_FOUND},
     demo,
     messages::{Message, MessageList, NewDirectMessage, NewText, Receipt, ReceiptKind, entity::Entity},
     scopes::{MessagesRead, MessagesWrite},
@@ -34,7 +34,7 @@ pub fn routes(routes: &mut Routes) {
             "Sends a message to a user, named by id or by username. The first message to a user creates the direct \
              thread.",
         )
-        .errors(&[USER_NOT_FOUND]);
+        .errors(&[USER_NOT_FOUND, USER_INACTIVE]);
     routes
         .get("/messages", "messages_list", "List your direct messages", list)
         .describe(

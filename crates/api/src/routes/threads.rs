@@ -1,6 +1,7 @@
-//! `/threads`: threads, who takes part in them, and the messages in them.
+//! `/threads`: threads, their participants, and the messages in them.
 
 use actix_web::web::Data;
+use groundwork_auth::Caller;
 use groundwork_core::{Code, CursorPage, CursorRequest, Page, PageRequest, Uuid, error::codes};
 use groundwork_web::{
     Body, Created, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
@@ -8,15 +9,19 @@ use groundwork_web::{
 };
 use messenger_domain::{
     codes::{
-        ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL, USER_NOT_FOUND,
-        VERSION_AHEAD,
+        ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL, USER_INACTIVE,
+        USER_NOT_FOUND, VERSION_AHEAD,
     },
     demo,
     messages::{
-        Changes, Direction, Message, MessageList, NewReadPosition, NewText, ThreadQuery, entity as message,
+        Changes, Direction, Message, MessageList, NewPosition, NewText, ReceiptKind, ThreadQuery,
+        entity as message,
     },
     scopes::{MessagesRead, MessagesWrite, ThreadsRead, ThreadsWrite},
-    threads::{NewRole, NewThread, Participant, ParticipantsPatch, Thread, ThreadPatch, entity::Entity},
+    threads::{
+        NewRole, NewThread, Participant, ParticipantsChange, ParticipantsPatch, Thread, ThreadPatch,
+        entity::Entity,
+    },
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -24,6 +29,7 @@ use utoipa::ToSchema;
 use crate::state::State;
 
 const NO_THREAD: Code = codes::NOT_FOUND.example("there is no such thread");
+const NO_PARTICIPANT: Code = codes::NOT_FOUND.example("there is no such participant");
 const NOT_ALLOWED: Code = codes::FORBIDDEN.example("your role in this thread doesn't allow it");
 
 /// Adds the operations.
@@ -38,7 +44,7 @@ pub fn routes(routes: &mut Routes) {
             "Creates a direct thread or a group. Two users have one direct thread: if it exists, it is returned with \
              status 200. The creator of a group is its owner.",
         )
-        .errors(&[USER_NOT_FOUND]);
+        .errors(&[USER_NOT_FOUND, USER_INACTIVE]);
     routes
         .get("/threads", "threads_list", "List your threads", list)
         .describe("Returns the threads that you are a participant of, those with the latest activity first.");
@@ -56,6 +62,11 @@ pub fn routes(routes: &mut Routes) {
         .delete("/threads/{id}", "threads_delete", "Delete a group", delete)
         .describe("Deletes the group for all participants. Only its owners can do this.")
         .errors(&[NO_THREAD, NOT_ALLOWED, DIRECT_THREAD]);
+    participant_routes(routes);
+    message_routes(routes);
+}
+
+fn participant_routes(routes: &mut Routes) {
     routes
         .get(
             "/threads/{id}/participants",
@@ -63,7 +74,10 @@ pub fn routes(routes: &mut Routes) {
             "List the participants of a thread",
             participants,
         )
-        .describe("Returns the participants with their roles and how far they have read.")
+        .describe(
+            "Returns the participants in the order of their ids. `is_active` is false for a user who is deactivated or \
+             deleted.",
+        )
         .errors(&[NO_THREAD]);
     routes
         .patch(
@@ -75,18 +89,24 @@ pub fn routes(routes: &mut Routes) {
         .describe(
             "Adds and removes the given users, or changes nothing if one of them can't be added or removed. Only owners \
              and admins can do this, but every participant can leave by removing themselves alone. A new participant \
-             sees messages from then on, or all of them if the group's `history` is `full`.",
+             sees messages from then on, or all of them if the group's `history` is `full`. Returns who was \
+             added and who was removed.",
         )
         .errors(&[
             NO_THREAD,
             NOT_ALLOWED,
             DIRECT_THREAD,
             USER_NOT_FOUND,
+            USER_INACTIVE,
             ALREADY_PARTICIPANT,
             NOT_A_PARTICIPANT,
             LAST_OWNER,
             THREAD_FULL,
         ]);
+    routes
+        .get("/threads/{id}/participants/{user_id}", "participants_get", "Get a participant", participant)
+        .describe("Returns one participant of a thread, with their role and positions.")
+        .errors(&[NO_PARTICIPANT]);
     routes
         .patch(
             "/threads/{id}/participants/{user_id}",
@@ -94,9 +114,23 @@ pub fn routes(routes: &mut Routes) {
             "Change the role of a participant",
             set_role,
         )
-        .describe("Sets the role of a participant of a group. Only its owners can do this.")
-        .errors(&[NO_THREAD, NOT_ALLOWED, DIRECT_THREAD, LAST_OWNER]);
-    message_routes(routes);
+        .describe(
+            "Sets the role of a participant of a group. Only its owners can do this. A deactivated user can't become an \
+             owner.",
+        )
+        .errors(&[NO_PARTICIPANT, NOT_ALLOWED, DIRECT_THREAD, LAST_OWNER, USER_INACTIVE]);
+    routes
+        .delete(
+            "/threads/{id}/participants/{user_id}",
+            "participants_remove",
+            "Remove a participant",
+            remove_participant,
+        )
+        .describe(
+            "Removes a participant from a group. Only owners and admins can do this, and only an owner can remove an \
+             owner, but every participant can leave by removing themselves. The only active owner can't leave.",
+        )
+        .errors(&[NO_PARTICIPANT, NOT_ALLOWED, DIRECT_THREAD, LAST_OWNER]);
 }
 
 fn message_routes(routes: &mut Routes) {
@@ -111,12 +145,19 @@ fn message_routes(routes: &mut Routes) {
     routes
         .post("/threads/{id}/messages", "threads_send", "Send a message to a thread", send)
         .describe("Sends a message to all participants of a thread.")
-        .errors(&[NO_THREAD]);
+        .errors(&[NO_THREAD, USER_INACTIVE]);
     routes
         .post("/threads/{id}/read", "threads_read", "Mark a thread as read", read)
         .describe(
             "Marks the messages up to `seq` as read, or all messages without `seq`. The position only moves forward: a \
              lower `seq` changes nothing.",
+        )
+        .errors(&[NO_THREAD]);
+    routes
+        .post("/threads/{id}/delivered", "threads_delivered", "Mark a thread as delivered", delivered)
+        .describe(
+            "Marks the messages up to `seq` as delivered to you, or all messages without `seq`. The position only moves \
+             forward: a lower `seq` changes nothing.",
         )
         .errors(&[NO_THREAD]);
     routes
@@ -131,7 +172,7 @@ fn message_routes(routes: &mut Routes) {
         .errors(&[NO_THREAD, VERSION_AHEAD]);
 }
 
-/// A participant of a thread, by their ids.
+/// A thread and one of its participants.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 struct ParticipantPath {
     /// The thread.
@@ -264,9 +305,28 @@ async fn update_participants(
     app: Data<State>,
     path: Path<IdPath>,
     body: Body<ParticipantsPatch>,
-) -> Result<Json<Page<Participant>>, Problem> {
+) -> Result<Json<ParticipantsChange>, Problem> {
     let change = async |tx: &_| app.threads.change_participants(tx, &caller, path.0.id, body.0).await;
     Ok(Json(app.db.write(change).await?))
+}
+
+async fn participant(
+    caller: Scoped<ThreadsRead>,
+    app: Data<State>,
+    path: Path<ParticipantPath>,
+) -> Result<Json<Participant>, Problem> {
+    let ParticipantPath { id, user_id } = path.0;
+    Ok(Json(app.threads.participant(app.db.reader(), &caller, id, user_id).await?))
+}
+
+async fn remove_participant(
+    caller: Scoped<ThreadsWrite>,
+    app: Data<State>,
+    path: Path<ParticipantPath>,
+) -> Result<NoContent, Problem> {
+    let ParticipantPath { id, user_id } = path.0;
+    app.db.write(async |tx| app.threads.remove_participant(tx, &caller, id, user_id).await).await?;
+    Ok(NoContent)
 }
 
 async fn set_role(
@@ -311,14 +371,35 @@ async fn read(
     app: Data<State>,
     path: Path<IdPath>,
     idempotent: Idempotent,
-    body: Body<NewReadPosition>,
+    body: Body<NewPosition>,
 ) -> Result<Reply<Json<Thread>>, Problem> {
-    let read = async |tx: &_| {
-        app.messages.read_thread(tx, &caller, path.0.id, body.0.seq).await?;
-        Ok(((), Json(app.threads.get(tx, &caller, path.0.id).await?)))
+    advance(&caller, &app, path.0.id, idempotent, ReceiptKind::Read, body.0).await
+}
+
+async fn delivered(
+    caller: Scoped<MessagesWrite>,
+    app: Data<State>,
+    path: Path<IdPath>,
+    idempotent: Idempotent,
+    body: Body<NewPosition>,
+) -> Result<Reply<Json<Thread>>, Problem> {
+    advance(&caller, &app, path.0.id, idempotent, ReceiptKind::Delivered, body.0).await
+}
+
+async fn advance(
+    caller: &Caller,
+    app: &State,
+    thread: Uuid,
+    idempotent: Idempotent,
+    kind: ReceiptKind,
+    position: NewPosition,
+) -> Result<Reply<Json<Thread>>, Problem> {
+    let advance = async |tx: &_| {
+        app.messages.advance_thread(tx, caller, thread, kind, position.seq).await?;
+        Ok(((), Json(app.threads.get(tx, caller, thread).await?)))
     };
-    let replay = async |tx: &_, ()| Ok(Json(app.threads.get(tx, &caller, path.0.id).await?));
-    idempotent.run(&app.db, read, replay).await
+    let replay = async |tx: &_, ()| Ok(Json(app.threads.get(tx, caller, thread).await?));
+    idempotent.run(&app.db, advance, replay).await
 }
 
 async fn changes(

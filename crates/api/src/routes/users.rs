@@ -24,7 +24,8 @@ use utoipa::{
 use crate::state::State;
 
 const NO_USER: Code = codes::NOT_FOUND.example("there is no such user");
-const NOT_ALLOWED: Code = codes::FORBIDDEN.example("only a superuser may manage a superuser");
+const NOT_ALLOWED: Code =
+    codes::FORBIDDEN.example("only a superuser may manage an administrator or a superuser");
 
 /// Adds the operations.
 pub fn routes(routes: &mut Routes) {

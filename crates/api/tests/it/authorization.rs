@@ -43,7 +43,9 @@ const RULES: &[(&str, Rule)] = &[
     ("messages_read", Row(404, 404)),
     ("messages_receipts", Row(200, 404)),
     ("messages_send", Scope),
+    ("participants_get", Row(200, 404)),
     ("participants_list", Row(200, 404)),
+    ("participants_remove", Row(403, 404)),
     ("participants_set_role", Row(403, 404)),
     ("participants_update", Row(403, 404)),
     ("problems_get", Public),
@@ -51,6 +53,7 @@ const RULES: &[(&str, Rule)] = &[
     ("threads_changes", Row(200, 404)),
     ("threads_create", Scope),
     ("threads_delete", Row(403, 404)),
+    ("threads_delivered", Row(200, 404)),
     ("threads_get", Row(200, 404)),
     ("threads_list", Scope),
     ("threads_messages", Row(200, 404)),
@@ -73,6 +76,7 @@ const RULES: &[(&str, Rule)] = &[
 struct World {
     owner: Client,
     member: Client,
+    second: Client,
     stranger: Client,
     superuser: Client,
     deleted: String,
@@ -89,10 +93,11 @@ impl World {
         let superuser = app.user_in("superuser", &format!("superuser-{index}")).await;
         let deleted = app.user(&format!("deleted-{index}")).await.id();
         superuser.delete(&format!("/api/v1/users/{deleted}")).await.expect(204);
-        let group = owner.starts_group("Engines", &[&member]).await;
+        let second = app.user(&format!("second-{index}")).await;
+        let group = owner.starts_group("Engines", &[&member, &second]).await;
         let by_owner = owner.says(&group, "from the owner").await.id.to_string();
         let by_member = member.says(&group, "from the member").await.id.to_string();
-        Self { owner, member, stranger, superuser, deleted, group, by_owner, by_member }
+        Self { owner, member, second, stranger, superuser, deleted, group, by_owner, by_member }
     }
 
     /// A request that the right one may make: its variable parts filled in, and a body where it takes one.
@@ -118,10 +123,12 @@ impl World {
             "threads_create" => (path.to_owned(), json!({"type": "direct", "participant_ids": [stranger]})),
             "threads_update" => (of(&self.group), json!({"name": "Others"})),
             "threads_send" => (of(&self.group), text),
-            "threads_read" => (of(&self.group), json!({})),
+            "threads_read" | "threads_delivered" => (of(&self.group), json!({})),
             "threads_get" | "threads_delete" | "threads_messages" | "threads_changes"
             | "participants_list" => (of(&self.group), Value::Null),
             "participants_update" => (of(&self.group), json!({"add": [stranger]})),
+            "participants_get" => (of(&self.group).replace("{user_id}", &self.owner.id()), Value::Null),
+            "participants_remove" => (of(&self.group).replace("{user_id}", &self.second.id()), Value::Null),
             "participants_set_role" => {
                 (of(&self.group).replace("{user_id}", &self.member.id()), json!({"role": "admin"}))
             }

@@ -16,6 +16,7 @@ mod from_fastapi;
 mod idempotency;
 mod messages;
 mod openapi;
+mod owners;
 mod races;
 mod replaces;
 mod settings;

@@ -39,8 +39,8 @@ async fn a_pair_has_one_thread(app: &App) {
     );
     let gone = app.user("gone").await;
     gone.delete("/api/v1/users/me").await.expect(204);
-    let problem = ada.post(THREADS, &with(&gone)).await.refused(404, "user_not_found");
-    assert_eq!(field_errors_of(&problem), ["participant_ids.0: not_found"]);
+    let problem = ada.post(THREADS, &with(&gone)).await.refused(409, "user_inactive");
+    assert_eq!(field_errors_of(&problem), ["participant_ids.0: inactive"]);
     for (body, error) in [
         (
             json!({"type": "direct", "participant_ids": [ada.id(), charles.id()]}),
@@ -188,8 +188,8 @@ async fn participants_change_all_or_none(app: &App) {
     assert_eq!(ada.patch(&path, &twice).await.field_errors(), ["remove.0: repeated"]);
     assert_eq!(ada.thread(&id).await["participant_count"], 2);
     let swapped = ada.patch(&path, &json!({"add": [grace.id()], "remove": [charles.id()]})).await.expect(200);
-    let names: Vec<_> = swapped["items"].as_array().unwrap().iter().map(|p| p["username"].clone()).collect();
-    assert_eq!(names, ["ada", "grace"]);
+    let added: Vec<_> = swapped["added"].as_array().unwrap().iter().map(|p| p["username"].clone()).collect();
+    assert_eq!((&added[..], &swapped["removed"]), (&[json!("grace")][..], &json!([charles.id()])));
     assert_eq!(ada.thread(&id).await["participant_count"], 2);
     grace.adds(&id, &charles).await.refused(403, "forbidden");
     charles.get(&at(&id)).await.refused(404, "not_found");
@@ -259,4 +259,124 @@ async fn a_group_keeps_an_owner(app: &App) {
     ada.patch(&role(&charles), &json!({"role": "member"})).await.refused(404, "not_found");
     let path = role(&ada);
     charles.patch(&path, &json!({"role": "member"})).await.refused(404, "not_found");
+}
+
+/// A thread says what the caller's own part in it is, also where they are not among the participants shown.
+#[both_databases]
+async fn a_thread_has_the_callers_own_part(app: &App) {
+    let ada = app.user("ada").await;
+    let mut others = Vec::new();
+    for index in 0..50 {
+        others.push(app.user(&format!("member-{index}")).await);
+    }
+    let last = app.user("last").await;
+    others.push(last.clone());
+    let id = ada.starts_group("Engines", &others.iter().collect::<Vec<_>>()).await;
+    ada.says(&id, "hello").await;
+    let shown = last.thread(&id).await;
+    let shown_ids: Vec<_> =
+        shown["participants"].as_array().unwrap().iter().map(|p| p["id"].clone()).collect();
+    assert!(!shown_ids.contains(&json!(last.id())), "the newest id is beyond the first 50");
+    let path = format!("{}/participants/{}", at(&id), last.id());
+    let participant = ada.get(&path).await.expect(200);
+    let me = json!({"role": "member", "joined_at": participant["joined_at"], "last_delivered_seq": 0, "last_read_seq": 0});
+    assert_eq!(shown["me"], me);
+    assert_eq!(listed(&last, "").await.1["items"][0]["me"], me);
+    assert_eq!(ada.thread(&id).await["me"]["role"], "owner");
+    let read = last.post(&format!("{}/read", at(&id)), &json!({})).await.expect(200);
+    assert_eq!((&read["me"]["last_read_seq"], &read["me"]["last_delivered_seq"]), (&json!(1), &json!(1)));
+}
+
+/// `/delivered` moves the delivered position, and leaves the read position.
+#[both_databases]
+async fn a_thread_is_marked_as_delivered(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let id = ada.starts_group("Engines", &[&charles]).await;
+    ada.says(&id, "one").await;
+    let second = ada.says(&id, "two").await;
+    let path = format!("{}/delivered", at(&id));
+    let positions =
+        |thread: &Value| (thread["me"]["last_delivered_seq"].clone(), thread["me"]["last_read_seq"].clone());
+    let one = charles.post(&path, &json!({"seq": 1})).await.expect(200);
+    assert_eq!(positions(&one), (json!(1), json!(0)));
+    let all = charles.post(&path, &json!({})).await.expect(200);
+    assert_eq!(positions(&all), (json!(2), json!(0)));
+    assert_eq!(all["unread_count"], 2);
+    let back = charles.post(&path, &json!({"seq": 1})).await.expect(200);
+    assert_eq!(positions(&back), (json!(2), json!(0)));
+    let seen = ada.get(&format!("/api/v1/messages/{}", second.id)).await.expect(200);
+    assert_eq!((seen["delivered_at"].is_string(), &seen["read_at"]), (true, &Value::Null));
+    assert_eq!(charles.post(&path, &json!({"seq": 3})).await.field_errors(), ["seq: out_of_range"]);
+    grace.post(&path, &json!({})).await.refused(404, "not_found");
+}
+
+/// One participant can be read and removed by their ids.
+#[both_databases]
+async fn one_participant_is_read_and_removed(app: &App) {
+    let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
+    let stranger = app.user("stranger").await;
+    let id = ada.starts_group("Engines", &[&charles, &grace]).await;
+    let of = |user: &Client| format!("{}/participants/{}", at(&id), user.id());
+    let shown = grace.get(&of(&charles)).await.expect(200);
+    assert_eq!(
+        (&shown["username"], &shown["role"], &shown["is_active"]),
+        (&json!("charles"), &json!("member"), &json!(true))
+    );
+    grace.get(&of(&stranger)).await.refused(404, "not_found");
+    stranger.get(&of(&charles)).await.refused(404, "not_found");
+    grace.delete(&of(&charles)).await.refused(403, "forbidden");
+    stranger.delete(&of(&charles)).await.refused(404, "not_found");
+    ada.delete(&of(&ada)).await.refused(409, "last_owner");
+    let before = ada.thread(&id).await["version"].as_i64().unwrap();
+    ada.delete(&of(&charles)).await.expect(204);
+    ada.delete(&of(&charles)).await.refused(404, "not_found");
+    grace.delete(&of(&grace)).await.expect(204);
+    let thread = ada.thread(&id).await;
+    assert_eq!((&thread["participant_count"], &thread["version"]), (&json!(1), &json!(before + 2)));
+    let direct = ada.writes_to(&charles, "hello").await.thread_id.to_string();
+    let path = format!("{}/participants/{}", at(&direct), charles.id());
+    ada.delete(&path).await.refused(409, "direct_thread");
+}
+
+/// Nobody can write to a user who is deactivated or deleted; the answer is the same by either route, and the thread
+/// says why. Groups go on.
+#[both_databases]
+async fn an_inactive_user_gets_no_messages(app: &App) {
+    let admin = app.user_in("admin", "root").await;
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let thread = ada.writes_to(&charles, "hello").await.thread_id.to_string();
+    let group = ada.starts_group("Engines", &[&charles]).await;
+    let user = format!("/api/v1/users/{}", charles.id());
+    for deleted in [false, true] {
+        if deleted {
+            admin.delete(&user).await.expect(204);
+        } else {
+            charles.delete("/api/v1/users/me").await.expect(204);
+        }
+        for body in [
+            json!({"receiver_id": charles.id(), "text": "x"}),
+            json!({"receiver_username": "charles", "text": "x"}),
+        ] {
+            ada.post("/api/v1/messages", &body).await.refused(409, "user_inactive");
+        }
+        let path = format!("{}/messages", at(&thread));
+        ada.post(&path, &json!({"text": "x"})).await.refused(409, "user_inactive");
+        let shown = ada.get(&format!("{}/participants/{}", at(&thread), charles.id())).await.expect(200);
+        assert_eq!(shown["is_active"], false);
+        let participants = ada.thread(&thread).await["participants"].clone();
+        let active: Vec<_> =
+            participants.as_array().unwrap().iter().map(|p| p["is_active"].clone()).collect();
+        assert_eq!(active, [true, false]);
+        let problem = ada
+            .post(THREADS, &json!({"type": "group", "name": "x", "participant_ids": [charles.id()]}))
+            .await;
+        assert_eq!(field_errors_of(&problem.refused(409, "user_inactive")), ["participant_ids.0: inactive"]);
+        ada.says(&group, "to those who are left").await;
+    }
+    assert_eq!(texts(&ada, &thread).await, ["hello"]);
+    let role = format!("{}/participants/{}", at(&group), charles.id());
+    ada.patch(&role, &json!({"role": "owner"})).await.refused(409, "user_inactive");
+    admin.post(&format!("{user}/restore"), &Value::Null).await.expect(200);
+    admin.patch(&user, &json!({"is_active": true})).await.expect(200);
+    ada.says(&thread, "welcome back").await;
 }

@@ -53,14 +53,20 @@ impl Messages {
         Self { delete_policy, ..Self::default() }
     }
 
-    /// Sends a message into a thread. Errors: `invalid`, `not_found`.
+    /// Sends a message into a thread.
+    ///
+    /// # Errors
+    /// `invalid`, `not_found`, and `user_inactive` where the other user of a direct thread is deactivated or deleted.
     pub async fn send(&self, tx: &Tx, caller: &Caller, thread: Uuid, new: NewText) -> Result<Message> {
         new.check()?;
         let sent = send::send(tx, caller.user_id, thread, new.text).await?;
         Ok(MessageRow::new(sent).into())
     }
 
-    /// Sends a direct message; the thread is made where it is the first. Errors: `invalid`, `user_not_found`.
+    /// Sends a direct message; the first one creates the thread.
+    ///
+    /// # Errors
+    /// `invalid`, `user_not_found`, and `user_inactive` for a receiver who is deactivated or deleted.
     pub async fn send_direct(&self, tx: &Tx, caller: &Caller, new: NewDirectMessage) -> Result<Message> {
         new.check()?;
         let receiver = match (new.receiver_id, &new.receiver_username) {
@@ -260,9 +266,19 @@ impl Messages {
         self.get_seen(tx, caller, id).await
     }
 
-    /// Moves how far the caller has read a thread, to its end where no `seq` is given. Errors: `not_found`, `invalid`.
-    pub async fn read_thread(&self, tx: &Tx, caller: &Caller, thread: Uuid, seq: Option<i64>) -> Result<()> {
-        positions::advance(tx, caller.user_id, thread, ReceiptKind::Read, seq).await
+    /// Moves the caller's read or delivered position in a thread to `seq`, or to its end.
+    ///
+    /// # Errors
+    /// `not_found`, and `invalid` for a `seq` beyond the end.
+    pub async fn advance_thread(
+        &self,
+        tx: &Tx,
+        caller: &Caller,
+        thread: Uuid,
+        kind: ReceiptKind,
+        seq: Option<i64>,
+    ) -> Result<()> {
+        positions::advance(tx, caller.user_id, thread, kind, seq).await
     }
 
     /// A page of those whom a message reached. Errors: `not_found`.

@@ -14,5 +14,5 @@ pub use controller::{DeletePolicy, Messages};
 pub use receipt::ReceiptKind;
 pub use repository::{Direction, MessageRepository, ThreadQuery};
 pub use types::{
-    Author, Change, Changes, Message, MessageList, NewDirectMessage, NewReadPosition, NewText, Receipt,
+    Author, Change, Changes, Message, MessageList, NewDirectMessage, NewPosition, NewText, Receipt,
 };

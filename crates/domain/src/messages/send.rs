@@ -14,8 +14,10 @@ use serde_json::{Value as Json, json};
 
 use super::entity::{ActiveModel, Entity, Model};
 use crate::{
+    codes::USER_INACTIVE,
     events::{self as subject, MESSAGE_CREATED},
     threads::{self, ThreadRepository},
+    users::UserRepository,
 };
 
 /// Sends `text` into the thread. Errors: `not_found` where the thread isn't there, or the sender isn't in it.
@@ -28,16 +30,28 @@ pub(super) async fn send(tx: &Tx, sender: Uuid, thread: Uuid, text: String) -> R
         // Three statements would be two round trips more, with the lock held.
         let statement = postgres_insert(&message, payload, tx.now());
         if tx.execute_raw(statement).await?.rows_affected() == 0 {
+            require_allowed(tx, &message).await?;
             return Err(Error::not_found("thread"));
         }
     } else {
-        threads.participant(tx, thread.id, sender).await?;
+        require_allowed(tx, &message).await?;
         Entity::insert(row_of(&message)).exec_without_returning(tx).await?;
         let event =
             NewEvent::new(MESSAGE_CREATED, subject::thread(thread.id)).at_version(message.version).by(sender);
         events::append(tx, event.with(payload)).await?;
     }
     Ok(message)
+}
+
+/// Checks that the sender is in the thread, and that the receiver of a direct message is active.
+async fn require_allowed(tx: &Tx, message: &Model) -> Result<()> {
+    ThreadRepository.participant(tx, message.thread_id, message.sender_id).await?;
+    match message.receiver_id {
+        Some(receiver) if !UserRepository.is_active(tx, receiver).await? => {
+            Err(USER_INACTIVE.error("the receiver is deactivated"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn new_message(tx: &Tx, thread: &threads::entity::Model, sender: Uuid, text: String) -> Model {
@@ -83,6 +97,9 @@ fn postgres_insert(message: &Model, payload: Json, now: Timestamp) -> Statement 
             SELECT $1, $2, $2, $3, $4, $5, $6, $7, $8
             FROM users_and_threads
             WHERE thread_id = $3 AND user_id = $6 AND left_at IS NULL
+                AND ($7 IS NULL OR EXISTS (
+                    SELECT FROM users WHERE id = $7 AND is_active AND deleted_at IS NULL
+                ))
             RETURNING id
         )
         INSERT INTO events (subject_kind, subject_id, version, kind, actor_id, payload, created_at)

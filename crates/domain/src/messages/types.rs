@@ -62,17 +62,17 @@ fn check_text(text: &str, errors: &mut FieldErrors) {
     errors.check(!text.contains('\0'), "text", "bad_value", "must not contain NUL");
 }
 
-/// How far one has read.
+/// A position to move to.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewReadPosition {
-    /// The `seq` of the last message read; the end of the thread where it isn't given.
+pub struct NewPosition {
+    /// The `seq` of the last message that was read or delivered; the end of the thread by default.
     #[serde(default)]
     #[schema(example = 7, minimum = 0)]
     pub seq: Option<i64>,
 }
 
-impl Validate for NewReadPosition {
+impl Validate for NewPosition {
     fn validate(&self, _: &mut FieldErrors) {}
 }
 

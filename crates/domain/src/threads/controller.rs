@@ -1,27 +1,28 @@
 //! The rules for threads.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use groundwork_auth::Caller;
 use groundwork_core::{
-    CursorPage, CursorRequest, Error, ListQuery, Page, PageRequest, Repository, Result, Tx, Uuid, Validate,
+    CursorPage, CursorRequest, Error, FieldErrors, ListQuery, Page, PageRequest, Repository, Result, Tx,
+    Uuid, Validate,
     error::codes,
     events::{self, NewEvent},
 };
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, TryInsertResult, Value,
-    prelude::Expr, sea_query::OnConflict,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait};
 use serde_json::json;
 
 use super::{
     entity::{self, Column, Entity, History, ThreadType, direct_key},
     participant::{self, Role},
-    repository::ThreadRepository,
-    types::{MAX_PARTICIPANTS, NewThread, Participant, ParticipantsPatch, Thread, ThreadPatch},
+    repository::{Standing, ThreadRepository},
+    types::{
+        MAX_PARTICIPANTS, Membership, NewThread, Participant, ParticipantsChange, ParticipantsPatch, Thread,
+        ThreadPatch,
+    },
 };
 use crate::{
-    codes::{ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL},
+    codes::{ALREADY_PARTICIPANT, DIRECT_THREAD, LAST_OWNER, NOT_A_PARTICIPANT, THREAD_FULL, USER_INACTIVE},
     events::{
         self as subject, PARTICIPANT_ADDED, PARTICIPANT_REMOVED, PARTICIPANT_UPDATED, THREAD_CREATED,
         THREAD_DELETED, THREAD_UPDATED,
@@ -32,6 +33,8 @@ use crate::{
 
 /// The version of a new thread.
 const FIRST_VERSION: i64 = 1;
+/// How many groups get a new owner in one statement.
+const SUCCESSIONS: u64 = 500;
 
 /// The rules for threads.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,8 +45,10 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts a thread, or finds the direct one that is there. Gives its id, and whether it was made just now.
-    /// Errors: `invalid`, `user_not_found`.
+    /// Starts a thread, or finds the existing direct thread. Returns its id, and whether it is new.
+    ///
+    /// # Errors
+    /// `invalid`, `user_not_found`, `user_inactive`.
     pub async fn start(&self, tx: &Tx, caller: &Caller, new: NewThread) -> Result<(Uuid, bool)> {
         new.check()?;
         match (new.kind, new.participant_ids.as_slice()) {
@@ -56,24 +61,22 @@ impl Threads {
         }
     }
 
-    /// The direct thread of the caller and `other`, who is an active user; made where it is the first time. Two who
-    /// make it at the same moment get the same one.
+    /// Returns the direct thread of the caller and `other`, an active user, and whether it is new. Two requests that
+    /// create it at the same time get the same one.
     pub async fn direct(&self, tx: &Tx, caller: &Caller, other: Uuid) -> Result<(entity::Model, bool)> {
         let key = direct_key(caller.user_id, other);
         if let Some(found) = self.repository.find_direct(tx, &key).await? {
             return Ok((found, false));
         }
         let both: HashSet<Uuid> = [caller.user_id, other].into();
+        let id = tx.new_id();
         let row = entity::ActiveModel {
             direct_key: Set(Some(key.clone())),
-            ..new_row(tx, caller, ThreadType::Direct, History::Full, both.len())
+            ..new_row(tx, caller, id, ThreadType::Direct, History::Full, both.len())
         };
-        let id = row.id.clone().unwrap();
-        let mut on_key = OnConflict::column(Column::DirectKey);
-        let insert = Entity::insert(row).on_conflict(on_key.do_nothing().to_owned()).try_insert();
-        let inserted = insert.exec_without_returning(tx).await?;
-        if matches!(inserted, TryInsertResult::Inserted(1..)) {
-            self.insert_participants(tx, id, both.into_iter().map(|user| (user, Role::Member))).await?;
+        if self.repository.insert_direct(tx, row).await? {
+            let rows = both.into_iter().map(|user| first_participant(tx, id, user, Role::Member));
+            self.repository.join(tx, rows).await?;
             self.note(tx, caller, FIRST_VERSION, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
         }
         let found = self.repository.find_direct(tx, &key).await?;
@@ -83,41 +86,35 @@ impl Threads {
     }
 
     async fn start_group(&self, tx: &Tx, caller: &Caller, new: NewThread) -> Result<Uuid> {
+        if !self.users.hold_active(tx, caller.user_id).await? {
+            return Err(codes::UNAUTHENTICATED.error("the account is deactivated"));
+        }
         self.users.require_active(tx, &new.participant_ids, "participant_ids").await?;
         let others: HashSet<Uuid> =
             new.participant_ids.into_iter().filter(|id| *id != caller.user_id).collect();
         if others.is_empty() {
-            return Err(Error::invalid(
-                "participant_ids",
-                "too_few",
-                "must name somebody besides the caller",
-            ));
+            let message = "must name somebody other than the caller";
+            return Err(Error::invalid("participant_ids", "too_few", message));
         }
         let history = new.history.unwrap_or_default();
+        let id = tx.new_id();
         let row = entity::ActiveModel {
             name: Set(new.name),
-            ..new_row(tx, caller, ThreadType::Group, history, others.len() + 1)
+            ..new_row(tx, caller, id, ThreadType::Group, history, others.len() + 1)
         };
-        let id = row.id.clone().unwrap();
-        Entity::insert(row).exec_without_returning(tx).await?;
-        let members = others.into_iter().map(|user| (user, Role::Member));
-        self.insert_participants(tx, id, members.chain([(caller.user_id, Role::Owner)])).await?;
+        self.repository.insert(tx, row).await?;
+        let roles =
+            others.into_iter().map(|user| (user, Role::Member)).chain([(caller.user_id, Role::Owner)]);
+        let rows = roles.map(|(user, role)| first_participant(tx, id, user, role));
+        self.repository.join(tx, rows).await?;
         self.note(tx, caller, FIRST_VERSION, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
         Ok(id)
     }
 
-    async fn insert_participants(
-        &self,
-        tx: &Tx,
-        thread: Uuid,
-        users: impl Iterator<Item = (Uuid, Role)>,
-    ) -> Result<()> {
-        let rows = users.map(|(user, role)| joining(tx, thread, user, role, FIRST_VERSION, (0, 0)));
-        participant::Entity::insert_many(rows).exec_without_returning(tx).await?;
-        Ok(())
-    }
-
-    /// Some of the caller's threads, the latest activity first.
+    /// Returns a page of the caller's threads, the latest activity first.
+    ///
+    /// # Errors
+    /// `invalid` for a cursor of another list.
     pub async fn list<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -130,15 +127,19 @@ impl Threads {
         Ok(page.with_items(threads))
     }
 
-    /// One of the caller's threads. Errors: `not_found`.
+    /// Returns one of the caller's threads.
+    ///
+    /// # Errors
+    /// `not_found`
     pub async fn get<C: ConnectionTrait>(&self, conn: &C, caller: &Caller, id: Uuid) -> Result<Thread> {
-        let found = self.repository.of_user(caller.user_id).filter(Column::Id.eq(id)).one(conn).await?;
+        let found = self.repository.get_of_user(conn, caller.user_id, id).await?;
         let thread = found.ok_or_else(|| Error::not_found("thread"))?;
         let mut seen = self.seen_by(conn, caller.user_id, vec![thread]).await?;
         seen.pop().ok_or_else(|| Error::not_found("thread"))
     }
 
-    /// The threads as `user` sees them: three statements, however many they are.
+    /// Returns the threads as `user` sees them, in three statements for any number of them. Leaves out those that the
+    /// user has left meanwhile.
     async fn seen_by<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -150,14 +151,18 @@ impl Threads {
         let mut participants = self.repository.first_participants(conn, &ids).await?;
         let last_ids = standings.values().filter_map(|standing| standing.last_message_id);
         let mut last_messages = self.messages.by_ids(conn, last_ids).await?;
-        let seen = threads.into_iter().map(|thread| {
-            let standing = standings.get(&thread.id);
-            Thread {
+        let seen = threads.into_iter().filter_map(|thread| {
+            let standing: &Standing = standings.get(&thread.id)?;
+            Some(Thread {
+                me: Membership {
+                    role: standing.role,
+                    joined_at: standing.joined_at,
+                    last_delivered_seq: standing.last_delivered_seq,
+                    last_read_seq: standing.last_read_seq,
+                },
                 participants: participants.remove(&thread.id).unwrap_or_default(),
-                last_message: standing
-                    .and_then(|standing| standing.last_message_id)
-                    .and_then(|id| last_messages.remove(&id)),
-                unread_count: standing.map_or(0, |standing| standing.unread_count),
+                last_message: standing.last_message_id.and_then(|id| last_messages.remove(&id)),
+                unread_count: standing.unread_count,
                 id: thread.id,
                 kind: thread.kind,
                 name: thread.name,
@@ -169,15 +174,18 @@ impl Threads {
                 created_at: thread.created_at,
                 updated_at: thread.updated_at,
                 last_activity_at: thread.last_activity_at,
-            }
+            })
         });
         Ok(seen.collect())
     }
 
-    /// Changes a group. Errors: `invalid`, `not_found`, `forbidden`, `direct_thread`.
+    /// Changes a group.
+    ///
+    /// # Errors
+    /// `invalid`, `not_found`, `forbidden`, `direct_thread`.
     pub async fn update(&self, tx: &Tx, caller: &Caller, id: Uuid, patch: ThreadPatch) -> Result<()> {
         patch.check()?;
-        let thread = self.lock_group(tx, caller, id, Role::is_admin).await?;
+        let (thread, _) = self.lock_group(tx, caller, id, Role::is_admin).await?;
         let mut row = entity::ActiveModel {
             id: Set(id),
             details_version: Set(thread.version),
@@ -193,14 +201,20 @@ impl Threads {
         self.note(tx, caller, thread.version, NewEvent::new(THREAD_UPDATED, subject::thread(id))).await
     }
 
-    /// Soft-deletes a group, for all of its participants. Errors: `not_found`, `forbidden`, `direct_thread`.
+    /// Soft-deletes a group, for all of its participants.
+    ///
+    /// # Errors
+    /// `not_found`, `forbidden`, `direct_thread`.
     pub async fn delete(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
-        let thread = self.lock_group(tx, caller, id, |role| role == Role::Owner).await?;
+        let (thread, _) = self.lock_group(tx, caller, id, |role| role == Role::Owner).await?;
         self.repository.soft_delete(tx, id).await?;
         self.note(tx, caller, thread.version, NewEvent::new(THREAD_DELETED, subject::thread(id))).await
     }
 
-    /// A page of the participants. Errors: `not_found`.
+    /// Returns a page of the participants.
+    ///
+    /// # Errors
+    /// `not_found`
     pub async fn participants<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -212,7 +226,25 @@ impl Threads {
         self.repository.list_participants(conn, id, page).await
     }
 
-    /// Makes sure that the user is in the thread, and the thread is alive. Errors: `not_found`.
+    /// Returns one participant.
+    ///
+    /// # Errors
+    /// `not_found`
+    pub async fn participant<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        caller: &Caller,
+        id: Uuid,
+        user: Uuid,
+    ) -> Result<Participant> {
+        self.require_in(conn, caller.user_id, id).await?;
+        self.repository.shown_participant(conn, id, user).await
+    }
+
+    /// Checks that the user is in the thread, and that the thread is not deleted.
+    ///
+    /// # Errors
+    /// `not_found`
     pub async fn require_in<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -225,9 +257,11 @@ impl Threads {
         self.repository.participant(conn, id, user).await
     }
 
-    /// Adds users to a group and removes others, in one step: all or none. An owner is removed by an owner only. Gives
-    /// the first page of those who take part now.
-    /// Errors: `invalid`, `not_found`, `forbidden`, `direct_thread`, `user_not_found`, `already_participant`,
+    /// Adds users to a group and removes others, all or none. Only an owner may remove an owner. Everybody may remove
+    /// themselves alone, which is leaving.
+    ///
+    /// # Errors
+    /// `invalid`, `not_found`, `forbidden`, `direct_thread`, `user_not_found`, `user_inactive`, `already_participant`,
     /// `not_a_participant`, `last_owner`, `thread_full`.
     pub async fn change_participants(
         &self,
@@ -235,25 +269,45 @@ impl Threads {
         caller: &Caller,
         id: Uuid,
         patch: ParticipantsPatch,
-    ) -> Result<Page<Participant>> {
+    ) -> Result<ParticipantsChange> {
         patch.check()?;
         let only_leaving = patch.add.is_empty() && patch.remove == [caller.user_id];
-        let thread = self.lock_group(tx, caller, id, |role| only_leaving || role.is_admin()).await?;
-        let mine = self.repository.participant(tx, id, caller.user_id).await?;
-        let mut events = self.remove(tx, &mine, thread.version, &patch.remove).await?;
-        events.extend(self.add(tx, &thread, &patch.add).await?);
-        let change = count(patch.add.len()) - count(patch.remove.len());
-        if thread.participant_count + change > MAX_PARTICIPANTS {
+        let may = |role: Role| only_leaving || role.is_admin();
+        let (thread, mine) = self.lock_group(tx, caller, id, may).await?;
+        self.add_and_remove(tx, &thread, &mine, &patch.add, &patch.remove).await?;
+        let added = self.repository.shown_participants(tx, id, &patch.add).await?;
+        Ok(ParticipantsChange { added, removed: patch.remove })
+    }
+
+    /// Removes one participant, with the rules of [`change_participants`](Self::change_participants).
+    ///
+    /// # Errors
+    /// `not_found`, `forbidden`, `direct_thread`, `last_owner`.
+    pub async fn remove_participant(&self, tx: &Tx, caller: &Caller, id: Uuid, user: Uuid) -> Result<()> {
+        let may = |role: Role| user == caller.user_id || role.is_admin();
+        let (thread, mine) = self.lock_group(tx, caller, id, may).await?;
+        let theirs = self.repository.participant(tx, id, user).await;
+        theirs.map_err(|_| Error::not_found("participant"))?;
+        self.add_and_remove(tx, &thread, &mine, &[], &[user]).await
+    }
+
+    async fn add_and_remove(
+        &self,
+        tx: &Tx,
+        thread: &entity::Model,
+        mine: &participant::Model,
+        add: &[Uuid],
+        remove: &[Uuid],
+    ) -> Result<()> {
+        let mut events = self.remove(tx, mine, thread.version, remove).await?;
+        events.extend(self.add(tx, thread, add).await?);
+        let participants = thread.participant_count + count(add.len()) - count(remove.len());
+        if participants > MAX_PARTICIPANTS {
             return Err(THREAD_FULL.error(format!("a thread has at most {MAX_PARTICIPANTS} participants")));
         }
-        Entity::update_many()
-            .col_expr(Column::ParticipantCount, Expr::value(thread.participant_count + change))
-            .filter(Column::Id.eq(id))
-            .exec(tx)
-            .await?;
-        let events = events.into_iter().map(|event| event.at_version(thread.version).by(caller.user_id));
-        events::append_all(tx, events).await?;
-        self.repository.list_participants(tx, id, PageRequest::default()).await
+        self.repository.set_participant_count(tx, thread.id, participants).await?;
+        let events = events.into_iter().map(|event| event.at_version(thread.version).by(mine.user_id));
+        events::append_all(tx, events).await
     }
 
     async fn remove(
@@ -266,36 +320,36 @@ impl Threads {
         if users.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = rows_of(tx, mine.thread_id, users).await?;
+        let thread = mine.thread_id;
+        let rows = self.repository.rows_of(tx, thread, users).await?;
         let present = |user: &Uuid| rows.iter().any(|row| row.user_id == *user && row.left_at.is_none());
-        let mut errors = groundwork_core::FieldErrors::new();
+        let mut errors = FieldErrors::new();
         for (index, user) in users.iter().enumerate() {
-            errors.check(present(user), &format!("remove.{index}"), "not_a_participant", "is no participant");
+            errors.check(
+                present(user),
+                &format!("remove.{index}"),
+                "not_a_participant",
+                "is not a participant",
+            );
         }
         if !errors.is_empty() {
             return Err(NOT_A_PARTICIPANT
-                .error("someone to remove is not in the thread")
+                .error("a user to remove is not in the thread")
                 .with_field_errors(errors));
         }
-        let owners = rows.iter().any(|row| row.role == Role::Owner);
-        let others_owner = rows.iter().any(|row| row.role == Role::Owner && row.user_id != mine.user_id);
-        if others_owner && mine.role != Role::Owner {
+        let mut owners = rows.iter().filter(|row| row.role == Role::Owner).peekable();
+        let removes_owner = owners.peek().is_some();
+        if owners.any(|row| row.user_id != mine.user_id) && mine.role != Role::Owner {
             return Err(codes::FORBIDDEN.error("only an owner may remove an owner"));
         }
-        if owners && self.repository.other_owners(tx, mine.thread_id, users).await? == 0 {
-            return Err(LAST_OWNER.error("make somebody else an owner first, or delete the thread"));
+        if removes_owner && !self.repository.has_other_owner(tx, thread, users).await? {
+            return Err(
+                LAST_OWNER.error("make another active participant an owner first, or delete the thread")
+            );
         }
-        participant::Entity::update_many()
-            .col_expr(participant::Column::LeftAt, Expr::value(Value::from(tx.now())))
-            .col_expr(participant::Column::Version, Expr::value(version))
-            .filter(participant::Column::ThreadId.eq(mine.thread_id))
-            .filter(participant::Column::UserId.is_in(users.iter().copied()))
-            .exec(tx)
-            .await?;
-        Ok(users
-            .iter()
-            .map(|user| NewEvent::new(PARTICIPANT_REMOVED, subject::thread(mine.thread_id)).of_user(*user))
-            .collect())
+        self.repository.leave(tx, thread, users, version).await?;
+        let event = |user: &Uuid| NewEvent::new(PARTICIPANT_REMOVED, subject::thread(thread)).of_user(*user);
+        Ok(users.iter().map(event).collect())
     }
 
     async fn add(&self, tx: &Tx, thread: &entity::Model, users: &[Uuid]) -> Result<Vec<NewEvent>> {
@@ -303,32 +357,22 @@ impl Threads {
             return Ok(Vec::new());
         }
         self.users.require_active(tx, users, "add").await?;
-        let before = rows_of(tx, thread.id, users).await?;
-        let mut errors = groundwork_core::FieldErrors::new();
+        let before = self.repository.rows_of(tx, thread.id, users).await?;
+        let mut errors = FieldErrors::new();
         for (index, user) in users.iter().enumerate() {
             let here = before.iter().any(|row| row.user_id == *user && row.left_at.is_none());
             errors.check(!here, &format!("add.{index}"), "already_participant", "is a participant already");
         }
         if !errors.is_empty() {
             return Err(ALREADY_PARTICIPANT
-                .error("someone to add is in the thread")
+                .error("a user to add is in the thread already")
                 .with_field_errors(errors));
         }
         // What was said before is not unread, whether it can be seen or not.
         let joined_seq = if thread.history == History::Full { 0 } else { thread.last_seq };
         let seqs = (joined_seq, thread.last_seq);
         let rows = users.iter().map(|user| joining(tx, thread.id, *user, Role::Member, thread.version, seqs));
-        let mut again = OnConflict::columns([participant::Column::ThreadId, participant::Column::UserId]);
-        again.update_columns([
-            participant::Column::Role,
-            participant::Column::JoinedAt,
-            participant::Column::JoinedSeq,
-            participant::Column::LeftAt,
-            participant::Column::LastDeliveredSeq,
-            participant::Column::LastReadSeq,
-            participant::Column::Version,
-        ]);
-        participant::Entity::insert_many(rows).on_conflict(again).exec_without_returning(tx).await?;
+        self.repository.join(tx, rows).await?;
         let payload = json!({"role": Role::Member});
         let event = |user: &Uuid| {
             NewEvent::new(PARTICIPANT_ADDED, subject::thread(thread.id)).of_user(*user).with(payload.clone())
@@ -336,7 +380,10 @@ impl Threads {
         Ok(users.iter().map(event).collect())
     }
 
-    /// Gives a participant another role. Errors: `not_found`, `forbidden`, `direct_thread`, `last_owner`.
+    /// Sets the role of a participant.
+    ///
+    /// # Errors
+    /// `not_found`, `forbidden`, `direct_thread`, `last_owner`, `user_inactive` for a deactivated user as owner.
     pub async fn set_role(
         &self,
         tx: &Tx,
@@ -345,37 +392,72 @@ impl Threads {
         user: Uuid,
         role: Role,
     ) -> Result<Participant> {
-        let thread = self.lock_group(tx, caller, id, |mine| mine == Role::Owner).await?;
+        let may_own = role != Role::Owner || self.users.hold_active(tx, user).await?;
+        let (thread, _) = self.lock_group(tx, caller, id, |mine| mine == Role::Owner).await?;
         let theirs = self.repository.participant(tx, id, user).await;
         let theirs = theirs.map_err(|_| Error::not_found("participant"))?;
-        if theirs.role == Role::Owner
-            && role != Role::Owner
-            && self.repository.other_owners(tx, id, &[user]).await? == 0
-        {
-            return Err(LAST_OWNER.error("make somebody else an owner first"));
+        if !may_own {
+            return Err(USER_INACTIVE.error("a deactivated user can't become an owner"));
         }
-        participant::Entity::update_many()
-            .col_expr(participant::Column::Role, Expr::value(Value::from(role)))
-            .col_expr(participant::Column::Version, Expr::value(thread.version))
-            .filter(participant::Column::ThreadId.eq(id))
-            .filter(participant::Column::UserId.eq(user))
-            .exec(tx)
-            .await?;
-        let event =
-            NewEvent::new(PARTICIPANT_UPDATED, subject::thread(id)).of_user(user).with(json!({"role": role}));
-        self.note(tx, caller, thread.version, event).await?;
+        let resigns = theirs.role == Role::Owner && role != Role::Owner;
+        if resigns && !self.repository.has_other_owner(tx, id, &[user]).await? {
+            return Err(LAST_OWNER.error("make another active participant an owner first"));
+        }
+        self.repository.set_role(tx, id, user, role, thread.version).await?;
+        self.note(tx, caller, thread.version, role_changed(id, user, role)).await?;
         self.repository.shown_participant(tx, id, user).await
     }
 
-    /// Locks a group in which the caller has a role that `may`. Errors: `not_found` for one who isn't in it,
-    /// `direct_thread`, `forbidden`.
+    /// Passes on the groups whose only active owner is `user`, who is about to be deactivated or deleted by `actor`: to
+    /// the active admin who joined first, or else to the active member who joined first. The user stays a participant,
+    /// as a member. A group with no other active participant is deleted.
+    ///
+    /// The user's row is locked before, so that they don't become an owner meanwhile.
+    pub(crate) async fn pass_on_groups(&self, tx: &Tx, user: Uuid, actor: Uuid) -> Result<()> {
+        self.repository.lock_successions(tx).await?;
+        let mut after = Uuid::nil();
+        loop {
+            let groups = self.repository.lock_groups_owned_by(tx, user, after, SUCCESSIONS).await?;
+            let Some(last) = groups.last() else { return Ok(()) };
+            after = *last;
+            self.pass_on(tx, user, actor, &groups).await?;
+        }
+    }
+
+    async fn pass_on(&self, tx: &Tx, user: Uuid, actor: Uuid, groups: &[Uuid]) -> Result<()> {
+        let successions = self.repository.successions(tx, user, groups).await?;
+        let heirs: HashMap<Uuid, Uuid> =
+            successions.iter().filter_map(|group| Some((group.thread, group.heir?))).collect();
+        let orphans: Vec<Uuid> =
+            successions.iter().filter(|group| group.heir.is_none()).map(|group| group.thread).collect();
+        let mut events = Vec::new();
+        if !heirs.is_empty() {
+            for (group, version) in self.repository.change_owners(tx, user, &heirs).await? {
+                let heir = heirs.get(&group).map(|heir| (*heir, Role::Owner));
+                for (who, role) in heir.into_iter().chain([(user, Role::Member)]) {
+                    events.push(role_changed(group, who, role).at_version(version));
+                }
+            }
+        }
+        if !orphans.is_empty() {
+            for (group, version) in self.repository.soft_delete_all(tx, &orphans).await? {
+                events.push(NewEvent::new(THREAD_DELETED, subject::thread(group)).at_version(version));
+            }
+        }
+        events::append_all(tx, events.into_iter().map(|event| event.by(actor))).await
+    }
+
+    /// Locks a group in which the caller has a role that `may`, and returns it with the caller's row.
+    ///
+    /// # Errors
+    /// `not_found` where the caller is not in it, `direct_thread`, `forbidden`.
     async fn lock_group(
         &self,
         tx: &Tx,
         caller: &Caller,
         id: Uuid,
         may: impl FnOnce(Role) -> bool + Send,
-    ) -> Result<entity::Model> {
+    ) -> Result<(entity::Model, participant::Model)> {
         let thread = self.repository.next_version(tx, id).await?;
         let mine = self.repository.participant(tx, id, caller.user_id).await?;
         if thread.kind == ThreadType::Direct {
@@ -384,7 +466,7 @@ impl Threads {
         if !may(mine.role) {
             return Err(codes::FORBIDDEN.error("your role in this thread doesn't allow it"));
         }
-        Ok(thread)
+        Ok((thread, mine))
     }
 
     async fn note(&self, tx: &Tx, caller: &Caller, version: i64, event: NewEvent) -> Result<()> {
@@ -392,11 +474,8 @@ impl Threads {
     }
 }
 
-async fn rows_of(tx: &Tx, thread: Uuid, users: &[Uuid]) -> Result<Vec<participant::Model>> {
-    let rows = participant::Entity::find()
-        .filter(participant::Column::ThreadId.eq(thread))
-        .filter(participant::Column::UserId.is_in(users.iter().copied()));
-    Ok(rows.all(tx).await?)
+fn role_changed(thread: Uuid, user: Uuid, role: Role) -> NewEvent {
+    NewEvent::new(PARTICIPANT_UPDATED, subject::thread(thread)).of_user(user).with(json!({"role": role}))
 }
 
 fn count(length: usize) -> i32 {
@@ -406,12 +485,13 @@ fn count(length: usize) -> i32 {
 fn new_row(
     tx: &Tx,
     caller: &Caller,
+    id: Uuid,
     kind: ThreadType,
     history: History,
     participants: usize,
 ) -> entity::ActiveModel {
     entity::ActiveModel {
-        id: Set(tx.new_id()),
+        id: Set(id),
         created_at: Set(tx.now()),
         updated_at: Set(tx.now()),
         deleted_at: Set(None),
@@ -426,6 +506,11 @@ fn new_row(
         last_activity_at: Set(tx.now()),
         participant_count: Set(count(participants)),
     }
+}
+
+/// A participant from the beginning of the thread on.
+fn first_participant(tx: &Tx, thread: Uuid, user: Uuid, role: Role) -> participant::ActiveModel {
+    joining(tx, thread, user, role, FIRST_VERSION, (0, 0))
 }
 
 fn joining(

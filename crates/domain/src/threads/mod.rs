@@ -1,13 +1,17 @@
-//! Threads and who takes part in them.
+//! Threads and their participants.
 
 pub mod controller;
 pub mod entity;
+mod owners;
 pub mod participant;
-pub mod repository;
+mod participants;
+pub(crate) mod repository;
 pub mod types;
 
 pub use controller::Threads;
 pub use entity::{History, ThreadType};
 pub use participant::Role;
-pub use repository::ThreadRepository;
-pub use types::{NewRole, NewThread, Participant, ParticipantsPatch, Thread, ThreadPatch};
+pub(crate) use repository::ThreadRepository;
+pub use types::{
+    Membership, NewRole, NewThread, Participant, ParticipantsChange, ParticipantsPatch, Thread, ThreadPatch,
+};

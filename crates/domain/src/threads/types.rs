@@ -1,4 +1,4 @@
-//! What comes in and goes out about threads.
+//! The requests and responses about threads.
 
 use std::collections::HashSet;
 
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::messages::Message;
 
-/// The most characters of a group's name.
+/// The maximum length of a group's name, in characters.
 pub const NAME_MAX: usize = 100;
-/// The most users that one request names.
+/// The maximum number of users that one request names.
 pub const MAX_NAMED: usize = 100;
-/// The most participants of a thread.
+/// The maximum number of participants of a thread.
 pub const MAX_PARTICIPANTS: i32 = 10_000;
-/// The most participants that a thread is shown with; the rest is in the list of its participants.
+/// How many participants a thread is returned with.
 pub const SHOWN_PARTICIPANTS: u64 = 50;
 
 /// A thread to start.
@@ -26,17 +26,17 @@ pub const SHOWN_PARTICIPANTS: u64 = 50;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"type": "group", "name": "Engines", "participant_ids": ["0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11"]}))]
 pub struct NewThread {
-    /// `direct` with one other (or oneself), or `group`.
+    /// `direct` with one other user (or with yourself), or `group`.
     #[serde(rename = "type")]
     pub kind: ThreadType,
     /// The name of a group; a direct thread has none.
     #[serde(default)]
     #[schema(max_length = 100)]
     pub name: Option<String>,
-    /// Who takes part, besides the caller: 1 for a direct thread, 1 to 100 for a group.
+    /// The other participants: 1 user for a direct thread, 1 to 100 for a group.
     #[schema(min_items = 1, max_items = 100)]
     pub participant_ids: Vec<Uuid>,
-    /// What those who join a group later see. `from_joining` unless it is given.
+    /// Which earlier messages those see who join a group later; `from_joining` by default.
     #[serde(default)]
     pub history: Option<History>,
 }
@@ -48,12 +48,17 @@ impl Validate for NewThread {
         match self.kind {
             ThreadType::Direct => {
                 errors.check(named == 1, "participant_ids", "wrong_count", "must name one user");
-                errors.check(self.name.is_none(), "name", "not_allowed", "a direct thread has no name");
+                errors.check(
+                    self.name.is_none(),
+                    "name",
+                    "not_allowed",
+                    "must be absent for a direct thread",
+                );
                 let no_history = self.history.is_none();
-                errors.check(no_history, "history", "not_allowed", "is for a group");
+                errors.check(no_history, "history", "not_allowed", "must be absent for a direct thread");
             }
             ThreadType::Group => {
-                errors.check(named >= 1, "participant_ids", "too_few", "must have at least 1 items");
+                errors.check(named >= 1, "participant_ids", "too_few", "must have at least 1 item");
                 match &self.name {
                     Some(name) => check_name(name, errors),
                     None => errors.add("name", "missing", "is required for a group"),
@@ -63,7 +68,7 @@ impl Validate for NewThread {
     }
 }
 
-/// A change of a group. A field that isn't mentioned stays as it is.
+/// A change of a group. An absent field stays as it is.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ThreadPatch {
@@ -71,7 +76,7 @@ pub struct ThreadPatch {
     #[serde(default)]
     #[schema(value_type = String, example = "Difference engines", min_length = 1, max_length = 100)]
     pub name: Option<String>,
-    /// What those who join from now on see.
+    /// Which earlier messages those see who join from now on.
     #[serde(default)]
     #[schema(value_type = History)]
     pub history: Option<History>,
@@ -92,7 +97,7 @@ fn check_name(name: &str, errors: &mut FieldErrors) {
     errors.length("name", name, 0, NAME_MAX);
 }
 
-/// Users to add to a group and to remove from it, in one step.
+/// Users to add to a group and to remove from it, all or none.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"add": ["0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11"], "remove": []}))]
@@ -101,7 +106,7 @@ pub struct ParticipantsPatch {
     #[serde(default)]
     #[schema(max_items = 100)]
     pub add: Vec<Uuid>,
-    /// Users to remove, at most 100. Removing oneself is leaving, for which one needs no role.
+    /// Users to remove, at most 100. Everybody may remove themselves alone, which is leaving.
     #[serde(default)]
     #[schema(max_items = 100)]
     pub remove: Vec<Uuid>,
@@ -116,14 +121,14 @@ impl Validate for ParticipantsPatch {
             errors.check(ids.len() <= MAX_NAMED, field, "too_many", "must have at most 100 items");
             for (index, id) in ids.iter().enumerate() {
                 if !seen.insert(id) {
-                    errors.add(format!("{field}.{index}"), "repeated", "is named twice");
+                    errors.add(format!("{field}.{index}"), "repeated", "is listed twice");
                 }
             }
         }
     }
 }
 
-/// A role to give.
+/// A role to set.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRole {
@@ -140,22 +145,48 @@ impl Validate for NewRole {
 pub struct Participant {
     /// The user.
     pub id: Uuid,
-    /// Their name.
+    /// The username.
     #[schema(example = "ada")]
     pub username: String,
-    /// What they may do.
+    /// False for a user who is deactivated or deleted.
+    pub is_active: bool,
+    /// The role.
     pub role: Role,
-    /// When they joined.
+    /// When the user last joined.
     pub joined_at: Timestamp,
-    /// How far messages have reached them.
+    /// The `seq` of the last message that was delivered to the user.
     #[schema(example = 7)]
     pub last_delivered_seq: i64,
-    /// How far they have read.
+    /// The `seq` of the last message that the user has read.
     #[schema(example = 7)]
     pub last_read_seq: i64,
 }
 
-/// A thread, as one of its participants sees it.
+/// What changed by adding and removing participants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ParticipantsChange {
+    /// The participants who were added, in the order of their ids.
+    pub added: Vec<Participant>,
+    /// The ids of the users who were removed.
+    pub removed: Vec<Uuid>,
+}
+
+/// The caller's part in a thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Membership {
+    /// The role.
+    pub role: Role,
+    /// When the caller last joined.
+    pub joined_at: Timestamp,
+    /// The `seq` of the last message that was delivered to the caller.
+    #[schema(example = 7)]
+    pub last_delivered_seq: i64,
+    /// The `seq` of the last message that the caller has read.
+    #[schema(example = 7)]
+    pub last_read_seq: i64,
+}
+
+/// A thread, as the caller sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Thread {
     /// The id.
@@ -166,24 +197,26 @@ pub struct Thread {
     /// The name of a group.
     #[schema(example = "Engines")]
     pub name: Option<String>,
-    /// Who started it.
+    /// The user who started it.
     pub creator_id: Uuid,
-    /// What someone who joins later sees.
+    /// Which earlier messages those see who join later.
     pub history: History,
-    /// The participants, at most the first 50.
+    /// The caller's part.
+    pub me: Membership,
+    /// The first 50 participants, in the order of their ids.
     pub participants: Vec<Participant>,
-    /// How many participants there are.
+    /// The number of participants.
     #[schema(example = 2)]
     pub participant_count: i32,
-    /// The last message that the caller can see.
+    /// The last message that the caller can see, or null.
     pub last_message: Option<Message>,
-    /// The `seq` of the last message; 0 where there is none.
+    /// The `seq` of the last message; 0 for none.
     #[schema(example = 8)]
     pub last_seq: i64,
-    /// The number of changes so far.
+    /// The number of changes so far; goes up by one with each.
     #[schema(example = 9)]
     pub version: i64,
-    /// How many messages of others the caller has not read.
+    /// The number of messages of others that the caller has not read.
     #[schema(example = 1)]
     pub unread_count: i64,
     /// When it was started.

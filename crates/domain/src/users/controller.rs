@@ -19,6 +19,7 @@ use crate::{
     codes::{LAST_SUPERUSER, NAME_TAKEN},
     events::{self as subject, USER_UPDATED},
     scopes::{UsersAdmin, UsersSuperuser},
+    threads::Threads,
 };
 
 /// The rules for users. Each method that changes a user checks who calls.
@@ -238,6 +239,13 @@ impl UserRules {
         note(tx, user, self.actor.unwrap_or(user)).await
     }
 
+    /// What comes before a user is deactivated or deleted. The user's row is locked, but not changed yet: a change of the
+    /// username would keep messages of theirs waiting for it that are being sent into the groups to pass on.
+    async fn before_leaving(&self, tx: &Tx, user: &Model) -> Result<()> {
+        keep_a_superuser(tx, self.repository, user).await?;
+        Threads::default().pass_on_groups(tx, user.id, self.actor.unwrap_or(user.id)).await
+    }
+
     /// Names the field that is taken. Where two requests race, the unique index decides.
     async fn refuse_taken(&self, tx: &Tx, row: &ActiveModel, except: Option<Uuid>) -> Result<()> {
         let username = match &row.username {
@@ -326,7 +334,7 @@ impl Controller for UserRules {
     async fn before_update(&self, tx: &Tx, old: &Row<Self>, new: &mut NewRow<Self>) -> Result<()> {
         self.refuse_taken(tx, new, Some(old.id)).await?;
         if old.is_active && matches!(new.is_active, Set(false)) {
-            keep_a_superuser(tx, self.repository, old).await?;
+            self.before_leaving(tx, old).await?;
         }
         Ok(())
     }
@@ -339,7 +347,7 @@ impl Controller for UserRules {
     }
 
     async fn before_delete(&self, tx: &Tx, row: &Row<Self>) -> Result<()> {
-        keep_a_superuser(tx, self.repository, row).await
+        self.before_leaving(tx, row).await
     }
 
     async fn after_delete(&self, tx: &Tx, row: &Row<Self>) -> Result<()> {

@@ -1,20 +1,21 @@
 //! The queries for users.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use groundwork_core::{
-    Error, ListQuery, Page, PageRequest, Repository, Result, Tx, Uuid, filter::contains, repository::page_of,
+    Error, FieldErrors, ListQuery, Page, PageRequest, Repository, Result, Timestamp, Tx, Uuid,
+    filter::contains, repository::page_of,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::LockType,
+    SelectExt, prelude::Expr, sea_query::LockType,
 };
 
 use super::{
     entity::{Column, Entity, Model},
     types::PermissionGroup,
 };
-use crate::codes::USER_NOT_FOUND;
+use crate::codes::{USER_INACTIVE, USER_NOT_FOUND};
 
 /// The queries for users.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,7 +28,7 @@ impl Repository for UserRepository {
 impl UserRepository {
     /// Selects the users who may sign in.
     fn active(self) -> Select<Entity> {
-        self.alive().filter(Column::IsActive.eq(true))
+        self.with_deleted().filter(is_active())
     }
 
     /// Returns the user with that username or e-mail address.
@@ -70,42 +71,74 @@ impl UserRepository {
         Ok(found.limit(2).all(conn).await?)
     }
 
-    /// The active user with that id. Errors: `user_not_found`, naming `field`.
+    /// Returns the active user with that id.
+    ///
+    /// # Errors
+    /// `user_not_found`, or `user_inactive` for a deactivated or deleted user; both name `field`.
     pub async fn active_by_id<C: ConnectionTrait>(self, conn: &C, id: Uuid, field: &str) -> Result<Model> {
-        let found = self.active().filter(Column::Id.eq(id)).one(conn).await?;
-        found.ok_or_else(|| no_such_user(&[field.to_owned()]))
+        self.require_one(conn, Column::Id.eq(id), field).await
     }
 
-    /// The active user with that name. Errors: `user_not_found`, naming `field`.
+    /// Returns the active user with that username.
+    ///
+    /// # Errors
+    /// As [`active_by_id`](Self::active_by_id).
     pub async fn active_by_name<C: ConnectionTrait>(
         self,
         conn: &C,
         name: &str,
         field: &str,
     ) -> Result<Model> {
-        let found = self.active().filter(Column::Username.eq(name.to_lowercase())).one(conn).await?;
-        found.ok_or_else(|| no_such_user(&[field.to_owned()]))
+        self.require_one(conn, Column::Username.eq(name.to_lowercase()), field).await
     }
 
-    /// Makes sure that all of them are active users. Errors: `user_not_found`, naming each that isn't by its index in
-    /// `field`.
+    async fn require_one<C: ConnectionTrait>(self, conn: &C, matching: Expr, field: &str) -> Result<Model> {
+        match self.with_deleted().filter(matching).one(conn).await? {
+            Some(user) if user.is_active && user.deleted_at.is_none() => Ok(user),
+            Some(_) => Err(inactive(&[field.to_owned()])),
+            None => Err(no_such_user(&[field.to_owned()])),
+        }
+    }
+
+    /// Checks that all of these users are active.
+    ///
+    /// # Errors
+    /// `user_not_found`, or `user_inactive` where all exist; both name each such user by the index in `field`.
     pub async fn require_active<C: ConnectionTrait>(self, conn: &C, ids: &[Uuid], field: &str) -> Result<()> {
-        let found: Vec<Uuid> = self
-            .active()
+        let found: Vec<(Uuid, bool, Option<Timestamp>)> = self
+            .with_deleted()
             .select_only()
-            .column(Column::Id)
+            .columns([Column::Id, Column::IsActive, Column::DeletedAt])
             .filter(Column::Id.is_in(ids.iter().copied()))
             .into_tuple()
             .all(conn)
             .await?;
-        let found: HashSet<Uuid> = found.into_iter().collect();
-        let missing: Vec<_> = ids
-            .iter()
-            .enumerate()
-            .filter(|(_, id)| !found.contains(id))
-            .map(|(index, _)| format!("{field}.{index}"))
+        let known: HashMap<Uuid, bool> = found
+            .into_iter()
+            .map(|(id, is_active, deleted_at)| (id, is_active && deleted_at.is_none()))
             .collect();
-        if missing.is_empty() { Ok(()) } else { Err(no_such_user(&missing)) }
+        let those = |state: Option<bool>| -> Vec<String> {
+            let matching = ids.iter().enumerate().filter(|(_, id)| known.get(*id).copied() == state);
+            matching.map(|(index, _)| format!("{field}.{index}")).collect()
+        };
+        let (missing, inactives) = (those(None), those(Some(false)));
+        if !missing.is_empty() {
+            return Err(no_such_user(&missing));
+        }
+        if inactives.is_empty() { Ok(()) } else { Err(inactive(&inactives)) }
+    }
+
+    /// Returns whether a user is active, and keeps them from being deactivated or deleted until the transaction ends.
+    ///
+    /// To be taken before the lock of a thread, as deactivating a user takes them in this order.
+    pub async fn hold_active(self, tx: &Tx, id: Uuid) -> Result<bool> {
+        let user = self.active().filter(Column::Id.eq(id)).lock(LockType::Share);
+        Ok(user.one(tx).await?.is_some())
+    }
+
+    /// Returns whether a user is active.
+    pub async fn is_active<C: ConnectionTrait>(self, conn: &C, id: Uuid) -> Result<bool> {
+        Ok(self.active().filter(Column::Id.eq(id)).exists(conn).await?)
     }
 
     /// Returns the users with these ids, in the order of their ids.
@@ -160,12 +193,27 @@ impl UserRepository {
     }
 }
 
+/// The condition that a user is neither deactivated nor deleted.
+pub fn is_active() -> Condition {
+    Condition::all().add(Column::IsActive.eq(true)).add(Column::DeletedAt.is_null())
+}
+
 fn no_such_user(fields: &[String]) -> Error {
-    let mut errors = groundwork_core::FieldErrors::new();
+    let errors = each(fields, "not_found", "is not the id or the name of a user");
+    USER_NOT_FOUND.error("there is no such user").with_field_errors(errors)
+}
+
+fn inactive(fields: &[String]) -> Error {
+    let errors = each(fields, "inactive", "is a deactivated user");
+    USER_INACTIVE.error("the user is deactivated").with_field_errors(errors)
+}
+
+fn each(fields: &[String], code: &'static str, message: &str) -> FieldErrors {
+    let mut errors = FieldErrors::new();
     for field in fields {
-        errors.add(field, "not_found", "is no active user");
+        errors.add(field, code, message);
     }
-    USER_NOT_FOUND.error("a user that was named isn't there or isn't active").with_field_errors(errors)
+    errors
 }
 
 /// Returns the usernames of users with their ids, deleted ones included.

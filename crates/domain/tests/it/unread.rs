@@ -188,7 +188,10 @@ impl Course<'_> {
                 self.model.receive(who, index + 1, tx.now());
             }
             Step::ReadAll(who) => {
-                let read = self.messages.read_thread(&tx, &self.people[who], self.thread, None).await;
+                let read = self
+                    .messages
+                    .advance_thread(&tx, &self.people[who], self.thread, ReceiptKind::Read, None)
+                    .await;
                 assert_eq!(read.is_ok(), self.model.sees_from[&who].is_some());
                 if read.is_err() {
                     return;
