@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     io::{self, BufRead, IsTerminal},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -44,6 +44,11 @@ enum Command {
         /// An e-mail address to sign in with as well
         #[arg(long)]
         email: Option<String>,
+    },
+    /// Write a consistent copy of the SQLite database to a new file, also while the server runs
+    Backup {
+        /// The file to create; an existing one is not overwritten
+        file: PathBuf,
     },
     /// Add a small demo of users, threads and messages (not in production)
     Seed,
@@ -101,6 +106,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
                 Command::CreateSuperuser { username, email } => {
                     create_superuser(&settings, username, email).await?;
                 }
+                Command::Backup { file } => backup(&settings, &file).await?,
                 Command::Seed => seed(&settings).await?,
                 _ => serve::serve(&settings).await?,
             }
@@ -122,6 +128,13 @@ async fn migrate(settings: &Settings, what: &Migrate) -> Result<(), Box<dyn Erro
         }
     }
     Ok(db.close().await?)
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+async fn backup(settings: &Settings, file: &Path) -> Result<(), Box<dyn Error>> {
+    settings.service().backup(file).await?;
+    println!("The database is copied to {}", file.display());
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for")]

@@ -12,6 +12,7 @@ mod bad_input;
 mod command_line;
 mod contract;
 mod conversation;
+mod database;
 mod from_fastapi;
 mod idempotency;
 mod messages;

@@ -18,7 +18,7 @@ fn root(path: &str) -> PathBuf {
 fn with_nothing_set_it_runs_here() {
     let settings = read(&[("JWT_SECRET", ""), ("PORT", "")]).unwrap();
     assert_eq!((settings.server.host.as_str(), settings.server.port), ("127.0.0.1", 8080));
-    assert_eq!(settings.database_url("messenger"), "sqlite://data/messenger.db");
+    assert_eq!(settings.database_url("messenger").to_string(), "sqlite://data/messenger.db");
     assert_eq!(settings.auth.bcrypt_cost, 12);
     assert!(!settings.is_production());
 }
@@ -31,13 +31,17 @@ fn every_bound_is_named() {
         ("WORKERS", ["0", "1025"], whole(1, 1024)),
         ("BODY_LIMIT_BYTES", ["16383", "16777217"], whole(16_384, 16_777_216)),
         ("SHUTDOWN_TIMEOUT_SECONDS", ["-1", "3601"], whole(0, 3600)),
-        ("DATABASE_MAX_CONNECTIONS", ["0", "1001"], whole(1, 1000)),
+        ("DATABASE_MAX_CONNECTIONS", ["1", "1001"], whole(2, 1000)),
         ("DATABASE_ACQUIRE_TIMEOUT_SECONDS", ["0", "301"], whole(1, 300)),
         ("DATABASE_STATEMENT_TIMEOUT_SECONDS", ["0", "99999999999999999999"], whole(1, 3600)),
+        ("DATABASE_READ_TIMEOUT_SECONDS", ["0", "3601"], whole(1, 3600)),
+        ("DATABASE_LOCK_TIMEOUT_SECONDS", ["0", "301"], whole(1, 300)),
+        ("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", ["0", "3601"], whole(1, 3600)),
         ("ACCESS_TOKEN_MINUTES", ["0", "1441"], whole(1, 1440)),
         ("SESSION_DAYS", ["0", "1.5"], whole(1, 365)),
         ("BCRYPT_COST", ["3", " 12"], whole(4, 20)),
         ("PORT", ["http", "65536"], whole(0, 65535)),
+        ("SQLITE_SYNCHRONOUS", ["off", "FULL"], "must be full or normal".to_owned()),
         ("APP_ENV", ["staging", "PRODUCTION"], "must be development or production".to_owned()),
         ("LOG_FORMAT", ["xml", "JSON"], "must be text or json".to_owned()),
         ("MESSAGE_DELETE_POLICY", ["never", "true"], "must be unread or always".to_owned()),

@@ -198,26 +198,27 @@ impl Db {
         Ok(self.health.ping().await?)
     }
 
-    /// Writes a consistent copy of a SQLite database to `file`, also while others write. Only the owner may read it. Its
-    /// data is on the disk when this returns.
-    ///
-    /// # Errors
-    /// `internal` if `file` exists or can't be written, and on PostgreSQL, which has `pg_dump` for it.
-    pub async fn backup(&self, file: &Path) -> Result<()> {
-        match &self.url.0 {
-            Target::Sqlite(options) => files::copy(options, file).await,
-            Target::Postgres(_) => Err(Error::internal(
-                "only a SQLite database is backed up by this; use pg_dump for PostgreSQL",
-            )),
-        }
-    }
-
     /// Closes the connections, after the work in progress.
     pub async fn close(self) -> Result<()> {
         self.reader.pool().close().await;
         self.writer.close().await;
         self.health.close().await;
         Ok(self.schema.close().await?)
+    }
+}
+
+/// Writes a consistent copy of a SQLite database to the new file `to`, also while a server uses the database. Only the
+/// owner may read the copy. Its data is on the disk when this returns.
+///
+/// # Errors
+/// `internal` if there is no database at `url`, if `to` exists or can't be written, and for PostgreSQL, whose tool for it
+/// is `pg_dump`.
+pub async fn backup(url: &DatabaseUrl, to: &Path) -> Result<()> {
+    match &url.0 {
+        Target::Sqlite(options) => files::copy(options, to).await,
+        Target::Postgres(_) => {
+            Err(Error::internal("this copies a SQLite database only; use pg_dump for PostgreSQL"))
+        }
     }
 }
 

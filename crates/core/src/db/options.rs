@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::DatabaseUrl;
 use crate::Result;
 
@@ -32,7 +34,8 @@ pub struct DbOptions {
 
 /// What a commit promises on SQLite. PostgreSQL has the setting `synchronous_commit` of its own, which is `on` by default
 /// and means the same as [`Synchronous::Full`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Synchronous {
     /// A commit returns when the disk has the data. An acknowledged write survives a crash of the process, a crash of the
     /// operating system and a power failure.

@@ -3,19 +3,20 @@
 use std::{fmt, path::Path, str::FromStr};
 
 use sea_orm::sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{Error, Result};
 
 /// The address of a database: `sqlite://path/to/file.db`, or `postgres://user:password@host:5432/name` with the
 /// parameters of libpq that sqlx supports (`sslmode`, `sslrootcert` and others).
 ///
-/// It is parsed once. Its text is not kept, and neither `Debug` nor an error shows any part of it that may be secret.
+/// It is parsed once. Its text is not kept; `Display`, `Debug` and errors show no part of it that may be secret.
 ///
 /// ```
 /// use groundwork_core::db::DatabaseUrl;
 ///
 /// let url: DatabaseUrl = "postgres://ada:secret@db.example.org/notes".parse().unwrap();
-/// assert_eq!(format!("{url:?}"), "DatabaseUrl(postgres, db.example.org:5432)");
+/// assert_eq!(url.to_string(), "postgres://db.example.org:5432");
 /// assert!("postgres://ada:se#cret@localhost/notes".parse::<DatabaseUrl>().is_err());
 /// ```
 #[derive(Clone)]
@@ -47,48 +48,64 @@ impl DatabaseUrl {
     }
 }
 
-impl fmt::Debug for DatabaseUrl {
+/// Where the database is, without the user and the password.
+impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Target::Postgres(options) => {
-                write!(f, "DatabaseUrl(postgres, {}:{})", options.get_host(), options.get_port())
+                write!(f, "postgres://{}:{}", options.get_host(), options.get_port())
             }
-            Target::Sqlite(options) => write!(f, "DatabaseUrl({})", options.get_filename().display()),
+            Target::Sqlite(options) => write!(f, "sqlite://{}", options.get_filename().display()),
         }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
     }
 }
 
 impl FromStr for DatabaseUrl {
     type Err = Error;
 
-    /// Parses the text. No error repeats any of it.
     fn from_str(text: &str) -> Result<Self> {
-        if text.starts_with("sqlite:") {
-            if text.contains(":memory:") || text.contains("mode=memory") {
-                return Err(invalid("a SQLite database must be a file"));
-            }
-            let options = text.parse().map_err(|_| invalid("it is not valid as a SQLite address"))?;
-            return Ok(Self(Target::Sqlite(Box::new(options))));
-        }
-        let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
-        let Some(rest) = rest else {
-            return Err(invalid("it must begin with postgres://, postgresql:// or sqlite:"));
-        };
-        // A reserved character in the password ends the authority early. The remainder would be taken for the name of
-        // the database or for a parameter, and would show in messages.
-        let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        if rest.get(authority_end..).is_some_and(|after| after.contains(['@', '#'])) {
-            return Err(invalid(
-                "a '/', '?', '#' or '@' in the user, the password or a parameter must be percent-encoded \
-                 (%2F, %3F, %23, %40)",
-            ));
-        }
-        check_parameters(rest)?;
-        let options: PgConnectOptions = text.parse().map_err(|_| {
-            invalid("it is not valid: check the port (0 to 65535), the host and the parameters")
-        })?;
-        Ok(Self(Target::Postgres(Box::new(options))))
+        parse(text).map_err(|requirement| Error::internal(format!("the database URL must {requirement}")))
     }
+}
+
+impl<'de> Deserialize<'de> for DatabaseUrl {
+    /// Parses a string. The error is what the text must do, to follow the name of a setting.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Parses the text, or returns what it must do. Repeats none of it, nor the cause of an error, which may do so.
+fn parse(text: &str) -> Result<DatabaseUrl, &'static str> {
+    if text.starts_with("sqlite:") {
+        if text.contains(":memory:") || text.contains("mode=memory") {
+            return Err("name a file, not a SQLite database in memory");
+        }
+        let options = text.parse().map_err(|_| "be sqlite:// with the path of a file")?;
+        return Ok(DatabaseUrl(Target::Sqlite(Box::new(options))));
+    }
+    let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
+    let rest = rest.ok_or("begin with postgres:// or sqlite://")?;
+    // A reserved character in the password ends the authority early. The remainder would be taken for the name of the
+    // database or for a parameter, and would show in messages.
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    if rest.get(authority_end..).is_some_and(|after| after.contains(['@', '#'])) {
+        return Err(
+            "have '/', '?', '#' and '@' in the user and the password percent-encoded: %2F, %3F, %23, %40",
+        );
+    }
+    if !has_known_parameters(rest) {
+        return Err("have only parameters of libpq that are supported, such as sslmode and sslrootcert");
+    }
+    let options: PgConnectOptions =
+        text.parse().map_err(|_| "have a valid host, port (up to 65535) and parameters")?;
+    Ok(DatabaseUrl(Target::Postgres(Box::new(options))))
 }
 
 /// What `PgConnectOptions` reads. It logs any other parameter with its value, and ignores it.
@@ -113,16 +130,10 @@ const PARAMETERS: &[&str] = &[
     "user",
 ];
 
-fn check_parameters(rest: &str) -> Result<()> {
-    let Some((_, query)) = rest.split_once('?') else { return Ok(()) };
-    let names = query.split('&').filter(|pair| !pair.is_empty());
-    let mut names = names.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    if names.all(|name| PARAMETERS.contains(&name) || name.starts_with("options[")) {
-        return Ok(());
-    }
-    Err(invalid(&format!("it has an unknown parameter; the known ones are {}", PARAMETERS.join(", "))))
-}
-
-fn invalid(why: &str) -> Error {
-    Error::internal(format!("the database URL can't be used: {why}"))
+fn has_known_parameters(rest: &str) -> bool {
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    names
+        .into_iter()
+        .all(|name| name.is_empty() || PARAMETERS.contains(&name) || name.starts_with("options["))
 }

@@ -29,8 +29,8 @@ use sea_orm_migration::{
     sea_query::{IndexCreateStatement, Table, TableCreateStatement},
 };
 
-/// A number of ours for PostgreSQL's advisory locks: the bytes of "messeng".
-const LOCK: i64 = 0x006d_6573_7365_6e67;
+/// The key of the advisory lock that a migration holds on PostgreSQL: the bytes of "messeng".
+pub const LOCK: i64 = 0x006d_6573_7365_6e67;
 
 /// Applies the migrations that are missing, all or none. Where several servers start at once, one does it and the
 /// others wait. Gives how many were applied.

@@ -36,7 +36,7 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
 };
 use groundwork_auth::{AccessTokens, Accounts, Auth, Groups, Passwords};
-use groundwork_core::{Db, DbOptions};
+use groundwork_core::{Db, db};
 use sea_orm_migration::MigratorTrait;
 use tracing_subscriber::EnvFilter;
 
@@ -82,18 +82,24 @@ impl Service<'_> {
 
     /// Opens the database, making the data folder where it isn't there.
     pub async fn open(&self) -> Result<Db, StartError> {
-        let database = &self.settings.database;
         if self.settings.is_embedded() {
             make_folder(&self.settings.app.data_dir)?;
         }
-        let options = DbOptions {
-            max_connections: database.database_max_connections,
-            acquire_timeout: Duration::from_secs(database.database_acquire_timeout_seconds),
-            statement_timeout: Duration::from_secs(database.database_statement_timeout_seconds),
-            ..DbOptions::new(&self.settings.database_url(self.name))
-                .map_err(|error| format!("DATABASE_URL: {error}"))?
-        };
-        Db::open(&options).await.map_err(|error| format!("DATABASE_URL can't be opened: {error}").into())
+        let options = self.settings.database_options(self.name);
+        Db::open(&options)
+            .await
+            .map_err(|error| format!("DATABASE_URL can't be opened: {}", cause(&error)).into())
+    }
+
+    /// Writes a consistent copy of the SQLite database to a new file, also while a server uses it.
+    pub async fn backup(&self, to: &Path) -> Result<(), StartError> {
+        let url = self.settings.database_url(self.name);
+        if !url.is_sqlite() {
+            return Err(
+                "the database is PostgreSQL, which is backed up with pg_dump; see deploy/README.md".into()
+            );
+        }
+        db::backup(&url, to).await.map_err(|error| cause(&error).into())
     }
 
     /// Brings the schema up to date, or makes sure that it is, as the settings say.
@@ -177,8 +183,11 @@ impl Service<'_> {
     fn announce(&self, listener: &TcpListener) -> Result<(), StartError> {
         let address = listener.local_addr()?;
         let embedded = self.settings.is_embedded();
-        let database =
-            if embedded { self.settings.database_url(self.name) } else { "DATABASE_URL".to_owned() };
+        let database = if embedded {
+            self.settings.database_url(self.name).to_string()
+        } else {
+            "DATABASE_URL".to_owned()
+        };
         let told = writeln!(
             io::stdout(),
             "{} listens on http://{address} (database: {database})\nIts documentation is at http://{address}/docs",
@@ -191,12 +200,35 @@ impl Service<'_> {
     }
 }
 
-/// Makes a folder that only this user can look into.
+/// The text of an error for the person at the terminal, without its code.
+fn cause(error: &groundwork_core::Error) -> String {
+    match error {
+        groundwork_core::Error::Internal(cause) => cause.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// Creates the data folder where there is none. Only the user who runs the service may enter it, also where it existed.
 fn make_folder(folder: &Path) -> Result<(), StartError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    let made = builder.create(folder);
-    made.map_err(|error| format!("DATA_DIR {} can't be made: {error}", folder.display()).into())
+    let created = builder.create(folder);
+    created.map_err(|error| format!("DATA_DIR {} can't be created: {error}", folder.display()))?;
+    #[cfg(unix)]
+    restrict(folder);
+    Ok(())
+}
+
+/// A folder of another owner, such as a volume of Kubernetes, can't be restricted. Its files are all the same.
+#[cfg(unix)]
+fn restrict(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(folder).map_or(0, |found| found.permissions().mode() & 0o777);
+    if mode != 0o700
+        && let Err(error) = fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+    {
+        tracing::warn!(%error, folder = %folder.display(), "other users may enter DATA_DIR");
+    }
 }

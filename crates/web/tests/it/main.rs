@@ -17,6 +17,7 @@ use reqwest::Method;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::{Value, json};
 
+mod migrate;
 mod page;
 mod rule;
 

@@ -19,6 +19,7 @@ pub mod reference;
 use std::{fmt, path::PathBuf, time::Duration};
 
 pub use environment::{Environment, FromEnvironment, Reader, Section, Setting, SettingsError};
+use groundwork_core::{DatabaseUrl, DbOptions, db::Synchronous};
 use serde::Deserialize;
 
 /// The settings of every service.
@@ -77,13 +78,26 @@ crate::settings! {
     pub struct DatabaseSettings {
         /// `postgres://user:password@host:5432/name` or `sqlite://path/to/file.db`. Unset, an SQLite database in
         /// `DATA_DIR`, named for the service.
-        database_url: Option<Secret>,
-        /// The most connections of this server to the database.
-        database_max_connections: u32 [1..=1000] = 10,
+        database_url: Option<DatabaseUrl>,
+        /// The most connections of this server to the database: half of them read and half of them write; SQLite has one
+        /// that writes. Health checks use one more, and so do migrations.
+        database_max_connections: u32 [2..=1000] = 20,
         /// How long a request waits for a free connection before it is refused with 503, in seconds.
         database_acquire_timeout_seconds: u64 [1..=300] = 5,
-        /// How long a statement may take on PostgreSQL, in seconds.
+        /// How long a statement in a transaction may take, in seconds. Migrations have no limit.
         database_statement_timeout_seconds: u64 [1..=3600] = 30,
+        /// How long a statement that only reads may take, in seconds.
+        database_read_timeout_seconds: u64 [1..=3600] = 5,
+        /// How long a statement waits for a lock of another transaction, in seconds. Less than
+        /// `DATABASE_ACQUIRE_TIMEOUT_SECONDS`, so that waiting for one row does not use up all connections.
+        database_lock_timeout_seconds: u64 [1..=300] = 2,
+        /// How long a transaction may be idle before PostgreSQL ends it, in seconds. It frees the locks of a server that
+        /// hangs.
+        database_idle_in_transaction_timeout_seconds: u64 [1..=3600] = 10,
+        /// When a commit of SQLite returns. `full`: when the data is on the disk, so that an acknowledged write survives a
+        /// power failure. `normal`: when the operating system has the data; faster, but a power failure or a crash of the
+        /// operating system may take the writes of the last moments.
+        sqlite_synchronous: Synchronous = "full",
         /// Whether `serve` applies pending migrations first. Several servers may start at once: one applies them, the
         /// others wait.
         migrate_on_start: bool = true,
@@ -158,12 +172,6 @@ impl FromEnvironment for ServiceSettings {
         let server = ServerSettings::read(reader);
         let database = DatabaseSettings::read(reader);
         let auth = AuthSettings::read(reader);
-        if let Some(DatabaseSettings { database_url: Some(url), .. }) = &database {
-            let schemes = ["postgres://", "postgresql://", "sqlite:"];
-            if !schemes.iter().any(|scheme| url.expose().starts_with(scheme)) {
-                reader.refuse("DATABASE_URL", "begin with postgres:// or sqlite://");
-            }
-        }
         let settings = Self { app: app?, server: server?, database: database?, auth: auth? };
         if settings.is_production() && settings.auth.jwt_secret.is_none() {
             reader.refuse("JWT_SECRET", "be set in production; `openssl rand -base64 48` makes one");
@@ -189,20 +197,30 @@ impl ServiceSettings {
     }
 
     /// The URL of the database: `DATABASE_URL`, or that of the file in `DATA_DIR`, which is named for the service.
-    pub fn database_url(&self, service: &str) -> String {
-        match &self.database.database_url {
-            Some(url) => url.expose().to_owned(),
-            None => format!("sqlite://{}", self.app.data_dir.join(format!("{service}.db")).display()),
+    pub fn database_url(&self, service: &str) -> DatabaseUrl {
+        let in_data_dir = || DatabaseUrl::sqlite_file(self.app.data_dir.join(format!("{service}.db")));
+        self.database.database_url.clone().unwrap_or_else(in_data_dir)
+    }
+
+    /// What the database is opened with.
+    pub fn database_options(&self, service: &str) -> DbOptions {
+        let database = &self.database;
+        DbOptions {
+            max_connections: database.database_max_connections,
+            acquire_timeout: Duration::from_secs(database.database_acquire_timeout_seconds),
+            statement_timeout: Duration::from_secs(database.database_statement_timeout_seconds),
+            read_timeout: Duration::from_secs(database.database_read_timeout_seconds),
+            lock_timeout: Duration::from_secs(database.database_lock_timeout_seconds),
+            idle_in_transaction_timeout: Duration::from_secs(
+                database.database_idle_in_transaction_timeout_seconds,
+            ),
+            synchronous: database.sqlite_synchronous,
+            ..DbOptions::for_url(self.database_url(service))
         }
     }
 
     /// Whether the database is the one in `DATA_DIR`.
     pub fn is_embedded(&self) -> bool {
         self.database.database_url.is_none()
-    }
-
-    /// How long a request waits for a connection to the database.
-    pub fn acquire_timeout(&self) -> Duration {
-        Duration::from_secs(self.database.database_acquire_timeout_seconds)
     }
 }
