@@ -27,6 +27,10 @@ use sea_orm::{
     prelude::Expr,
     sea_query::{ExprTrait, LikeExpr, NullOrdering, extension::postgres::PgExpr},
 };
+use utoipa::openapi::{
+    KnownFormat, RefOr, Schema, SchemaFormat,
+    schema::{ArrayBuilder, ObjectBuilder, Type},
+};
 use uuid::Uuid;
 
 use crate::{CommonBase, FieldErrors, Timestamp};
@@ -83,29 +87,97 @@ enum Op {
     IsNull,
 }
 
-impl Op {
-    const ALL: [(&'static str, Self); 8] = [
-        ("neq", Self::Neq),
-        ("gt", Self::Gt),
-        ("gte", Self::Gte),
-        ("lt", Self::Lt),
-        ("lte", Self::Lte),
-        ("in", Self::In),
-        ("ilike", Self::Ilike),
-        ("isnull", Self::IsNull),
-    ];
+/// The operators: what stands after the field's name, and what it means. Parses them and documents them.
+const OPERATORS: [(&str, Op, &str); 9] = [
+    ("", Op::Eq, "is this value"),
+    ("__neq", Op::Neq, "is another value"),
+    ("__gt", Op::Gt, "is greater"),
+    ("__gte", Op::Gte, "is greater or equal"),
+    ("__lt", Op::Lt, "is less"),
+    ("__lte", Op::Lte, "is less or equal"),
+    ("__in", Op::In, "is one of these values, at most 100"),
+    ("__ilike", Op::Ilike, "contains this text, regardless of case"),
+    ("__isnull", Op::IsNull, "is null, or is not null for `false`"),
+];
 
-    /// The operators that make sense for values of `kind`.
-    fn fits(self, kind: ValueKind) -> bool {
+impl Op {
+    /// Whether the operator makes sense for the values of `column`.
+    fn fits<C: ColumnTrait>(self, column: C) -> bool {
+        let kind = ValueKind::of(column);
         match self {
-            Self::Eq | Self::Neq | Self::IsNull => true,
+            Self::Eq | Self::Neq => true,
             Self::In => kind != ValueKind::Boolean,
             Self::Gt | Self::Gte | Self::Lt | Self::Lte => {
                 !matches!(kind, ValueKind::Boolean | ValueKind::Uuid)
             }
             Self::Ilike => kind == ValueKind::Text,
+            Self::IsNull => column.def().is_null(),
         }
     }
+
+    fn schema(self, kind: ValueKind) -> Schema {
+        match self {
+            Self::In => ArrayBuilder::new()
+                .items(RefOr::T(kind.schema(MAX_VALUE)))
+                .min_items(Some(1))
+                .max_items(Some(MAX_IN))
+                .into(),
+            Self::IsNull => ValueKind::Boolean.schema(MAX_VALUE),
+            Self::Ilike => kind.schema(MAX_PATTERN),
+            _ => kind.schema(MAX_VALUE),
+        }
+    }
+}
+
+/// A parameter of a list's query string.
+#[derive(Clone)]
+pub struct QueryParameter {
+    /// Its name, such as `created_at__gte`.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// The schema of its value. An array is written with commas between its items.
+    pub schema: Schema,
+}
+
+/// The filters that a list of `E` accepts.
+pub fn filter_parameters<E: Listable>() -> Vec<QueryParameter> {
+    let of_field = |column: &E::Column| {
+        let column = *column;
+        OPERATORS.into_iter().filter(move |(_, op, _)| op.fits(column)).map(move |(suffix, op, meaning)| {
+            let field = column.as_str();
+            QueryParameter {
+                name: format!("{field}{suffix}"),
+                description: format!("Only items whose `{field}` {meaning}."),
+                schema: op.schema(ValueKind::of(column)),
+            }
+        })
+    };
+    E::FIELDS.iter().flat_map(of_field).collect()
+}
+
+/// The parameter `order_by` of a list of `E`.
+pub fn order_parameter<E: Listable>() -> QueryParameter {
+    let fields = E::FIELDS.iter().map(IdenStatic::as_str);
+    let both: Vec<String> = fields.flat_map(|field| [field.to_owned(), format!("-{field}")]).collect();
+    let item = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(both));
+    let schema = ArrayBuilder::new().items(item).min_items(Some(1)).max_items(Some(E::FIELDS.len()));
+    QueryParameter {
+        name: "order_by".to_owned(),
+        description: "The fields to order by; `-` before a field for descending order.".to_owned(),
+        schema: schema.into(),
+    }
+}
+
+/// The parameter `search` of a list of `E`, if it can be searched.
+pub fn search_parameter<E: Listable>() -> Option<QueryParameter> {
+    let names = E::SEARCH.iter().map(IdenStatic::as_str).collect::<Vec<_>>().join("`, `");
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    (!E::SEARCH.is_empty()).then(|| QueryParameter {
+        name: "search".to_owned(),
+        description: format!("Only items with this text in one of `{names}`, regardless of case."),
+        schema: schema.min_length(Some(1)).max_length(Some(MAX_PATTERN)).into(),
+    })
 }
 
 /// What kind of value a filterable column holds.
@@ -129,6 +201,23 @@ impl ValueKind {
         }
     }
 
+    fn schema(self, max: usize) -> Schema {
+        let schema = ObjectBuilder::new();
+        let text = |format| {
+            ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)))
+        };
+        match self {
+            Self::Text => schema.schema_type(Type::String).max_length(Some(max)),
+            Self::Boolean => schema.schema_type(Type::Boolean),
+            Self::Integer => {
+                schema.schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            }
+            Self::Uuid => text(KnownFormat::Uuid),
+            Self::Time => text(KnownFormat::DateTime),
+        }
+        .into()
+    }
+
     fn parse(self, text: &str, max: usize) -> Result<Value, String> {
         fn parsed<T: FromStr + Into<Value>>(text: &str, message: &str) -> Result<Value, String> {
             text.parse::<T>().map(Into::into).map_err(|_| message.to_owned())
@@ -146,14 +235,29 @@ impl ValueKind {
 }
 
 impl<E: Listable> ListQuery<E> {
+    /// Reads the pairs of a query string, or names every error in them. For a list whose order is fixed, such as one by
+    /// cursor: `order_by` is an unknown field.
+    pub fn parse_unordered<K: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, FieldErrors> {
+        Self::parse_all(pairs, false)
+    }
+
     /// Reads the pairs of a query string, or names every error in them.
     pub fn parse<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, FieldErrors> {
+        Self::parse_all(pairs, true)
+    }
+
+    fn parse_all<K: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+        ordered: bool,
+    ) -> Result<Self, FieldErrors> {
         let (mut query, mut errors) = (Self::default(), FieldErrors::new());
         for (key, value) in pairs {
             match key.as_ref() {
-                "order_by" => query.parse_order(value.as_ref(), &mut errors),
+                "order_by" if ordered => query.parse_order(value.as_ref(), &mut errors),
                 "search" if !E::SEARCH.is_empty() => query.parse_search(value.as_ref(), &mut errors),
                 key => query.parse_filter(key, value.as_ref(), &mut errors),
             }
@@ -172,7 +276,7 @@ impl<E: Listable> ListQuery<E> {
         for name in value.split(',') {
             let (name, order) = match name.strip_prefix('-') {
                 Some(name) => (name, Order::Desc),
-                None => (name.strip_prefix('+').unwrap_or(name), Order::Asc),
+                None => (name, Order::Asc),
             };
             match field::<E>(name) {
                 Some(column) if self.order.iter().all(|(known, _)| known.as_str() != column.as_str()) => {
@@ -201,15 +305,13 @@ impl<E: Listable> ListQuery<E> {
     }
 
     fn parse_filter(&mut self, key: &str, value: &str, errors: &mut FieldErrors) {
-        let (name, op) = key.rsplit_once("__").map_or((key, Some(Op::Eq)), |(name, op)| {
-            (name, Op::ALL.iter().find(|(word, _)| *word == op).map(|(_, op)| *op))
-        });
+        let (name, suffix) = key.split_at(key.rfind("__").unwrap_or(key.len()));
+        let op = OPERATORS.iter().find(|(known, ..)| *known == suffix).map(|(_, op, _)| *op);
         let Some(column) = field::<E>(name) else {
             let known = names::<E>();
             return errors.add(key, "unknown_field", format!("is not known here; the fields are {known}"));
         };
-        let kind = ValueKind::of(column);
-        let Some(op) = op.filter(|op| op.fits(kind)) else {
+        let Some(op) = op.filter(|op| op.fits(column)) else {
             return errors.add(key, "unknown_operator", "has no such operator for this field");
         };
         if self.filters.iter().any(|known| known.op == op && known.column.as_str() == name) {
@@ -218,7 +320,7 @@ impl<E: Listable> ListQuery<E> {
         if self.filters.len() >= MAX_FILTERS {
             return errors.add(key, "too_many", format!("is one of more than {MAX_FILTERS} filters"));
         }
-        let one = |value: Value| vec![value];
+        let (kind, one) = (ValueKind::of(column), |value: Value| vec![value]);
         let parsed = match op {
             Op::IsNull => ValueKind::Boolean.parse(value, MAX_VALUE).map(one),
             Op::In if value.split(',').nth(MAX_IN).is_some() => {

@@ -27,7 +27,7 @@ pub use http::{
     etag::{ETagged, IfMatch},
     extract::{Body, IdPath, Path, Query},
     idempotency::{Idempotent, Reply},
-    list::List,
+    list::{CursorList, List},
     problem::Problem,
     respond::{Created, Json, NoContent},
     routes::Routes,

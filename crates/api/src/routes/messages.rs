@@ -105,7 +105,7 @@ pub fn routes(routes: &mut Routes) {
 struct Mine {
     /// Another user, by id or username; needs the scope `messages:admin`.
     #[serde(default)]
-    #[schema(value_type = String, example = "ada", max_length = 50)]
+    #[schema(example = "ada", max_length = 50)]
     user: Option<String>,
     /// The oldest to list, in days, from 1 to 36500.
     #[serde(default = "thirty")]
@@ -144,7 +144,6 @@ fn twenty_five() -> u64 {
 struct Inbox {
     /// True for unread messages only, false for read ones only.
     #[serde(default)]
-    #[schema(value_type = bool)]
     unread_only: Option<bool>,
     #[serde(flatten)]
     page: PageRequest,

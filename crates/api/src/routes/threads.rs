@@ -4,8 +4,8 @@ use actix_web::web::Data;
 use groundwork_auth::Caller;
 use groundwork_core::{Code, CursorPage, CursorRequest, Page, PageRequest, Uuid, error::codes};
 use groundwork_web::{
-    Body, Created, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
-    http::respond::CreatedOrFound,
+    Body, Created, CursorList, IdPath, Idempotent, Json, NoContent, Path, Problem, Query, Reply, Routes,
+    Scoped, http::respond::CreatedOrFound,
 };
 use messenger_domain::{
     codes::{
@@ -209,11 +209,11 @@ struct ThreadMessages {
     order: MessageOrder,
     /// Only messages with a lower `seq`. Without `after` the first page has those right before it.
     #[serde(default)]
-    #[schema(value_type = i64, minimum = 0)]
+    #[schema(minimum = 0)]
     before: Option<i64>,
     /// Only messages with a higher `seq`. Without `before` the first page has those right after it.
     #[serde(default)]
-    #[schema(value_type = i64, minimum = 0)]
+    #[schema(minimum = 0)]
     after: Option<i64>,
     #[serde(flatten)]
     cursor: CursorRequest,
@@ -256,7 +256,7 @@ async fn create(
 async fn list(
     caller: Scoped<ThreadsRead>,
     app: Data<State>,
-    list: List<Entity, CursorRequest>,
+    list: CursorList<Entity>,
 ) -> Result<Json<CursorPage<Thread>>, Problem> {
     Ok(Json(app.threads.list(app.db.reader(), &caller, &list.query, &list.request).await?))
 }
@@ -344,7 +344,7 @@ async fn messages(
     caller: Scoped<MessagesRead>,
     app: Data<State>,
     path: Path<IdPath>,
-    list: List<message::Entity, ThreadMessages>,
+    list: CursorList<message::Entity, ThreadMessages>,
 ) -> Result<Json<MessageList>, Problem> {
     let ThreadMessages { order, before, after, cursor } = list.request;
     let wanted = ThreadQuery { query: list.query, direction: order.into(), before, after };

@@ -328,6 +328,8 @@ async fn unknown_parameters_are_named(app: &App) {
         ("threads?direct_key=x", "direct_key: unknown_field"),
         ("threads?created_at__gt=yesterday", "created_at__gt: bad_value"),
         ("messages/inbox?order_by=secret", "order_by: unknown_field"),
+        ("threads?order_by=name", "order_by: unknown_field"),
+        ("messages/inbox?text__isnull=true", "text__isnull: unknown_operator"),
         ("messages?colour=red", "colour: unknown_parameter"),
         ("users/search?q=x&x=1", "x: unknown_parameter"),
         ("threads?%C3%BC=1", "ü: unknown_field"),

@@ -211,3 +211,41 @@ fn collect_codes(folder: &Path, codes: &mut BTreeSet<String>) {
         }
     }
 }
+
+/// No parameter is there twice, what must be given is required, and each filter is a parameter of its own.
+#[test]
+fn parameters_are_as_they_are_read() {
+    let document = document();
+    for (name, operation) in operations(&document) {
+        let mut seen = BTreeSet::new();
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let (place, called) = (parameter["in"].as_str().unwrap(), parameter["name"].as_str().unwrap());
+            assert!(seen.insert((place, called)), "{name} has {called} twice");
+            assert!(
+                !parameter["schema"].to_string().contains("\"null\""),
+                "{called} of {name} is never null"
+            );
+        }
+    }
+    let parameters = |path: &str| document["paths"][path]["get"]["parameters"].as_array().unwrap().clone();
+    let names = |path: &str| {
+        let names =
+            parameters(path).into_iter().map(|parameter| parameter["name"].as_str().unwrap().to_owned());
+        names.collect::<BTreeSet<_>>()
+    };
+    for parameter in parameters("/api/v1/users/search") {
+        assert_eq!(parameter["required"], parameter["name"] == "q", "{parameter}");
+    }
+    for path in ["/api/v1/threads", "/api/v1/threads/{id}/messages"] {
+        assert!(names(path).contains("created_at__gte") && !names(path).contains("order_by"), "{path}");
+    }
+    for path in ["/api/v1/messages/inbox", "/api/v1/messages/outbox", "/api/v1/users"] {
+        assert!(names(path).contains("created_at__gte") && names(path).contains("order_by"), "{path}");
+    }
+    let filters = parameters("/api/v1/users");
+    let of = |name: &str| filters.iter().find(|parameter| parameter["name"] == name).unwrap();
+    assert_eq!(of("email__isnull")["schema"]["type"], "boolean");
+    assert_eq!(of("is_active")["schema"]["type"], "boolean");
+    let ids = of("id__in");
+    assert_eq!((&ids["schema"]["type"], &ids["explode"]), (&"array".into(), &false.into()));
+}

@@ -94,6 +94,10 @@ fn what_is_not_open_is_named() {
         ("order_by", "secret", "order_by", "unknown_field"),
         ("order_by", "title,-title", "order_by", "repeated"),
         ("order_by", "", "order_by", "unknown_field"),
+        ("order_by", "+title", "order_by", "unknown_field"),
+        ("id__isnull", "true", "id__isnull", "unknown_operator"),
+        ("pages__", "1", "pages__", "unknown_operator"),
+        ("__gt", "1", "__gt", "unknown_field"),
         ("search", "", "search", "too_short"),
     ];
     for (name, value, field, code) in table {
@@ -176,4 +180,41 @@ async fn pages_are_bounded(library: &Library) {
             if refusal.field_errors[0].field == "page" && refusal.field_errors[0].message.contains("10000")));
         assert!(PageRequest::new(number, size).is_err());
     }
+}
+
+/// Every parameter that is documented is parsed, and a list without an order has none.
+#[test]
+fn what_is_documented_is_parsed() {
+    use groundwork_core::filter::{filter_parameters, order_parameter, search_parameter};
+    let parameters = filter_parameters::<Entity>();
+    let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    for name in ["pages", "pages__in", "title__ilike", "isbn__isnull", "lent__neq", "created_at__gte"] {
+        assert!(names.contains(&name), "{name} is none of {names:?}");
+    }
+    for name in ["lent__gt", "id__lt", "pages__ilike", "title__isnull"] {
+        assert!(!names.contains(&name), "{name}");
+    }
+    for parameter in parameters {
+        let mut schema = serde_json::to_value(&parameter.schema).unwrap();
+        if schema["type"] == "array" {
+            schema = schema["items"].take();
+        }
+        let value = match (schema["type"].as_str().unwrap(), schema["format"].as_str()) {
+            ("string", None) => "x",
+            ("string", Some("uuid")) => "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11",
+            ("string", Some("date-time")) => "2026-01-31T09:30:00Z",
+            ("integer", Some("int64")) => "1",
+            ("boolean", None) => "true",
+            other => panic!("{other:?}"),
+        };
+        ListQuery::<Entity>::parse([(parameter.name.as_str(), value)]).unwrap();
+    }
+    let order = serde_json::to_value(order_parameter::<Entity>().schema).unwrap();
+    for value in order["items"]["enum"].as_array().unwrap() {
+        let pair = ("order_by", value.as_str().unwrap());
+        ListQuery::<Entity>::parse([pair]).unwrap();
+        let errors = ListQuery::<Entity>::parse_unordered([pair]).unwrap_err();
+        assert_eq!(errors.into_vec()[0].code, "unknown_field");
+    }
+    assert_eq!(search_parameter::<Entity>().unwrap().name, "search");
 }

@@ -335,15 +335,27 @@ pub(crate) fn parameters<T: ToSchema + 'static>(place: &ParameterIn) -> Vec<Para
         return Vec::new();
     };
     let describe = |(name, field): (&String, &Value)| {
-        let required = matches!(place, ParameterIn::Path);
-        let schema: RefOr<Schema> = serde_json::from_value(field.clone()).ok()?;
+        let required = matches!(place, ParameterIn::Path) || schema.required.contains(name);
+        let shown: RefOr<Schema> = serde_json::from_value(never_null(field.clone())).ok()?;
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(place.clone())
             .required(if required { Required::True } else { Required::False })
             .description(field["description"].as_str())
-            .schema(Some(schema));
+            .schema(Some(shown));
         Some(parameter.build())
     };
     schema.fields.iter().filter_map(describe).collect()
+}
+
+/// The schema without null, which a path or a query can't say: an `Option` there is one that may be left out.
+fn never_null(mut schema: Value) -> Value {
+    if let Some(kinds) = schema["type"].as_array() {
+        let kinds: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();
+        schema["type"] = match kinds.as_slice() {
+            [kind] => kind.clone(),
+            _ => kinds.into(),
+        };
+    }
+    schema
 }

@@ -15,17 +15,17 @@ use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use groundwork_core::{
-    FieldErrors, ListQuery, Listable, PageRequest, Result,
+    CursorRequest, FieldErrors, ListQuery, Listable, PageRequest, Result,
     error::codes,
-    sea_orm::{ColumnTrait, ColumnType, IdenStatic},
+    filter::{QueryParameter, filter_parameters, order_parameter, search_parameter},
 };
 use serde::de::DeserializeOwned;
 use utoipa::{
     ToSchema,
     openapi::{
-        KnownFormat, ObjectBuilder, Required, SchemaFormat,
-        path::{Parameter, ParameterBuilder, ParameterIn},
-        schema::{Schema, Type},
+        Required,
+        path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle},
+        schema::Schema,
     },
 };
 
@@ -35,20 +35,26 @@ use crate::{
     openapi::describe::{DescribeInput, OperationDoc},
 };
 
-/// A list's query: `P` is what there is besides the filters of `E`, a page or a cursor to begin with.
+/// A list's query: `P` is what there is besides the filters of `E`, such as a page. The caller may choose the order if
+/// `ORDERED`.
 ///
 /// A field whose name is that of a variable part of the path can't be filtered by.
 ///
 /// Errors: `invalid`, also for a field that is not open to filters.
 #[derive(Clone, Debug)]
-pub struct List<E: Listable, P = PageRequest> {
+pub struct List<E: Listable, P = PageRequest, const ORDERED: bool = true> {
     /// The page or cursor, and the list's own parameters.
     pub request: P,
     /// The filters, the order and the search.
     pub query: ListQuery<E>,
 }
 
-impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List<E, P> {
+/// The query of a list by cursor, whose order is fixed: it has no `order_by`.
+pub type CursorList<E, P = CursorRequest> = List<E, P, false>;
+
+impl<E: Listable, P: DeserializeOwned + ToSchema + 'static, const ORDERED: bool> FromRequest
+    for List<E, P, ORDERED>
+{
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -59,7 +65,8 @@ impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List
             let path = request.match_info();
             let (fixed, rest): (Vec<_>, Vec<_>) =
                 rest.into_iter().partition(|(name, _)| path.get(field_of(name)).is_some());
-            let (query, mut errors) = match ListQuery::parse(rest) {
+            let parsed = if ORDERED { ListQuery::parse(rest) } else { ListQuery::parse_unordered(rest) };
+            let (query, mut errors) = match parsed {
                 Ok(query) => (query, FieldErrors::new()),
                 Err(errors) => (ListQuery::default(), errors),
             };
@@ -72,21 +79,19 @@ impl<E: Listable, P: DeserializeOwned + ToSchema + 'static> FromRequest for List
     }
 }
 
-impl<E: Listable, P: ToSchema + 'static> DescribeInput for List<E, P> {
+impl<E: Listable, P: ToSchema + 'static, const ORDERED: bool> DescribeInput for List<E, P, ORDERED> {
     fn describe(doc: &mut OperationDoc) {
-        doc.parameters.extend(parameters::<P>(&ParameterIn::Query));
-        let of_path: Vec<_> = doc.parameters.iter().map(|parameter| parameter.name.clone()).collect();
-        let columns = E::FIELDS.iter().filter(|column| !of_path.iter().any(|name| name == column.as_str()));
-        doc.parameters.extend(columns.map(|column| filter(*column)));
-        let names = E::FIELDS.iter().map(IdenStatic::as_str).collect::<Vec<_>>().join("`, `");
-        doc.parameters.push(text(
-            "order_by",
-            &format!("Fields with commas between, `-` before one for descending: `{names}`."),
-        ));
-        if !E::SEARCH.is_empty() {
-            let names = E::SEARCH.iter().map(IdenStatic::as_str).collect::<Vec<_>>().join("`, `");
-            doc.parameters.push(text("search", &format!("Rows with this text in one of `{names}`.")));
-        }
+        let path: Vec<_> = doc.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        let own = parameters::<P>(&ParameterIn::Query);
+        let order = ORDERED.then(order_parameter::<E>);
+        let others = order.into_iter().chain(search_parameter::<E>()).chain(filter_parameters::<E>());
+        // A parameter of the list's own takes the place of a filter of that name, as it does when they are read.
+        let others: Vec<_> = others
+            .filter(|other| path.iter().all(|name| name != field_of(&other.name)))
+            .filter(|other| own.iter().all(|own| own.name != other.name))
+            .collect();
+        doc.parameters.extend(own);
+        doc.parameters.extend(others.into_iter().map(parameter));
         doc.error(&[codes::INVALID]);
         doc.field_error_example(example_errors::<P>());
     }
@@ -97,38 +102,18 @@ fn field_of(name: &str) -> &str {
     name.split_once("__").map_or(name, |(field, _)| field)
 }
 
-fn text(name: &str, description: &str) -> Parameter {
-    parameter(name, description, ObjectBuilder::new().schema_type(Type::String).build())
-}
-
-fn filter<C: ColumnTrait>(column: C) -> Parameter {
-    let name = column.as_str();
-    let string = |format| ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build();
-    let (schema, operators) = match column.def().get_column_type() {
-        ColumnType::Boolean => (ObjectBuilder::new().schema_type(Type::Boolean).build(), "neq, isnull"),
-        ColumnType::SmallInteger | ColumnType::Integer | ColumnType::BigInteger => {
-            (ObjectBuilder::new().schema_type(Type::Integer).build(), "neq, gt, gte, lt, lte, in, isnull")
-        }
-        ColumnType::Uuid => (string(SchemaFormat::KnownFormat(KnownFormat::Uuid)), "neq, in, isnull"),
-        ColumnType::DateTime => {
-            (string(SchemaFormat::KnownFormat(KnownFormat::DateTime)), "neq, gt, gte, lt, lte, in, isnull")
-        }
-        _ => {
-            let schema = ObjectBuilder::new().schema_type(Type::String).build();
-            (schema, "neq, gt, gte, lt, lte, in, ilike, isnull")
-        }
-    };
-    let description =
-        format!("Rows with this value. Also `{name}__` with one of {operators} (comma-separated for `in`).");
-    parameter(name, &description, schema)
-}
-
-fn parameter(name: &str, description: &str, schema: impl Into<Schema>) -> Parameter {
-    ParameterBuilder::new()
+fn parameter(QueryParameter { name, description, schema }: QueryParameter) -> Parameter {
+    let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
         .required(Required::False)
-        .description(Some(description))
-        .schema(Some(schema.into()))
-        .build()
+        .description(Some(description));
+    let is_list = matches!(schema, Schema::Array(_));
+    let parameter = parameter.schema(Some(schema));
+    if is_list {
+        // Commas between the items, rather than the name again for each.
+        parameter.style(Some(ParameterStyle::Form)).explode(Some(false)).build()
+    } else {
+        parameter.build()
+    }
 }

@@ -12,7 +12,7 @@
 
 use std::{
     any::TypeId,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
@@ -31,6 +31,8 @@ pub struct TypeSchema {
     validator: Validator,
     /// The top-level fields, those of flattened parts included, each with its schema.
     pub fields: BTreeMap<String, Value>,
+    /// The names of the fields that must be given.
+    pub required: BTreeSet<String>,
 }
 
 static CACHE: LazyLock<RwLock<HashMap<TypeId, Arc<TypeSchema>>>> = LazyLock::new(RwLock::default);
@@ -54,8 +56,8 @@ impl TypeSchema {
         components.schemas.extend(schemas);
         let mut root = serde_json::to_value(T::schema()).map_err(Error::internal)?;
         let components = serde_json::to_value(components).map_err(Error::internal)?;
-        let mut fields = BTreeMap::new();
-        collect_fields(&root, &components, &mut fields);
+        let (mut fields, mut required) = (BTreeMap::new(), BTreeSet::new());
+        collect_fields(&root, &components, &mut fields, &mut required);
         if let Value::Object(root) = &mut root {
             root.insert("components".to_owned(), components);
         }
@@ -66,7 +68,7 @@ impl TypeSchema {
             .with_format("date-time", |text: &str| text.parse::<Timestamp>().is_ok())
             .build(&root)
             .map_err(|error| Error::internal(error.to_string()))?;
-        Ok(Self { validator, fields })
+        Ok(Self { validator, fields, required })
     }
 
     /// Notes everything that is wrong with `value`.
@@ -138,16 +140,23 @@ fn bound_integers(schema: &mut Value) {
     }
 }
 
-fn collect_fields(schema: &Value, components: &Value, fields: &mut BTreeMap<String, Value>) {
+fn collect_fields(
+    schema: &Value,
+    components: &Value,
+    fields: &mut BTreeMap<String, Value>,
+    required: &mut BTreeSet<String>,
+) {
     if let Some(part) = target_of(schema, components) {
-        collect_fields(part, components, fields);
+        collect_fields(part, components, fields, required);
     }
     for part in schema["allOf"].as_array().into_iter().flatten() {
-        collect_fields(part, components, fields);
+        collect_fields(part, components, fields, required);
     }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         fields.insert(name.clone(), resolved(field, components));
     }
+    let names = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    required.extend(names.map(str::to_owned));
 }
 
 /// A field's schema with what it refers to written out, so that it can stand alone as a parameter.
