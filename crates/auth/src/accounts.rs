@@ -1,4 +1,4 @@
-//! Signing up, in and out, over whatever users a service has.
+//! Signing up, in and out, over the users of any service.
 //!
 //! ```no_run
 //! use groundwork_auth::{Accounts, Auth};
@@ -15,50 +15,54 @@
 
 use std::{future::Future, time::Duration};
 
-use groundwork_core::{Db, Error, Result, Tx, Uuid, Validate, error::codes};
+use groundwork_core::{Db, Result, Tx, Uuid, Validate, error::codes};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     AccessTokens, Caller, Groups, Passwords, Scopes,
+    oauth::INVALID_SCOPE,
     password::bad_credentials,
-    session::{self, Spent},
+    session::{self, Refreshed},
 };
 
-/// What signing in has to know of a user.
+/// What signing in needs to know of a user.
 pub trait Account: Send + Sync {
     /// The user's id.
     fn id(&self) -> Uuid;
     /// The bcrypt hash of the password.
     fn password_hash(&self) -> &str;
-    /// Whether the user may sign in.
+    /// Returns whether the user may sign in.
     fn is_active(&self) -> bool;
     /// The name of the user's permission group.
     fn group(&self) -> &str;
 }
 
-/// A service's users, as far as signing up and in goes.
+/// The users of a service, as far as signing up and in goes.
 pub trait Accounts: Clone + Send + Sync + 'static {
     /// A user.
     type Account: Account;
-    /// What signing up takes.
+    /// The input of signing up.
     type SignUp: Validate + Send + Sync;
 
-    /// The password in it.
+    /// The password in the input.
     fn password<'a>(&self, sign_up: &'a Self::SignUp) -> &'a str;
 
-    /// The user with that name (or e-mail, or what else the service lets one sign in by), without regard to case.
+    /// Finds a user by name, or by whatever else the service accepts, such as an e-mail address. Case does not matter.
     fn find_by_login<C: ConnectionTrait>(
         &self,
         conn: &C,
         login: &str,
     ) -> impl Future<Output = Result<Option<Self::Account>>> + Send;
 
-    /// The user with that id, locked against change until the transaction ends.
+    /// Finds a user by id, and locks the row until the transaction ends.
     fn lock(&self, tx: &Tx, id: Uuid) -> impl Future<Output = Result<Option<Self::Account>>> + Send;
 
-    /// Adds a user. Errors: as the service has it, for a name in use.
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// Those of the service, for example for a name that is taken.
     fn create(
         &self,
         tx: &Tx,
@@ -67,22 +71,24 @@ pub trait Accounts: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Account>> + Send;
 }
 
-/// What a client gets (RFC 6749, section 5.1).
+/// The tokens of a session (RFC 6749, section 5.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tokens {
-    /// Goes into `Authorization: Bearer …`.
+    /// The token for the header `Authorization: Bearer …`.
     #[schema(example = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.c2ln")]
     pub access_token: String,
     /// Always `bearer`.
     #[schema(example = "bearer")]
     pub token_type: String,
-    /// How long the access token is good for, in seconds.
+    /// How long the access token is valid, in seconds.
     #[schema(example = 900)]
     pub expires_in: u64,
-    /// Gets the next pair, once.
-    #[schema(example = "Zm9ydHktdGhyZWUgY2hhcmFjdGVycyBvZiBiYXNlNjR1cmw")]
+    /// The token for the next pair of tokens. It is valid once.
+    #[schema(
+        example = "VGhlc2UgMzIgYnl0ZXMgcmVtYWluIHRoZSBzYW1lLiBUaGVzZSBjaGFuZ2Ugd2l0aCBldmVyeSByZWZyZXNoLg"
+    )]
     pub refresh_token: String,
-    /// What the access token may be used for, with spaces between.
+    /// The scopes of the access token, separated by spaces.
     #[schema(example = "messages:read messages:write")]
     pub scope: String,
 }
@@ -107,7 +113,7 @@ pub struct Auth<A> {
 }
 
 impl<A: Accounts> Auth<A> {
-    /// `session_lifetime` is how long a session lasts without being refreshed.
+    /// `session_lifetime` is how long a session lasts unless it is refreshed.
     pub fn new(
         accounts: A,
         passwords: Passwords,
@@ -128,28 +134,39 @@ impl<A: Accounts> Auth<A> {
         &self.passwords
     }
 
-    /// Who calls with this access token. Errors: `unauthenticated` where it is not valid, or its session is over.
+    /// Returns the caller that an access token names.
+    ///
+    /// # Errors
+    /// `invalid_token`, `token_expired`, `session_ended`.
     pub async fn authenticate(&self, db: &Db, token: &str) -> Result<Caller> {
         let caller = self.access.read(token, db.now())?;
         if !session::is_alive(db.reader(), caller.session_id).await? {
-            return Err(codes::UNAUTHENTICATED.error("the session is over"));
+            return Err(codes::SESSION_ENDED.error("the session of the access token has ended"));
         }
         Ok(caller)
     }
 
-    /// Adds a user and signs them in. Errors: `invalid`, and what the service refuses.
+    /// Adds a user and signs them in.
+    ///
+    /// # Errors
+    /// `invalid`, `busy`, and those of [`Accounts::create`].
     pub async fn sign_up(&self, db: &Db, input: A::SignUp) -> Result<Grant<A::Account>> {
         input.check()?;
         let hash = self.passwords.hash(self.accounts.password(&input)).await?;
-        let tx = db.begin().await?;
-        let account = self.accounts.create(&tx, input, hash).await?;
-        let tokens = self.open_session(&tx, &account, None).await?;
-        tx.commit().await?;
-        Ok(Grant { tokens, account })
+        let sign_up = async |tx: &Tx| {
+            let account = self.accounts.create(tx, input, hash).await?;
+            let tokens = self.open_session(tx, &account, None).await?;
+            Ok(Grant { tokens, account })
+        };
+        db.write(sign_up).await
     }
 
-    /// Signs a user in, for fewer scopes than the group has where `scope` names some. Errors: `bad_credentials`, the
-    /// same for every cause and in the same time; `invalid` where the user has none of the scopes asked for.
+    /// Signs a user in, with the scopes in `scope` that the user's group has, or with all of the group's where `scope` is
+    /// absent or blank.
+    ///
+    /// # Errors
+    /// `bad_credentials`, the same for every cause and after the same time; `invalid_scope` for a scope that no group has,
+    /// and where the user's group has none of them; `busy`.
     pub async fn sign_in(
         &self,
         db: &Db,
@@ -157,61 +174,82 @@ impl<A: Accounts> Auth<A> {
         password: &str,
         scope: Option<&str>,
     ) -> Result<Grant<A::Account>> {
+        let requested = self.requested(scope)?;
         let found = self.accounts.find_by_login(db.reader(), login).await?;
         let hash = found.as_ref().map(Account::password_hash);
         let right = self.passwords.verify(password, hash).await?;
         let Some(found) = found.filter(|_| right) else {
             return Err(bad_credentials());
         };
-        let tx = db.begin().await?;
-        // Read again under a lock: it may have been deactivated while the password was being checked.
-        let account = self.accounts.lock(&tx, found.id()).await?;
-        let account = account.filter(Account::is_active).ok_or_else(bad_credentials)?;
-        let tokens = self.open_session(&tx, &account, scope.map(Scopes::parse).as_ref()).await?;
-        tx.commit().await?;
-        Ok(Grant { tokens, account })
+        let sign_in = async |tx: &Tx| {
+            // Read again under a lock: it may have been deactivated while the password was being checked.
+            let account = self.accounts.lock(tx, found.id()).await?;
+            let account = account.filter(Account::is_active).ok_or_else(bad_credentials)?;
+            let tokens = self.open_session(tx, &account, requested.as_ref()).await?;
+            Ok(Grant { tokens, account })
+        };
+        db.write(sign_in).await
     }
 
-    /// A new pair of tokens for a refresh token, which is spent by it. Errors: `unauthenticated`; where the token had
-    /// been spent before, its whole session is ended.
+    /// Exchanges a refresh token for a new pair of tokens. A token that was used before ends its session.
+    ///
+    /// # Errors
+    /// `invalid_token`, `token_expired`, `session_ended`.
     pub async fn refresh(&self, db: &Db, refresh_token: &str) -> Result<Tokens> {
-        let tx = db.begin().await?;
-        let session = match session::spend(&tx, refresh_token).await? {
-            Spent::Now(session) => session,
-            Spent::Before => {
-                tx.commit().await?;
-                return Err(session::refused());
+        let refresh = async |tx: &Tx| {
+            let session = session::find(tx, refresh_token).await?;
+            // The user before the session, in the order in which deactivating a user locks them.
+            let account = self.accounts.lock(tx, session.user_id).await?;
+            let account = account
+                .filter(Account::is_active)
+                .ok_or_else(|| codes::SESSION_ENDED.error("the account is not active"))?;
+            match session::refresh(tx, session.id, refresh_token, self.session_lifetime).await? {
+                Refreshed::Next(next) => {
+                    let requested = session.scope.as_deref().map(Scopes::parse);
+                    let scopes = self.scopes(&account, requested.as_ref());
+                    Ok(Some(self.issue(tx, &account, session.id, scopes, next)?))
+                }
+                Refreshed::Reused => Ok(None),
             }
         };
-        let account = self.accounts.lock(&tx, session.user_id).await?;
-        let account = account.filter(Account::is_active).ok_or_else(session::refused)?;
-        let next = session::prolong(&tx, session.id, self.session_lifetime).await?;
-        let scopes = self.scopes(&account, session.scope.as_deref().map(Scopes::parse).as_ref());
-        let tokens = self.issue(&tx, &account, session.id, scopes, next)?;
-        tx.commit().await?;
-        Ok(tokens)
+        let tokens: Result<Option<Tokens>> = db.write(refresh).await;
+        tokens?.ok_or_else(|| {
+            codes::SESSION_ENDED.error("the refresh token was used before, so its session is ended")
+        })
     }
 
     /// Ends the caller's session.
     pub async fn sign_out(&self, db: &Db, caller: &Caller) -> Result<()> {
-        let tx = db.begin().await?;
-        session::end(&tx, caller.session_id).await?;
-        tx.commit().await
+        db.write(async |tx| session::end(tx, caller.session_id).await).await
     }
 
-    async fn open_session(&self, tx: &Tx, account: &A::Account, asked: Option<&Scopes>) -> Result<Tokens> {
-        let asked = asked.filter(|scopes| !scopes.is_empty());
-        let scopes = self.scopes(account, asked);
-        if scopes.is_empty() && asked.is_some() {
-            return Err(Error::invalid("scope", "invalid_scope", "names no scope that this account has"));
+    /// The scopes in the parameter `scope` of a token request.
+    fn requested(&self, scope: Option<&str>) -> Result<Option<Scopes>> {
+        let requested = scope.map(Scopes::parse).filter(|scopes| !scopes.is_empty());
+        let known = |scopes: &Scopes| scopes.names().iter().all(|name| self.groups.knows(name));
+        if requested.as_ref().is_none_or(known) {
+            return Ok(requested);
         }
-        let (id, refresh_token) = session::begin(tx, account.id(), asked, self.session_lifetime).await?;
+        Err(INVALID_SCOPE.error("scope names a scope that this service does not have"))
+    }
+
+    async fn open_session(
+        &self,
+        tx: &Tx,
+        account: &A::Account,
+        requested: Option<&Scopes>,
+    ) -> Result<Tokens> {
+        let scopes = self.scopes(account, requested);
+        if scopes.is_empty() && requested.is_some() {
+            return Err(INVALID_SCOPE.error("scope names no scope that this account has"));
+        }
+        let (id, refresh_token) = session::begin(tx, account.id(), requested, self.session_lifetime).await?;
         self.issue(tx, account, id, scopes, refresh_token)
     }
 
-    fn scopes(&self, account: &A::Account, asked: Option<&Scopes>) -> Scopes {
+    fn scopes(&self, account: &A::Account, requested: Option<&Scopes>) -> Scopes {
         let granted = self.groups.scopes(account.group());
-        asked.map_or_else(|| granted.clone(), |asked| granted.intersection(asked))
+        requested.map_or_else(|| granted.clone(), |requested| granted.intersection(requested))
     }
 
     fn issue(

@@ -1,14 +1,15 @@
 //! Accounts without a user table: passwords, access tokens, scopes, permission groups and sessions.
 //!
-//! A service brings its own users by implementing [`Accounts`]; [`Auth`] then signs them up, in and out. Who calls is
-//! a [`Caller`], made from an access token by [`Auth::authenticate`].
+//! A service brings its own users by implementing [`Accounts`]. [`Auth`] then signs them up, in and out, and turns an
+//! access token into the [`Caller`] of a request.
 //!
 //! - Access tokens are JWTs (RFC 7519) signed with HS256, short-lived, and bound to a session: when the session
-//!   ends they stop working at once, on every server.
-//! - Refresh tokens are opaque, stored as hashes, and spent on use. When a spent one comes back somebody has a copy,
-//!   and the whole session is ended (RFC 9700, section 4.14.2).
+//!   ends, they stop working at once, on every server.
+//! - Refresh tokens are opaque, stored as hashes, and valid for one use. A second use shows that somebody has a copy, and
+//!   ends the session (RFC 9700, section 4.14.2).
 
 pub mod accounts;
+pub mod oauth;
 pub mod password;
 pub mod scope;
 pub mod session;

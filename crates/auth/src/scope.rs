@@ -1,4 +1,4 @@
-//! Scopes, what a token may be used for (RFC 6749, section 3.3), and the permission groups that grant them.
+//! Scopes (RFC 6749, section 3.3), and the permission groups that grant them.
 //!
 //! ```
 //! use groundwork_auth::{Groups, Scopes};
@@ -14,11 +14,11 @@ use std::{
     sync::Arc,
 };
 
-/// A scope as a type, so that a handler can ask for it in its signature.
+/// A scope as a type, so that a handler can require it in its signature.
 pub trait Scope: 'static {
     /// Its name in tokens: `users:read`.
     const NAME: &'static str;
-    /// What it allows, for the people who read the documentation.
+    /// What it allows, for the documentation.
     const DESCRIPTION: &'static str;
 }
 
@@ -27,28 +27,28 @@ pub trait Scope: 'static {
 pub struct Scopes(BTreeSet<String>);
 
 impl Scopes {
-    /// Reads names with spaces between them.
+    /// Reads names separated by spaces.
     pub fn parse(text: &str) -> Self {
         text.split_whitespace().collect()
     }
 
-    /// Whether the scope is in the set.
+    /// Returns whether the scope is in the set.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains(name)
     }
 
-    /// The scopes that are in both.
+    /// The scopes that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         Self(self.0.intersection(&other.0).cloned().collect())
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The names in order.
+    /// The names, sorted.
     pub fn names(&self) -> Vec<String> {
         self.0.iter().cloned().collect()
     }
@@ -70,18 +70,18 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// The permission groups of a service: named sets of scopes. An account holds the name of its group.
+/// The permission groups of a service: named sets of scopes. An account has the name of its group.
 #[derive(Clone, Debug, Default)]
 pub struct Groups(Arc<BTreeMap<&'static str, Scopes>>);
 
 impl Groups {
-    /// These groups, each with what its members may do.
+    /// The groups, each with the scopes of its members.
     pub fn new<'a>(groups: impl IntoIterator<Item = (&'static str, &'a [&'a str])>) -> Self {
         let groups = groups.into_iter().map(|(name, scopes)| (name, scopes.iter().copied().collect()));
         Self(Arc::new(groups.collect()))
     }
 
-    /// The same groups, to each of which `scopes` are added.
+    /// The same groups with `scopes` added to each.
     #[must_use]
     pub fn granting<'a>(&self, scopes: impl IntoIterator<Item = &'a str>) -> Self {
         let scopes: Scopes = scopes.into_iter().collect();
@@ -92,7 +92,12 @@ impl Groups {
         Self(Arc::new(groups))
     }
 
-    /// The scopes of that group; none for a group that isn't there.
+    /// Returns whether some group has the scope.
+    pub fn knows(&self, scope: &str) -> bool {
+        self.0.values().any(|scopes| scopes.contains(scope))
+    }
+
+    /// The scopes of that group; none for an unknown group.
     pub fn scopes(&self, name: &str) -> Scopes {
         self.0.get(name).cloned().unwrap_or_default()
     }
@@ -115,5 +120,6 @@ mod tests {
         assert_eq!(groups.scopes("regular").to_string(), "a c");
         assert_eq!(groups.scopes("admin").to_string(), "a b c");
         assert!(groups.scopes("nobody").is_empty());
+        assert!(groups.knows("b") && groups.knows("c") && !groups.knows("d"));
     }
 }

@@ -1,11 +1,17 @@
-//! Sessions and their refresh tokens.
+//! Sessions, and the refresh tokens that prolong them.
+//!
+//! A refresh token has two parts: 32 random bytes that stay the same through its session, and 32 that change with each use.
+//! The session's row holds a hash of each, so a session takes one row however often it is refreshed. A token whose first
+//! part is known and whose second part is not the current one was used before: somebody has a copy of it, and the session
+//! is ended (RFC 9700, section 4.14.2). This holds for every token that the session ever had, for as long as its row is kept.
+//! The first part is known only from a refresh token of the session, so nobody else can end a session in this way.
 //!
 //! ```
 //! use groundwork_auth::session;
 //!
-//! // A service's first migrations make the tables.
-//! let (tables, indexes) = session::tables_v1();
-//! assert_eq!((tables.len(), indexes.len()), (2, 3));
+//! // A service creates the table in its first migration.
+//! let (table, indexes) = session::table_v1();
+//! assert_eq!((table.get_table_name().is_some(), indexes.len()), (true, 3));
 //! ```
 
 use std::time::Duration;
@@ -13,35 +19,40 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use groundwork_core::{Db, Error, Result, Timestamp, Tx, Uuid, error::codes};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DeriveIden, EntityTrait, QueryFilter,
-    SelectExt, Set, Value,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DeriveIden, EntityTrait, QueryFilter, QuerySelect,
+    QueryTrait, SelectExt, Set, Value,
     prelude::Expr,
-    sea_query::{
-        ColumnDef, ForeignKey, ForeignKeyAction, Index, IndexCreateStatement, Table, TableCreateStatement,
-    },
+    sea_query::{ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement},
 };
 use sha2::{Digest, Sha256};
 
 use crate::Scopes;
+
+/// The most sessions that [`sweep`] deletes in one transaction.
+const BATCH: u64 = 1000;
 
 /// A signed-in session.
 pub mod row {
     use groundwork_core::{Timestamp, Uuid};
     use sea_orm::entity::prelude::*;
 
-    /// A session. `scope` is null where it was not asked for fewer than the group has.
+    /// A row of `sessions`.
     #[sea_orm::model]
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "sessions")]
     pub struct Model {
-        /// Also the `sid` of its access tokens.
+        /// The id, which is also the claim `sid` of its access tokens.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// Whose it is.
+        /// The user.
         pub user_id: Uuid,
-        /// The scopes asked for.
+        /// The scopes that were requested; null for all that the user's group has.
         pub scope: Option<String>,
-        /// When it began.
+        /// SHA-256, base64url, of the first part of its refresh tokens. They are random, so no salt is needed.
+        pub family_hash: String,
+        /// SHA-256, base64url, of the second part of its current refresh token.
+        pub token_hash: String,
+        /// When the user signed in.
         pub created_at: Timestamp,
         /// When it ends unless it is refreshed.
         pub expires_at: Timestamp,
@@ -52,102 +63,130 @@ pub mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// A refresh token, by its hash.
-pub mod refresh_token {
-    use groundwork_core::{Timestamp, Uuid};
-    use sea_orm::entity::prelude::*;
-
-    /// A refresh token.
-    #[sea_orm::model]
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "refresh_tokens")]
-    pub struct Model {
-        /// SHA-256 of the token, base64url. The token has 256 random bits, so no salt is needed.
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub hash: String,
-        /// The session that it prolongs.
-        pub session_id: Uuid,
-        /// When it was used.
-        pub spent_at: Option<Timestamp>,
-    }
-
-    impl ActiveModelBehavior for ActiveModel {}
+/// A refresh token in its two parts.
+struct RefreshToken {
+    family: [u8; 32],
+    secret: [u8; 32],
 }
 
-/// Begins a session and gives its id and first refresh token.
+impl RefreshToken {
+    fn new() -> Result<Self> {
+        Ok(Self { family: random()?, secret: random()? })
+    }
+
+    /// The next token of the same session.
+    fn next(&self) -> Result<Self> {
+        Ok(Self { family: self.family, secret: random()? })
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let bytes: [u8; 64] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let (family, secret) = bytes.split_first_chunk()?;
+        Some(Self { family: *family, secret: secret.try_into().ok()? })
+    }
+
+    fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode([self.family, self.secret].concat())
+    }
+}
+
+fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn hash(part: &[u8; 32]) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(part))
+}
+
+/// Begins a session, and returns its id and its first refresh token.
 pub async fn begin(
     tx: &Tx,
     user_id: Uuid,
     scope: Option<&Scopes>,
     lifetime: Duration,
 ) -> Result<(Uuid, String)> {
-    let id = tx.new_id();
+    let (id, token) = (tx.new_id(), RefreshToken::new()?);
     row::ActiveModel {
         id: Set(id),
         user_id: Set(user_id),
         scope: Set(scope.map(ToString::to_string)),
+        family_hash: Set(hash(&token.family)),
+        token_hash: Set(hash(&token.secret)),
         created_at: Set(tx.now()),
         expires_at: Set(tx.now() + lifetime),
         ended_at: Set(None),
     }
     .insert(tx)
     .await?;
-    Ok((id, new_refresh_token(tx, id).await?))
+    Ok((id, token.text()))
 }
 
-/// What became of a refresh token that was shown.
+/// Returns the session that a refresh token belongs to, whether or not the token is still valid.
+///
+/// # Errors
+/// `invalid_token` for a token of no session.
+pub async fn find(tx: &Tx, token: &str) -> Result<row::Model> {
+    let token = RefreshToken::read(token).ok_or_else(invalid_token)?;
+    let found = row::Entity::find().filter(row::Column::FamilyHash.eq(hash(&token.family))).one(tx).await?;
+    found.ok_or_else(invalid_token)
+}
+
+fn invalid_token() -> Error {
+    codes::INVALID_TOKEN.error("the refresh token is not valid")
+}
+
+/// What [`refresh`] did.
 #[derive(Debug)]
-pub enum Spent {
-    /// It was good: here is its session. It can't be used again.
-    Now(row::Model),
-    /// It had been used before, and so its session was ended. The transaction is to be committed all the same.
-    Before,
+pub enum Refreshed {
+    /// The token was the current one. Here is the next, which alone is valid from now on.
+    Next(String),
+    /// The token had been used before, and so the session was ended. The transaction must be committed all the same.
+    Reused,
 }
 
-/// Spends a refresh token. Errors: `unauthenticated` where it is none of ours, or its session is over.
-pub async fn spend(tx: &Tx, token: &str) -> Result<Spent> {
-    let hash = hash_of(token);
-    let spent = refresh_token::Entity::update_many()
-        .col_expr(refresh_token::Column::SpentAt, Expr::value(Value::from(tx.now())))
-        .filter(refresh_token::Column::Hash.eq(&hash))
-        .filter(refresh_token::Column::SpentAt.is_null())
-        .exec(tx)
-        .await?;
-    let found = refresh_token::Entity::find_by_id(&hash).one(tx).await?.ok_or_else(refused)?;
-    let session = row::Entity::find_by_id(found.session_id).one(tx).await?.ok_or_else(refused)?;
-    if spent.rows_affected == 0 {
-        end(tx, session.id).await?;
-        tracing::warn!(session = %session.id, user = %session.user_id, "a spent refresh token came back");
-        return Ok(Spent::Before);
-    }
-    if session.ended_at.is_some() || session.expires_at <= tx.now() {
-        return Err(refused());
-    }
-    Ok(Spent::Now(session))
-}
-
-/// The refusal of a refresh token, whatever the cause.
-pub fn refused() -> Error {
-    codes::UNAUTHENTICATED.error("the refresh token is not valid, or was used before")
-}
-
-/// Prolongs a session whose token was just spent, and gives its next refresh token.
-pub async fn prolong(tx: &Tx, session: Uuid, lifetime: Duration) -> Result<String> {
-    row::Entity::update_many()
+/// Exchanges the current refresh token of a session for the next, and prolongs the session by `lifetime`.
+///
+/// # Errors
+/// `session_ended`; `token_expired`; `invalid_token` for a token of another session.
+pub async fn refresh(tx: &Tx, session: Uuid, token: &str, lifetime: Duration) -> Result<Refreshed> {
+    let token = RefreshToken::read(token).ok_or_else(invalid_token)?;
+    let next = token.next()?;
+    // Of concurrent requests with one token, one finds it current.
+    let changed = row::Entity::update_many()
+        .col_expr(row::Column::TokenHash, Expr::value(hash(&next.secret)))
         .col_expr(row::Column::ExpiresAt, Expr::value(Value::from(tx.now() + lifetime)))
         .filter(row::Column::Id.eq(session))
+        .filter(row::Column::FamilyHash.eq(hash(&token.family)))
+        .filter(row::Column::TokenHash.eq(hash(&token.secret)))
+        .filter(row::Column::EndedAt.is_null())
+        .filter(row::Column::ExpiresAt.gt(tx.now()))
         .exec(tx)
         .await?;
-    new_refresh_token(tx, session).await
+    if changed.rows_affected > 0 {
+        return Ok(Refreshed::Next(next.text()));
+    }
+    let found = row::Entity::find_by_id(session).one(tx).await?;
+    let found = found.filter(|found| found.family_hash == hash(&token.family)).ok_or_else(invalid_token)?;
+    if found.ended_at.is_some() {
+        return Err(codes::SESSION_ENDED.error("the session of the refresh token has ended"));
+    }
+    if found.expires_at <= tx.now() {
+        return Err(codes::TOKEN_EXPIRED.error("the refresh token has expired"));
+    }
+    end(tx, session).await?;
+    tracing::warn!(session = %session, user = %found.user_id, "a refresh token was used twice; its session is ended");
+    Ok(Refreshed::Reused)
 }
 
-/// Whether the session is alive: one look-up by primary key.
+/// Returns whether the session has not been ended: one look-up by primary key.
 pub async fn is_alive<C: ConnectionTrait>(conn: &C, session: Uuid) -> Result<bool> {
     let alive = row::Entity::find_by_id(session).filter(row::Column::EndedAt.is_null());
     Ok(alive.exists(conn).await?)
 }
 
-/// Ends one session. Its access tokens stop working when the transaction is committed.
+/// Ends one session. Its tokens stop working when the transaction is committed.
 pub async fn end(tx: &Tx, session: Uuid) -> Result<()> {
     end_where(tx, row::Column::Id.eq(session)).await
 }
@@ -157,91 +196,73 @@ pub async fn end_all(tx: &Tx, user_id: Uuid) -> Result<()> {
     end_where(tx, row::Column::UserId.eq(user_id)).await
 }
 
-async fn end_where(tx: &Tx, which: Expr) -> Result<()> {
+async fn end_where(tx: &Tx, matching: Expr) -> Result<()> {
+    let now = Value::from(tx.now());
     row::Entity::update_many()
-        .col_expr(row::Column::EndedAt, Expr::value(Value::from(tx.now())))
-        .filter(which)
+        .col_expr(row::Column::EndedAt, Expr::value(now.clone()))
+        // So that one index finds all that `sweep` deletes.
+        .col_expr(row::Column::ExpiresAt, Expr::value(now))
+        .filter(matching)
         .filter(row::Column::EndedAt.is_null())
         .exec(tx)
         .await?;
     Ok(())
 }
 
-/// Removes the sessions that ended or expired before `before`, with their refresh tokens. Gives how many.
+/// Deletes the sessions that ended or expired before `before`, in batches of 1000, and returns their number.
 pub async fn sweep(db: &Db, before: Timestamp) -> Result<u64> {
-    let tx = db.begin().await?;
-    let over = Condition::any().add(row::Column::ExpiresAt.lt(before)).add(row::Column::EndedAt.lt(before));
-    let done = row::Entity::delete_many().filter(over).exec(&tx).await?;
-    tx.commit().await?;
-    Ok(done.rows_affected)
+    let mut total = 0;
+    loop {
+        let over = row::Entity::find()
+            .select_only()
+            .column(row::Column::Id)
+            .filter(row::Column::ExpiresAt.lt(before))
+            .limit(BATCH)
+            .into_query();
+        // Looked at again as the row is deleted: a refresh may have prolonged the session meanwhile.
+        let batch = row::Entity::delete_many()
+            .filter(row::Column::Id.in_subquery(over))
+            .filter(row::Column::ExpiresAt.lt(before));
+        let deleted = db.write(async |tx| Ok::<_, Error>(batch.exec(tx).await?.rows_affected)).await?;
+        total += deleted;
+        if deleted < BATCH {
+            return Ok(total);
+        }
+    }
 }
 
-async fn new_refresh_token(tx: &Tx, session: Uuid) -> Result<String> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|error| Error::internal(error.to_string()))?;
-    let token = URL_SAFE_NO_PAD.encode(random);
-    refresh_token::ActiveModel { hash: Set(hash_of(&token)), session_id: Set(session), spent_at: Set(None) }
-        .insert(tx)
-        .await?;
-    Ok(token)
-}
-
-fn hash_of(token: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
-}
-
-/// The two tables in their first form, for a service's migrations. Never changes: what comes later is a further
-/// function.
-pub fn tables_v1() -> (Vec<TableCreateStatement>, Vec<IndexCreateStatement>) {
+/// The table in its first form, for a service's migrations. It never changes: a later change is a function of its own.
+pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     #[derive(DeriveIden)]
     enum Sessions {
         Table,
         Id,
         UserId,
         Scope,
+        FamilyHash,
+        TokenHash,
         CreatedAt,
         ExpiresAt,
         EndedAt,
     }
-    #[derive(DeriveIden)]
-    enum RefreshTokens {
-        Table,
-        Hash,
-        SessionId,
-        SpentAt,
-    }
-    let sessions = Table::create()
+    let table = Table::create()
         .table(Sessions::Table)
         .col(ColumnDef::new(Sessions::Id).uuid().not_null().primary_key())
         .col(ColumnDef::new(Sessions::UserId).uuid().not_null())
         .col(ColumnDef::new(Sessions::Scope).text())
+        .col(ColumnDef::new(Sessions::FamilyHash).string_len(43).not_null())
+        .col(ColumnDef::new(Sessions::TokenHash).string_len(43).not_null())
         .col(ColumnDef::new(Sessions::CreatedAt).date_time().not_null())
         .col(ColumnDef::new(Sessions::ExpiresAt).date_time().not_null())
         .col(ColumnDef::new(Sessions::EndedAt).date_time())
         .take();
-    let tokens = Table::create()
-        .table(RefreshTokens::Table)
-        .col(ColumnDef::new(RefreshTokens::Hash).string_len(43).not_null().primary_key())
-        .col(ColumnDef::new(RefreshTokens::SessionId).uuid().not_null())
-        .col(ColumnDef::new(RefreshTokens::SpentAt).date_time())
-        .foreign_key(
-            ForeignKey::create()
-                .name("fk_refresh_tokens_session")
-                .from(RefreshTokens::Table, RefreshTokens::SessionId)
-                .to(Sessions::Table, Sessions::Id)
-                .on_delete(ForeignKeyAction::Cascade),
-        )
-        .take();
-    let index = |name: &str| Index::create().name(name).take();
+    let index = |name: &str| Index::create().name(name).table(Sessions::Table).take();
     (
-        vec![sessions, tokens],
+        table,
         vec![
-            index("ix_sessions_user").table(Sessions::Table).col(Sessions::UserId).take(),
-            index("ix_sessions_expires").table(Sessions::Table).col(Sessions::ExpiresAt).take(),
-            index("ix_refresh_tokens_session")
-                .table(RefreshTokens::Table)
-                .col(RefreshTokens::SessionId)
-                .take(),
+            index("ux_sessions_family").col(Sessions::FamilyHash).unique().take(),
+            index("ix_sessions_user").col(Sessions::UserId).take(),
+            index("ix_sessions_expires").col(Sessions::ExpiresAt).take(),
         ],
     )
 }

@@ -1,4 +1,4 @@
-//! Access tokens: JWTs (RFC 7519) signed with HS256, and who calls with one.
+//! Access tokens: JWTs (RFC 7519) signed with HS256, and the caller that one names.
 //!
 //! ```
 //! use std::time::Duration;
@@ -23,36 +23,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Scope, Scopes};
 
-/// The fewest bytes of the signing secret: as many as HS256 gives out (RFC 7518, section 3.2).
+/// The least number of bytes in the signing secret: the size of a hash of HS256 (RFC 7518, section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// Who calls: proof that a valid access token of a live session was shown.
+/// The caller of a request: proof that it carried a valid access token of a live session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
     pub user_id: Uuid,
     /// The session that the token belongs to.
     pub session_id: Uuid,
-    /// What the token may be used for.
+    /// The scopes of the token.
     pub scopes: Scopes,
 }
 
 impl Caller {
-    /// Whether the token carries the scope.
+    /// Returns whether the token has the scope.
     pub fn has<S: Scope>(&self) -> bool {
         self.scopes.contains(S::NAME)
     }
 
-    /// Errors: `missing_scope` where the token doesn't carry it.
+    /// Checks that the token has the scope.
+    ///
+    /// # Errors
+    /// `missing_scope`.
     pub fn require<S: Scope>(&self) -> Result<()> {
         if self.has::<S>() {
             return Ok(());
         }
-        Err(codes::MISSING_SCOPE.error(format!("this needs the scope {}", S::NAME)))
+        Err(codes::MISSING_SCOPE.error(format!("this operation requires the scope {}", S::NAME)))
     }
 }
 
-/// Makes and reads access tokens.
+/// Issues and reads access tokens.
 #[derive(Clone)]
 pub struct AccessTokens {
     encoding: EncodingKey,
@@ -81,7 +84,10 @@ struct Claims {
 }
 
 impl AccessTokens {
-    /// Tokens of `issuer` for `audience`, good for `lifetime`. Errors: `internal` for a secret under 32 bytes.
+    /// Tokens of `issuer` for `audience`, each valid for `lifetime`.
+    ///
+    /// # Errors
+    /// `internal` for a secret of less than 32 bytes.
     pub fn new(secret: &[u8], issuer: &str, audience: &str, lifetime: Duration) -> Result<Self> {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(Error::internal("the signing secret has fewer than 32 bytes"));
@@ -102,12 +108,12 @@ impl AccessTokens {
         })
     }
 
-    /// How long a token is good for.
+    /// How long a token is valid.
     pub fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
-    /// A token for `caller`.
+    /// Signs a token for `caller`.
     pub fn issue(&self, caller: &Caller, now: Timestamp) -> Result<String> {
         let claims = Claims {
             iss: self.issuer.clone(),
@@ -121,14 +127,16 @@ impl AccessTokens {
         encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(Error::internal)
     }
 
-    /// Whom the token names. Errors: `unauthenticated` where it is no token of ours, or expired. Whether its session
-    /// is still alive is for [`Auth::authenticate`](crate::Auth::authenticate) to say.
+    /// Returns the caller that the token names. [`Auth::authenticate`](crate::Auth::authenticate) also checks the session.
+    ///
+    /// # Errors
+    /// `invalid_token` for a token that was not signed by this service for this audience; `token_expired`.
     pub fn read(&self, token: &str, now: Timestamp) -> Result<Caller> {
         let claims = decode::<Claims>(token, &self.decoding, &self.validation)
-            .map_err(|_| codes::UNAUTHENTICATED.error("the access token is not valid"))?
+            .map_err(|_| codes::INVALID_TOKEN.error("the access token is not valid"))?
             .claims;
         if claims.exp <= now.unix_seconds() {
-            return Err(codes::UNAUTHENTICATED.error("the access token has expired"));
+            return Err(codes::TOKEN_EXPIRED.error("the access token has expired"));
         }
         Ok(Caller { user_id: claims.sub, session_id: claims.sid, scopes: Scopes::parse(&claims.scope) })
     }
@@ -155,7 +163,7 @@ mod tests {
         let token = ours.issue(&caller(), now).unwrap();
         assert_eq!(ours.read(&token, now + Duration::from_secs(59)).unwrap(), caller());
         let late = ours.read(&token, now + Duration::from_mins(1)).unwrap_err();
-        assert_eq!(late.code().name, "unauthenticated");
+        assert_eq!(late.code().name, "token_expired");
     }
 
     #[test]
@@ -176,7 +184,7 @@ mod tests {
             String::new(),
             "a.b.c".to_owned(),
         ] {
-            assert_eq!(ours.read(&foreign, now).unwrap_err().code().name, "unauthenticated", "{foreign}");
+            assert_eq!(ours.read(&foreign, now).unwrap_err().code().name, "invalid_token", "{foreign}");
         }
     }
 

@@ -104,9 +104,21 @@ pub mod codes {
     /// The body is no JSON.
     pub const MALFORMED: Code = Code::new("malformed", Kind::Malformed, "The request can't be read")
         .example("the body is not valid JSON: EOF while parsing an object at line 1 column 1");
-    /// No credentials, or bad, spent or expired ones.
+    /// The request carries no access token.
     pub const UNAUTHENTICATED: Code = Code::new("unauthenticated", Kind::Unauthenticated, "Sign in first")
-        .example("an access token is needed");
+        .example("an access token is required");
+    /// An access or refresh token that is none of ours.
+    pub const INVALID_TOKEN: Code =
+        Code::new("invalid_token", Kind::Unauthenticated, "The token is not valid")
+            .example("the access token is not valid");
+    /// A token whose time is over.
+    pub const TOKEN_EXPIRED: Code =
+        Code::new("token_expired", Kind::Unauthenticated, "The token has expired")
+            .example("the access token has expired");
+    /// A token whose session was ended: by signing out, by reuse of a refresh token, or by an administrator.
+    pub const SESSION_ENDED: Code =
+        Code::new("session_ended", Kind::Unauthenticated, "The session has ended")
+            .example("the session of the access token has ended");
     /// Wrong name or password; the same for an unknown name, a wrong password and an inactive account.
     pub const BAD_CREDENTIALS: Code =
         Code::new("bad_credentials", Kind::Unauthenticated, "Name or password is wrong")
@@ -175,6 +187,9 @@ pub mod codes {
     pub const ALL: &[Code] = &[
         MALFORMED,
         UNAUTHENTICATED,
+        INVALID_TOKEN,
+        TOKEN_EXPIRED,
+        SESSION_ENDED,
         BAD_CREDENTIALS,
         MISSING_SCOPE,
         FORBIDDEN,

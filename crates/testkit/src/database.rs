@@ -123,7 +123,9 @@ impl<M> TestDb<M> {
     /// Every row of every table as text, a line each: for a test that something is stored nowhere.
     pub async fn dump(&self) -> String {
         let tables = match self.db.backend() {
-            DbBackend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
+            DbBackend::Sqlite => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+            }
             _ => "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'",
         };
         let mut dump = String::new();

@@ -50,7 +50,7 @@ pub async fn every_resource_is_guarded(client: &Client, shared: &[&str]) {
             };
             call(&client.anonymous(), &operation, &path, &body).await.refused(401, "unauthenticated");
             let forged = client.with_token("no.such.token");
-            call(&forged, &operation, &path, &body).await.refused(401, "unauthenticated");
+            call(&forged, &operation, &path, &body).await.refused(401, "invalid_token");
             let without = with_other_scopes(&document, &owner, &operation.scope).await;
             call(&without, &operation, &path, &body).await.refused(403, "missing_scope");
             let on_a_row = operation.path.contains("{id}");

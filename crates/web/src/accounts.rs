@@ -11,11 +11,15 @@
 //! }
 //! ```
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, pin::Pin, sync::Arc};
 
-use actix_web::web::Data;
-use groundwork_auth::{Accounts, Auth, Grant, Tokens, password};
-use groundwork_core::{Code, Db, Error, FieldErrors, Validate, error::codes};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
+use groundwork_auth::{
+    Accounts, Auth, Grant, Tokens,
+    oauth::{self, UNSUPPORTED_GRANT_TYPE, token_error},
+    password,
+};
+use groundwork_core::{Code, Db, FieldErrors, Validate, error::codes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -29,6 +33,7 @@ use crate::{
     Body, Created, Json, NoContent, Problem, Routes, Scoped,
     http::bearer::{Authenticator, SignedIn},
     http::extract::Form,
+    openapi::describe::{DescribeInput, OperationDoc},
 };
 
 /// What every handler of a service with accounts can use. Kept as app data.
@@ -82,27 +87,57 @@ pub struct Login {
     pub password: String,
 }
 
-/// A token request (RFC 6749, sections 4.3 and 6).
+/// A token request (RFC 6749, sections 4.3 and 6). An empty parameter counts as absent, and an unknown one is ignored.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct TokenRequest {
-    /// `password` or `refresh_token`.
-    #[schema(example = "password")]
+    /// `password`, the default, or `refresh_token`.
+    #[serde(default = "password_grant")]
+    #[schema(default = "password", example = "password")]
     pub grant_type: String,
     /// For `password`: the username or the e-mail address.
     #[serde(default)]
-    #[schema(example = "ada")]
+    #[schema(value_type = String, example = "ada", max_length = 320)]
     pub username: Option<String>,
-    /// For `password`.
+    /// For `password`: the password.
     #[serde(default)]
-    #[schema(example = "Correct-Horse-1", format = "password")]
+    #[schema(value_type = String, example = "Correct-Horse-1", format = "password")]
     pub password: Option<String>,
-    /// For `refresh_token`.
+    /// For `refresh_token`: the refresh token. It is valid once.
     #[serde(default)]
+    #[schema(value_type = String, max_length = 128)]
     pub refresh_token: Option<String>,
-    /// For `password`: fewer scopes than the group has, with spaces between.
+    /// For `password`: the requested scopes, separated by spaces. All that the user's group has if absent. Scopes that the
+    /// group does not have are left out.
     #[serde(default)]
-    #[schema(example = "")]
+    #[schema(value_type = String, example = "", max_length = 2000)]
     pub scope: Option<String>,
+}
+
+fn password_grant() -> String {
+    "password".to_owned()
+}
+
+/// The form of a token request. What is wrong with it is reported as RFC 6749, section 5.2, has it.
+#[derive(Debug)]
+struct TokenForm(TokenRequest);
+
+impl FromRequest for TokenForm {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let form = Form::from_request(request, payload);
+        Box::pin(async {
+            form.await.map(|form| Self(form.0)).map_err(|problem| token_error(problem.0).into())
+        })
+    }
+}
+
+impl DescribeInput for TokenForm {
+    fn describe(doc: &mut OperationDoc) {
+        Form::<TokenRequest>::describe_body(doc);
+        doc.error(&oauth::CODES);
+    }
 }
 
 /// A refresh token.
@@ -110,7 +145,10 @@ pub struct TokenRequest {
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     /// The refresh token, which is spent by this.
-    #[schema(example = "Zm9ydHktdGhyZWUgY2hhcmFjdGVycyBvZiBiYXNlNjR1cmw", max_length = 128)]
+    #[schema(
+        example = "VGhlc2UgMzIgYnl0ZXMgcmVtYWluIHRoZSBzYW1lLiBUaGVzZSBjaGFuZ2Ugd2l0aCBldmVyeSByZWZyZXNoLg",
+        max_length = 128
+    )]
     pub refresh_token: String,
 }
 
@@ -167,7 +205,8 @@ impl Validate for TokenRequest {
                 need(errors, &self.password, "password");
             }
             "refresh_token" => need(errors, &self.refresh_token, "refresh_token"),
-            _ => errors.add("grant_type", "unknown_value", "must be password or refresh_token"),
+            // The handler refuses another grant type, with a code of its own.
+            _ => {}
         }
     }
 }
@@ -191,15 +230,16 @@ pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
     routes
         .post("/auth/token", "auth_token", "Request tokens (OAuth 2.0)", token::<H>)
         .describe(
-            "Supports the grants `password` and `refresh_token` of RFC 6749. The Authorize dialog uses it.",
+            "Supports the grants `password` and `refresh_token` of RFC 6749. The Authorize dialog uses it. A refusal has \
+             the members `error` and `error_description` besides those of a problem.",
         )
-        .errors(&[codes::BAD_CREDENTIALS, codes::UNAUTHENTICATED, password::BUSY]);
+        .errors(&[password::BUSY]);
     routes
         .post("/auth/refresh", "auth_refresh", "Refresh tokens", refresh::<H>)
         .describe(
             "Exchanges a refresh token for new tokens. A refresh token can be used once: using it again ends the session.",
         )
-        .errors(&[codes::UNAUTHENTICATED]);
+        .errors(&[codes::INVALID_TOKEN, codes::TOKEN_EXPIRED, codes::SESSION_ENDED]);
     routes
         .post("/auth/logout", "auth_logout", "Sign out", logout::<H>)
         .describe("Ends this session. Its access token and its refresh token stop working at once.");
@@ -224,20 +264,21 @@ async fn login<H: HttpAccounts>(
 
 async fn token<H: HttpAccounts>(
     state: Data<AuthState<H::Accounts>>,
-    form: Form<TokenRequest>,
+    form: TokenForm,
 ) -> Result<Json<Tokens>, Problem> {
-    let request = form.0;
-    let tokens = match (request.username, request.password, request.refresh_token) {
-        (_, _, Some(refresh_token)) if request.grant_type == "refresh_token" => {
-            state.auth.refresh(&state.db, &refresh_token).await?
+    Ok(Json(grant(&state, form.0).await.map_err(token_error)?))
+}
+
+async fn grant<A: Accounts>(state: &AuthState<A>, request: TokenRequest) -> groundwork_core::Result<Tokens> {
+    let TokenRequest { grant_type, username, password, refresh_token, scope } = request;
+    match (grant_type.as_str(), username, password, refresh_token) {
+        ("refresh_token", _, _, Some(token)) => state.auth.refresh(&state.db, &token).await,
+        ("password", Some(username), Some(password), _) => {
+            let grant = state.auth.sign_in(&state.db, &username, &password, scope.as_deref());
+            Ok(grant.await?.tokens)
         }
-        (Some(username), Some(password), _) => {
-            let scope = request.scope.as_deref();
-            state.auth.sign_in(&state.db, &username, &password, scope).await?.tokens
-        }
-        _ => return Err(Error::invalid("grant_type", "unknown_value", "lacks what it needs").into()),
-    };
-    Ok(Json(tokens))
+        _ => Err(UNSUPPORTED_GRANT_TYPE.error("grant_type must be 'password' or 'refresh_token'")),
+    }
 }
 
 async fn refresh<H: HttpAccounts>(

@@ -195,7 +195,7 @@ async fn every_operation_asks_what_its_rule_says(app: &App) {
         let anonymous = call(&world.owner.anonymous(), method, &path, &body).await;
         anonymous.refused(401, "unauthenticated");
         let bad = call(&world.owner.with_token("no.such.token"), method, &path, &body).await;
-        bad.refused(401, "unauthenticated");
+        bad.refused(401, "invalid_token");
 
         if !scope.is_empty() {
             let others: Vec<_> =

@@ -56,8 +56,8 @@ async fn deactivating_ends_everything(app: &App) {
     let ada = app.user("ada").await;
     let elsewhere = ada.login("ada").await;
     ada.delete(ME).await.expect(204);
-    ada.get(ME).await.refused(401, "unauthenticated");
-    elsewhere.get(ME).await.refused(401, "unauthenticated");
+    ada.get(ME).await.refused(401, "session_ended");
+    elsewhere.get(ME).await.refused(401, "session_ended");
     let charles = app.user("charles").await;
     let profile = charles.get(&of(&ada)).await.expect(200);
     assert_eq!(profile["is_active"], false);
@@ -174,7 +174,7 @@ async fn administrators_list_users(app: &App) {
     assert_eq!(list("created_at__gt=2100-01-01T00:00:00Z").await, Vec::<String>::new());
     let errors = admin.get(&format!("{USERS}?password_hash=x&is_active=yes&size=0")).await.field_errors();
     assert_eq!(errors, ["is_active: bad_value", "password_hash: unknown_field", "size: out_of_range"]);
-    gone.get(ME).await.refused(401, "unauthenticated");
+    gone.get(ME).await.refused(401, "session_ended");
     app.user("nobody").await.get(USERS).await.refused(403, "missing_scope");
 }
 
@@ -189,12 +189,12 @@ async fn administrators_manage_users(app: &App) {
     let own = ada.patch(ME, &json!({"email": "b@x.org"})).await.expect(200);
     assert_eq!(own["email_confirmed"], false, "a new address is not confirmed");
     admin.patch(&of(&ada), &json!({"is_active": false})).await.expect(200);
-    ada.get(ME).await.refused(401, "unauthenticated");
+    ada.get(ME).await.refused(401, "session_ended");
     admin.patch(&of(&ada), &json!({"is_active": true})).await.expect(200);
-    ada.get(ME).await.refused(401, "unauthenticated");
+    ada.get(ME).await.refused(401, "session_ended");
     let ada = ada.login("ada").await;
     admin.delete(&of(&ada)).await.expect(204);
-    ada.get(ME).await.refused(401, "unauthenticated");
+    ada.get(ME).await.refused(401, "session_ended");
     admin.delete(&of(&ada)).await.refused(404, "not_found");
     admin.patch(&of(&ada), &json!({"bio": "x"})).await.refused(404, "not_found");
     let restored = admin.post(&format!("{}/restore", of(&ada)), &Value::Null).await.expect(200);
@@ -232,7 +232,7 @@ async fn superusers_are_protected(app: &App) {
     let errors = root.put(&format!("{}/group", of(&admin)), &json!({"group": "kings"})).await.field_errors();
     assert_eq!(errors, ["group: unknown_value"]);
     root.put(&format!("{}/group", of(&admin)), &json!({"group": "superuser"})).await.expect(200);
-    admin.get(ME).await.refused(401, "unauthenticated");
+    admin.get(ME).await.refused(401, "session_ended");
     let admin = admin.login("admin").await;
     admin.put(&format!("{}/group", of(&root)), &json!({"group": "regular"})).await.expect(200);
     root.login("root").await.get(USERS).await.refused(403, "missing_scope");
@@ -250,7 +250,7 @@ async fn administrators_have_no_power_over_each_other(app: &App) {
     admin.patch(&of(&admin), &json!({"email": "mine@x.org"})).await.expect(200);
     let root = app.user_in("superuser", "root").await;
     root.patch(&of(&admin), &json!({"is_active": false})).await.expect(200);
-    admin.get(ME).await.refused(401, "unauthenticated");
+    admin.get(ME).await.refused(401, "session_ended");
 }
 
 /// Changes of users are in the log, by whom they were made.

@@ -90,13 +90,12 @@ pub async fn protect<B: MessageBody + 'static>(
 
 fn token_of(request: &HttpRequest) -> Result<String> {
     let header = request.headers().get(header::AUTHORIZATION);
-    let header = header.ok_or_else(|| codes::UNAUTHENTICATED.error("an access token is needed"))?;
+    let header = header.ok_or_else(|| codes::UNAUTHENTICATED.error("an access token is required"))?;
     let token = header.to_str().ok().and_then(|text| text.split_once(' '));
     match token {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim().to_owned()),
-        _ => {
-            Err(codes::UNAUTHENTICATED.error("the Authorization header must be `Bearer` and an access token"))
-        }
+        _ => Err(codes::UNAUTHENTICATED
+            .error("the Authorization header must be 'Bearer' followed by an access token")),
     }
 }
 
@@ -136,7 +135,7 @@ impl<S: Scope> FromRequest for Scoped<S> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let caller = request.extensions().get::<Caller>().cloned();
         let scoped = caller
-            .ok_or_else(|| codes::UNAUTHENTICATED.error("an access token is needed"))
+            .ok_or_else(|| codes::UNAUTHENTICATED.error("an access token is required"))
             .and_then(|caller| {
                 if !S::NAME.is_empty() {
                     caller.require::<S>()?;
@@ -150,7 +149,12 @@ impl<S: Scope> FromRequest for Scoped<S> {
 impl<S: Scope> DescribeInput for Scoped<S> {
     fn describe(doc: &mut OperationDoc) {
         doc.scope = Some((S::NAME, S::DESCRIPTION));
-        doc.error(&[codes::UNAUTHENTICATED]);
+        doc.error(&[
+            codes::UNAUTHENTICATED,
+            codes::INVALID_TOKEN,
+            codes::TOKEN_EXPIRED,
+            codes::SESSION_ENDED,
+        ]);
         if !S::NAME.is_empty() {
             doc.error(&[codes::MISSING_SCOPE]);
         }

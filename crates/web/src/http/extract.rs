@@ -68,7 +68,8 @@ impl Default for BodyLimit {
 #[derive(Clone, Debug)]
 pub struct Body<T>(pub T);
 
-/// An `application/x-www-form-urlencoded` body, as OAuth 2.0 has it.
+/// An `application/x-www-form-urlencoded` body, as OAuth 2.0 has it (RFC 6749, section 3.2): a parameter without a value
+/// counts as absent, an unknown one is ignored, and a repeated one is refused.
 #[derive(Clone, Debug)]
 pub struct Form<T>(pub T);
 
@@ -127,9 +128,11 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Form<T
                 return Err(codes::UNSUPPORTED_MEDIA_TYPE.error(detail).into());
             }
             let bytes = read_body(&request, payload).await?;
-            let pairs = pairs(std::str::from_utf8(&bytes).unwrap_or_default())?;
-            // RFC 6749, section 3.2: a parameter must not be included more than once.
+            let text =
+                std::str::from_utf8(&bytes).map_err(|_| codes::MALFORMED.error("the body is not UTF-8"))?;
+            let mut pairs = pairs(text)?;
             refuse_repeated(pairs.iter().map(|(name, _)| name.as_str()))?;
+            pairs.retain(|(_, value)| !value.is_empty());
             let value = schema_of::<T>()?.typed(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())));
             Ok(Self(checked(&value)?))
         })
@@ -287,19 +290,27 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> DescribeInput for Body
         let required = checked::<T>(&Value::Object(serde_json::Map::new())).is_err();
         let required = if required { Required::True } else { Required::False };
         describe_body::<T>(doc, "application/json", required);
+        doc.error(&BODY_ERRORS);
+    }
+}
+
+impl<T: ToSchema + 'static> Form<T> {
+    /// Adds the body to the operation, without its refusals.
+    pub(crate) fn describe_body(doc: &mut OperationDoc) {
+        describe_body::<T>(doc, "application/x-www-form-urlencoded", Required::True);
     }
 }
 
 impl<T: ToSchema + 'static> DescribeInput for Form<T> {
     fn describe(doc: &mut OperationDoc) {
-        describe_body::<T>(doc, "application/x-www-form-urlencoded", Required::True);
+        Self::describe_body(doc);
+        doc.error(&BODY_ERRORS);
     }
 }
 
 fn describe_body<T: ToSchema + 'static>(doc: &mut OperationDoc, media_type: &str, required: Required) {
     let content = doc.input::<T>();
     doc.body = Some(RequestBodyBuilder::new().content(media_type, content).required(Some(required)).build());
-    doc.error(&BODY_ERRORS);
     doc.field_error_example(example_errors::<T>());
 }
 

@@ -24,6 +24,7 @@ use actix_web::{
     },
     middleware::Next,
 };
+use groundwork_auth::oauth;
 use groundwork_core::{
     Code, Error, FieldError, Kind,
     error::{Refusal, codes},
@@ -65,6 +66,14 @@ pub struct ProblemBody {
     /// Every error in the input, where that is the problem.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// At the token endpoint: the error code of RFC 6749, section 5.2, which equals `code`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "invalid_grant")]
+    pub error: Option<&'static str>,
+    /// At the token endpoint: `detail` in the characters that RFC 6749 allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "the refresh token has expired")]
+    pub error_description: Option<String>,
 }
 
 impl ProblemBody {
@@ -75,10 +84,13 @@ impl ProblemBody {
         instance: &str,
         request_id: impl fmt::Display,
     ) -> Self {
+        let is_oauth = oauth::CODES.contains(&code);
         Self {
             kind: format!("/problems/{}", code.name),
             title: code.title.to_owned(),
             status: status(code.kind).as_u16(),
+            error: is_oauth.then_some(code.name),
+            error_description: is_oauth.then(|| oauth::description(&detail)),
             detail,
             instance: instance.to_owned(),
             code: code.name.to_owned(),
@@ -205,22 +217,33 @@ fn write(
     id: &RequestId,
 ) -> ServiceResponse<BoxBody> {
     let code = refusal.code;
+    let challenge = challenge(code, &refusal.detail);
     let body = ProblemBody::new(code, refusal.detail, refusal.field_errors, path, id);
     *response.response_mut().status_mut() = status(code.kind);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     headers.remove(header::CONTENT_LENGTH);
-    match code.kind {
-        Kind::Unauthenticated => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        Kind::Unavailable => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        _ => {}
+    if let Some(challenge) = challenge {
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if code.kind == Kind::Unavailable {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     let json = serde_json::to_vec(&body).unwrap_or_default();
     response.map_body(|_, _| BoxBody::new(json))
+}
+
+/// The `WWW-Authenticate` header of a refusal (RFC 6750, section 3). A request without a token is told no error.
+fn challenge(code: Code, detail: &str) -> Option<HeaderValue> {
+    let challenge = match oauth::bearer_error(code) {
+        Some(error) => {
+            let description = oauth::description(detail);
+            format!("Bearer realm=\"api\", error=\"{error}\", error_description=\"{description}\"")
+        }
+        None if code.kind == Kind::Unauthenticated => "Bearer realm=\"api\"".to_owned(),
+        None => return None,
+    };
+    HeaderValue::from_str(&challenge).ok()
 }
 
 /// The code for a status that came from actix rather than from us.

@@ -66,8 +66,12 @@ pub async fn status<M: MigratorTrait>(db: &Db) -> Result<Vec<(String, bool)>> {
 /// The tables of the library crates in their first form: the event log, sessions and idempotency keys. A service's
 /// first migration.
 pub fn library_v1() -> Box<dyn MigrationTrait> {
-    let (mut tables, mut indexes) = groundwork_auth::session::tables_v1();
-    for (table, more) in [groundwork_core::events::table_v1(), crate::http::idempotency::table_v1()] {
+    let (mut tables, mut indexes) = (Vec::new(), Vec::new());
+    for (table, more) in [
+        groundwork_auth::session::table_v1(),
+        groundwork_core::events::table_v1(),
+        crate::http::idempotency::table_v1(),
+    ] {
         tables.push(table);
         indexes.extend(more);
     }
