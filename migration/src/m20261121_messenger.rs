@@ -289,6 +289,12 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .col(FirstReceipts::Seq)
             .cond_where(Expr::col(FirstReceipts::UserId).is_null())
             .take(),
+        // The deleted threads, whose receipts nobody needs.
+        index("ix_threads_deleted")
+            .table(Threads::Table)
+            .col(Alias::new("deleted_at"))
+            .cond_where(Expr::col(Alias::new("deleted_at")).is_not_null())
+            .take(),
         // The receipts that are yet to be folded, the oldest first.
         index("ix_receipts_unfolded")
             .table(Receipts::Table)

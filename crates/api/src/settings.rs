@@ -19,6 +19,9 @@ groundwork_web::settings! {
     pub struct MessengerSettings {
         /// When a sender may delete a message: `unread`, until somebody else has read it, or `always`.
         message_delete_policy: DeletePolicy = "unread",
+        /// How long the times in `GET /messages/{id}/receipts` are exact, in days. Older receipts of
+        /// a participant are folded into one row a day, and their times are those of the last one of the day.
+        receipt_detail_days: u64 [1..=36_500] = 90,
     }
 }
 

@@ -58,6 +58,12 @@ impl Timestamp {
         self.0.assume_utc().unix_timestamp()
     }
 
+    /// Returns midnight of the same day, in UTC.
+    #[must_use]
+    pub fn start_of_day(self) -> Self {
+        Self(self.0.replace_time(time::Time::MIDNIGHT))
+    }
+
     /// Seconds and nanoseconds since 1970, as a UUIDv7 takes them; a moment before 1970 counts as 1970.
     pub(crate) fn unix_parts(self) -> (u64, u32) {
         let utc = self.0.assume_utc();

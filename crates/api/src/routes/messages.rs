@@ -95,7 +95,9 @@ pub fn routes(routes: &mut Routes) {
     routes
         .get("/messages/{id}/receipts", "messages_receipts", "List the receipts of a message", receipts)
         .describe(
-            "Returns the participants who have received the message, and when they received and read it.",
+            "Returns the participants other than the sender who have received the message, and when they received and \
+             read it. Times older than the server's `RECEIPT_DETAIL_DAYS` are those of the participant's last receipt \
+             of that day.",
         )
         .errors(&[NO_MESSAGE]);
 }

@@ -4,6 +4,7 @@ mod changes;
 pub mod controller;
 pub mod entity;
 pub mod first_receipt;
+pub mod housekeeping;
 mod positions;
 pub mod receipt;
 pub mod repository;

@@ -432,7 +432,8 @@ impl MessageRepository {
         let items = rows.into_iter().map(|row| Receipt {
             user_id: row.user_id,
             username: row.username,
-            delivered_at: row.delivered_at,
+            // Of a folded day both times are those of its last receipt.
+            delivered_at: row.read_at.map_or(row.delivered_at, |read| Ord::min(read, row.delivered_at)),
             read_at: row.read_at,
         });
         Ok(Page::new(items.collect(), total, page))

@@ -1,6 +1,8 @@
 //! What the rules of the messenger promise below HTTP, on both databases.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what isn't as promised ends the test")]
 
+mod pages;
 mod people;
+mod receipts;
 mod sending;
 mod unread;

@@ -8,7 +8,7 @@ use groundwork_testkit::both_databases;
 use messenger_domain::{
     Messages, Threads,
     codes::ALREADY_READ,
-    messages::{DeletePolicy, NewText, ReceiptKind},
+    messages::{DeletePolicy, NewText, ReceiptKind, housekeeping, receipt},
     threads::{NewThread, ParticipantsPatch, ThreadType},
 };
 use proptest::{
@@ -17,6 +17,8 @@ use proptest::{
     strategy::ValueTree,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::people::{Store, person};
 
@@ -113,6 +115,7 @@ struct Course<'a> {
     model: Model,
     threads: Threads,
     messages: Messages,
+    folded: bool,
 }
 
 impl Course<'_> {
@@ -263,6 +266,16 @@ impl Course<'_> {
         }
     }
 
+    /// Folds all receipts, and checks that the same participants have the same ones, of the same day. The times that
+    /// the messages themselves show stay exact.
+    async fn check_folded(&self) {
+        let detail = Duration::from_hours(24);
+        self.store.clock.advance(detail * 2);
+        housekeeping::sweep(&self.store.db, detail).await.unwrap();
+        assert_eq!(housekeeping::sweep(&self.store.db, detail).await.unwrap(), 0, "nothing is left to fold");
+        self.check().await;
+    }
+
     /// Whether the receipts of a message are those of the participants who are in the thread.
     async fn check_receipts(&self, caller: &Caller, said: &Said) {
         let db = self.store.db.reader();
@@ -277,8 +290,17 @@ impl Course<'_> {
             })
             .collect();
         expected.sort();
-        let listed: Vec<_> =
+        let mut listed: Vec<_> =
             listed.items.into_iter().map(|item| (item.user_id, item.delivered_at, item.read_at)).collect();
+        if self.folded {
+            let no_earlier =
+                |(_, at, _): &_, (_, exact, _): &(Uuid, Timestamp, Option<Timestamp>)| at >= exact;
+            assert!(listed.iter().zip(&expected).all(|(listed, exact)| no_earlier(listed, exact)));
+            for (_, delivered_at, read_at) in listed.iter_mut().chain(&mut expected) {
+                *delivered_at = delivered_at.start_of_day();
+                *read_at = read_at.map(Timestamp::start_of_day);
+            }
+        }
         assert_eq!(listed, expected, "{said:?}");
     }
 }
@@ -305,7 +327,7 @@ async fn run(store: &Store, number: usize, steps: &[Step]) {
         received_up_to: (0..PEOPLE).map(|who| (who, 0)).collect(),
     };
     let messages = Messages::new(DeletePolicy::Unread);
-    let mut course = Course { store, people, thread, model, threads, messages };
+    let mut course = Course { store, people, thread, model, threads, messages, folded: false };
     for (index, step) in steps.iter().enumerate() {
         store.clock.advance(Duration::from_secs(1));
         course.take(step).await;
@@ -313,6 +335,11 @@ async fn run(store: &Store, number: usize, steps: &[Step]) {
             course.check().await;
         }
     }
+    course.folded = true;
+    course.check_folded().await;
+    let kept = receipt::Entity::find().filter(receipt::Column::ThreadId.eq(thread)).all(store.db.reader());
+    let joined = 1 + steps.iter().filter(|step| matches!(step, Step::Join(_))).count();
+    assert!(kept.await.unwrap().len() <= PEOPLE * 2 * joined, "one row a day, kind and stay");
 }
 
 /// Whatever happens in a thread, unread counts, last messages, visibility and receipts are what one gets by looking

@@ -19,14 +19,21 @@ const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 /// How long an expired idempotency key is kept, so that none is deleted under a request that is still running.
 const KEEP_KEYS: Duration = Duration::from_hours(1);
 
-/// Clears away every hour, for ever.
+/// Runs [`sweep`] now and then every hour, forever.
 pub async fn run(db: Db) {
+    let sweep = || async { sweep(&db).await };
+    hourly("housekeeping", sweep).await;
+}
+
+/// Runs `task` now and then every hour, forever. A service runs its own housekeeping with it. An error is logged under
+/// `name`, and the task runs again in an hour.
+pub async fn hourly<F: Future<Output = Result<()>>>(name: &str, task: impl Fn() -> F) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = sweep(&db).await {
-            tracing::warn!(%error, "housekeeping failed; it is tried again in an hour");
+        if let Err(error) = task().await {
+            tracing::warn!(%error, "{name} failed; it runs again in an hour");
         }
     }
 }
