@@ -37,7 +37,7 @@ enum Command {
     /// Change the database's schema
     #[command(subcommand)]
     Migrate(Migrate),
-    /// Make a user in the group `superuser`; the password is asked for, or read from standard input
+    /// Create a superuser. Prompts for the password, or reads it from standard input
     CreateSuperuser {
         /// 3 to 50 of letters, digits, '_', '.' and '-'
         username: String,
@@ -152,15 +152,15 @@ async fn create_superuser(
     let account = NewAccount { user, password_hash, group: PermissionGroup::Superuser };
     let create = async |tx: &_| Users::default().create_account(tx, account).await;
     let created = db.write(create).await.map_err(explain)?;
-    println!("{} is a superuser now (id {})", created.username, created.id);
+    println!("Created the superuser {} (id {})", created.username, created.id);
     Ok(db.close().await?)
 }
 
 fn read_password() -> Result<String, Box<dyn Error>> {
     if io::stdin().is_terminal() {
         let password = rpassword::prompt_password("Password: ")?;
-        if rpassword::prompt_password("Once more: ")? != password {
-            return Err("the passwords are not the same".into());
+        if rpassword::prompt_password("Repeat the password: ")? != password {
+            return Err("the passwords differ".into());
         }
         return Ok(password);
     }
@@ -172,7 +172,7 @@ fn read_password() -> Result<String, Box<dyn Error>> {
 #[expect(clippy::print_stdout, reason = "what was asked for")]
 async fn seed(settings: &Settings) -> Result<(), Box<dyn Error>> {
     if settings.is_production() {
-        return Err("seed makes users with a known password, and so is not for production".into());
+        return Err("seed is not available in production: it creates users with a known password".into());
     }
     let db = settings.service().open().await?;
     migrate::up::<Migrator>(&db).await?;

@@ -1,49 +1,75 @@
-//! A small demo of users, threads and messages.
+//! Demo users, threads and messages.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use groundwork_auth::{Caller, Passwords, Scopes};
-use groundwork_core::{Db, Error, Result, Tx, Uuid};
+use groundwork_core::{Db, Error, Ids, Result, Timestamp, Tx, Uuid, clock::UuidV7};
 use messenger_domain::{
-    Messages, Threads, Users,
+    Messages, Threads, Users, demo,
     messages::{NewDirectMessage, NewText, ReceiptKind},
     threads::{NewThread, ThreadType},
     users::{NewAccount, NewUser, PermissionGroup},
 };
 
-/// The password of every user of the demo.
+/// The password of every demo user.
 pub const PASSWORD: &str = "Correct-Horse-1";
 
-const PEOPLE: [(&str, &str, &str); 4] = [
-    ("ada", "Ada", "Lovelace"),
-    ("charles", "Charles", "Babbage"),
-    ("grace", "Grace", "Hopper"),
-    ("alan", "Alan", "Turing"),
+const PEOPLE: [(Uuid, &str, &str, &str); 5] = [
+    (demo::ADA, "ada", "Ada", "Lovelace"),
+    (demo::CHARLES, "charles", "Charles", "Babbage"),
+    (demo::GRACE, "grace", "Grace", "Hopper"),
+    (demo::ALAN, "alan", "Alan", "Turing"),
+    (demo::EMMY, "emmy", "Emmy", "Noether"),
 ];
 
-/// Adds the demo, all or nothing, and says what it made. Where it is there already nothing is changed.
+/// Adds the demo in one transaction, and returns a description of it. Changes nothing where the demo exists.
+///
+/// # Errors
+/// `name_taken` where a user has the name of a demo user.
 pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
-    if Users::default().find_by_login(db.reader(), PEOPLE[0].0).await?.is_some() {
-        return Ok(format!(
-            "The demo is here already: there is a user {}. Nothing was changed.",
-            PEOPLE[0].0
-        ));
+    let names = PEOPLE.map(|(_, username, ..)| username);
+    if !Users::default().get_many(db.reader(), &[demo::ADA]).await?.is_empty() {
+        return Ok(format!("The demo exists: there is a user {}. Nothing was changed.", names[0]));
     }
     let hash = Passwords::new(bcrypt_cost)?.hash(PASSWORD).await?;
-    db.write(async |tx| write_demo(tx, &hash).await).await?;
-
-    let names = PEOPLE.map(|(username, ..)| username).join(", ");
+    let ids = Arc::new(DemoIds::default());
+    db.clone().with_ids(ids.clone()).write(async |tx| write_demo(tx, &ids, &hash).await).await?;
     Ok(format!(
-        "Made 4 users ({names}), each with the password {PASSWORD};\n\
-         2 direct threads with 4 messages, and a group \"Engines\" with 3."
+        "Created 5 users ({}), each with the password {PASSWORD},\n\
+         2 direct threads with 4 messages, and a group \"Engines\" with 3.",
+        names.join(", ")
     ))
 }
 
-async fn write_demo(tx: &Tx, hash: &str) -> Result<()> {
+/// The source of the demo's ids: the ids of [`demo`] for the rows that the examples of the OpenAPI document name.
+#[derive(Debug, Default)]
+struct DemoIds {
+    chosen: Mutex<Option<Uuid>>,
+    others: UuidV7,
+}
+
+impl DemoIds {
+    /// Makes `id` the next id.
+    fn choose(&self, id: Uuid) {
+        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+    }
+}
+
+impl Ids for DemoIds {
+    fn next(&self, now: Timestamp) -> Uuid {
+        let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        chosen.unwrap_or_else(|| self.others.next(now))
+    }
+}
+
+async fn write_demo(tx: &Tx, ids: &DemoIds, hash: &str) -> Result<()> {
     let mut people = Vec::new();
-    for (username, first_name, last_name) in PEOPLE {
+    for (id, username, first_name, last_name) in PEOPLE {
+        ids.choose(id);
         people.push(person(tx, username, first_name, last_name, hash).await?);
     }
-    let [ada, charles, grace, alan] =
-        <[Caller; 4]>::try_from(people).map_err(|_| Error::internal("the demo has four people"))?;
+    let [ada, charles, grace, alan, _] =
+        <[Caller; 5]>::try_from(people).map_err(|_| Error::internal("the demo has five people"))?;
     let messages = Messages::default();
 
     let to = |receiver: &Caller, text: &str| NewDirectMessage {
@@ -52,8 +78,10 @@ async fn write_demo(tx: &Tx, hash: &str) -> Result<()> {
         receiver_username: None,
     };
     messages.send_direct(tx, &ada, to(&charles, "Have you drawn up the mill yet?")).await?;
+    ids.choose(demo::RECEIVED);
     let answer = messages.send_direct(tx, &charles, to(&ada, "All but the carriage.")).await?;
     messages.advance(tx, &ada, answer.id, ReceiptKind::Read).await?;
+    ids.choose(demo::SENT);
     messages.send_direct(tx, &ada, to(&charles, "Then I shall write the notes. 📝")).await?;
     messages.send_direct(tx, &alan, to(&grace, "Is there a moth in yours, too?")).await?;
 
@@ -63,6 +91,7 @@ async fn write_demo(tx: &Tx, hash: &str) -> Result<()> {
         participant_ids: [&charles, &grace, &alan].map(|caller| caller.user_id).to_vec(),
         history: None,
     };
+    ids.choose(demo::ENGINES);
     let (group, _) = Threads::default().start(tx, &ada, group).await?;
     let say = |text: &str| NewText { text: text.to_owned() };
     messages.send(tx, &ada, group, say("Welcome to the engine room.")).await?;
@@ -80,6 +109,6 @@ async fn person(tx: &Tx, username: &str, first_name: &str, last_name: &str, hash
         last_name: Some(last_name.to_owned()),
     };
     let account = NewAccount { user, password_hash: hash.to_owned(), group: PermissionGroup::Regular };
-    let made = Users::default().create_account(tx, account).await?;
-    Ok(Caller { user_id: made.id, session_id: Uuid::nil(), scopes: Scopes::default() })
+    let user = Users::default().create_account(tx, account).await?;
+    Ok(Caller { user_id: user.id, session_id: Uuid::nil(), scopes: Scopes::default() })
 }

@@ -106,7 +106,7 @@ struct Search {
 struct ListUsers {
     /// The ids of at most 100 users, separated by commas.
     #[serde(default)]
-    #[schema(example = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11", max_length = 3699)]
+    #[schema(example = json!(demo::CHARLES), max_length = 3699)]
     ids: Option<String>,
     /// Whether deleted users are listed as well.
     #[serde(default)]

@@ -6,6 +6,7 @@ use std::{
 };
 
 use groundwork_testkit::{Backend, Client, Fixture, TestDb, both_databases, database::is_available};
+use messenger_domain::demo;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -98,9 +99,12 @@ async fn an_operator_runs_it(desk: &Desk) {
     assert_eq!(desk.says(&["migrate", "up"], ""), "0 applied\n");
     assert_eq!(desk.says(&["migrate", "down"], ""), "1 taken back\n");
     assert_eq!(desk.says(&["migrate", "up"], ""), "1 applied\n");
-    assert!(desk.says(&["seed"], "").starts_with("Made 4 users"));
+    assert!(desk.says(&["seed"], "").starts_with("Created 5 users"));
     assert!(desk.says(&["seed"], "").contains("Nothing was changed"));
-    assert!(desk.says(&["create-superuser", "Root"], "Correct-Horse-1\n").contains("root is a superuser"));
+    assert!(
+        desk.says(&["create-superuser", "Root"], "Correct-Horse-1\n")
+            .starts_with("Created the superuser root")
+    );
     let taken = desk.run(&["create-superuser", "root"], "Correct-Horse-1\n");
     assert!(!taken.status.success() && String::from_utf8_lossy(&taken.stderr).contains("username: is taken"));
     let weak = desk.run(&["create-superuser", "other"], "weak\n");
@@ -108,12 +112,24 @@ async fn an_operator_runs_it(desk: &Desk) {
 
     let served = Served::start(desk.command(&[]));
     let root = served.1.login("root").await;
-    assert_eq!(root.get("/api/v1/users").await.expect(200)["total"], 5);
+    assert_eq!(root.get("/api/v1/users").await.expect(200)["total"], 6);
     let ada = served.1.login("ada").await;
     let threads = ada.get("/api/v1/threads").await.expect(200);
     assert_eq!(threads["items"].as_array().unwrap().len(), 2);
     let inbox = ada.get("/api/v1/messages/inbox").await.expect(200);
     assert_eq!(inbox["items"][0]["is_read"], true);
+    for path in [
+        format!("users/{}", demo::EMMY),
+        format!("threads/{}/participants/{}", demo::ENGINES, demo::CHARLES),
+        format!("messages/{}/receipts", demo::SENT),
+        format!("messages/{}", demo::RECEIVED),
+    ] {
+        ada.get(&format!("/api/v1/{path}")).await.expect(200);
+    }
+    let sent = ada.get(&format!("/api/v1/messages/{}", demo::SENT)).await.expect(200);
+    assert_eq!((&sent["sender_id"], &sent["is_read"]), (&json!(demo::ADA), &json!(false)));
+    let invited = json!({"add": [demo::EMMY], "remove": []});
+    ada.patch(&format!("/api/v1/threads/{}/participants", demo::ENGINES), &invited).await.expect(200);
     assert!(served.stop());
 
     // The secret was kept: a token of the last run is good in the next.
@@ -153,7 +169,8 @@ async fn wrong_settings_are_named(desk: &Desk) {
     let production = [("APP_ENV", "production"), ("JWT_SECRET", "0123456789abcdef0123456789abcdef")];
     let seeded = desk.command(&["seed"]).envs(production).output().unwrap();
     assert!(
-        !seeded.status.success() && String::from_utf8_lossy(&seeded.stderr).contains("not for production")
+        !seeded.status.success()
+            && String::from_utf8_lossy(&seeded.stderr).contains("not available in production")
     );
     let unready = desk.command(&[]).env("MIGRATE_ON_START", "false").output().unwrap();
     assert!(!unready.status.success() && String::from_utf8_lossy(&unready.stderr).contains("migrate up"));

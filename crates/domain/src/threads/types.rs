@@ -10,7 +10,7 @@ use super::{
     entity::{History, ThreadType},
     participant::Role,
 };
-use crate::messages::Message;
+use crate::{demo, messages::Message};
 
 /// The maximum length of a group's name, in characters.
 pub const NAME_MAX: usize = 100;
@@ -24,7 +24,7 @@ pub const SHOWN_PARTICIPANTS: u64 = 50;
 /// A thread to start.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"type": "group", "name": "Engines", "participant_ids": ["0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11"]}))]
+#[schema(example = json!({"type": "group", "name": "Engines", "participant_ids": [demo::CHARLES, demo::GRACE]}))]
 pub struct NewThread {
     /// `direct` with one other user (or with yourself), or `group`.
     #[serde(rename = "type")]
@@ -100,7 +100,7 @@ fn check_name(name: &str, errors: &mut FieldErrors) {
 /// Users to add to a group and to remove from it, all or none.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"add": ["0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11"], "remove": []}))]
+#[schema(example = json!({"add": [demo::EMMY], "remove": []}))]
 pub struct ParticipantsPatch {
     /// Users to add, at most 100.
     #[serde(default)]

@@ -5,4 +5,5 @@ mod pages;
 mod people;
 mod receipts;
 mod sending;
+mod succession;
 mod unread;
