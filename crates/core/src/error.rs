@@ -40,6 +40,8 @@ pub enum Kind {
     PreconditionFailed,
     /// Only done for a caller who says which state they have seen.
     PreconditionRequired,
+    /// Slower than is allowed.
+    Timeout,
     /// Larger than is taken.
     TooLarge,
     /// In a format that isn't taken.
@@ -142,6 +144,10 @@ pub mod codes {
     pub const PRECONDITION_REQUIRED: Code =
         Code::new("precondition_required", Kind::PreconditionRequired, "If-Match is needed")
             .example("send the ETag of what you have seen as If-Match");
+    /// The client takes too long to send the body.
+    pub const REQUEST_TIMEOUT: Code =
+        Code::new("request_timeout", Kind::Timeout, "The request takes too long to arrive")
+            .example("the body must arrive within 15 s");
     /// The body is over the limit.
     pub const TOO_LARGE: Code = Code::new("too_large", Kind::TooLarge, "The body is too large")
         .example("the body must have at most 65536 bytes");
@@ -198,6 +204,7 @@ pub mod codes {
         CONFLICT,
         PRECONDITION_FAILED,
         PRECONDITION_REQUIRED,
+        REQUEST_TIMEOUT,
         TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID,

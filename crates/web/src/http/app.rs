@@ -20,17 +20,16 @@ use actix_web::{
     web,
 };
 use groundwork_core::Result;
-use tracing_actix_web::TracingLogger;
 
 use crate::{
     Problem, Routes,
     http::bearer::Authenticator,
     http::extract::{BodyLimit, Path},
     http::problem::{self, ProblemType},
-    http::request_id,
     http::respond::Json,
+    http::{request_id, request_log},
     openapi::{self, About, Document},
-    service::health::Probe,
+    service::{connection, health::Probe},
 };
 
 /// What a service decides about its shell.
@@ -117,8 +116,9 @@ impl WebApp {
             .wrap(default_headers())
             .wrap(self.cors())
             .wrap(from_fn(problem::render))
-            .wrap(TracingLogger::<request_id::RequestSpan>::new())
+            .wrap(from_fn(request_log::record))
             .wrap(from_fn(request_id::assign))
+            .wrap(from_fn(connection::in_progress))
     }
 
     fn cors(&self) -> Cors {

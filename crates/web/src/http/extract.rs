@@ -30,6 +30,7 @@ use std::{
     collections::HashSet,
     future::{Future, Ready, ready},
     pin::Pin,
+    time::Duration,
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web, web::BytesMut};
@@ -52,13 +53,19 @@ use crate::{
     openapi::schema::schema_of,
 };
 
-/// The most bytes of a body. Kept as app data; [`BodyLimit::default`] is 64 KiB.
+/// The bounds of a request's body. Kept as app data.
 #[derive(Clone, Copy, Debug)]
-pub struct BodyLimit(pub usize);
+pub struct BodyLimit {
+    /// The most bytes.
+    pub bytes: usize,
+    /// How long a client may take to send it, in total.
+    pub timeout: Duration,
+}
 
 impl Default for BodyLimit {
+    /// 64 KiB in 15 seconds.
     fn default() -> Self {
-        Self(64 * 1024)
+        Self { bytes: 64 * 1024, timeout: Duration::from_secs(15) }
     }
 }
 
@@ -267,22 +274,35 @@ fn media_type(request: &HttpRequest) -> String {
     kind.trim().to_ascii_lowercase()
 }
 
-/// The whole body. Errors: `too_large`; `malformed` where it breaks off.
+/// Reads the whole body.
+///
+/// # Errors
+/// `too_large`; `request_timeout`; `malformed` if the client stops in the middle.
 pub(crate) async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::Bytes> {
-    let limit = request.app_data::<BodyLimit>().copied().unwrap_or_default().0;
-    let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| codes::MALFORMED.error(error.to_string()))?;
-        if body.len() + chunk.len() > limit {
-            return Err(codes::TOO_LARGE.error(format!("the body must have at most {limit} bytes")));
+    let BodyLimit { bytes, timeout } = request.app_data().copied().unwrap_or_default();
+    let read = async {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| codes::MALFORMED.error(error.to_string()))?;
+            if body.len() + chunk.len() > bytes {
+                return Err(codes::TOO_LARGE.error(format!("the body must have at most {bytes} bytes")));
+            }
+            body.extend_from_slice(&chunk);
         }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
+        Ok(body.freeze())
+    };
+    let late =
+        || codes::REQUEST_TIMEOUT.error(format!("the body must arrive within {} s", timeout.as_secs()));
+    tokio::time::timeout(timeout, read).await.map_err(|_| late())?
 }
 
-const BODY_ERRORS: [groundwork_core::Code; 4] =
-    [codes::MALFORMED, codes::TOO_LARGE, codes::UNSUPPORTED_MEDIA_TYPE, codes::INVALID];
+const BODY_ERRORS: [groundwork_core::Code; 5] = [
+    codes::MALFORMED,
+    codes::REQUEST_TIMEOUT,
+    codes::TOO_LARGE,
+    codes::UNSUPPORTED_MEDIA_TYPE,
+    codes::INVALID,
+];
 
 impl<T: DeserializeOwned + ToSchema + Validate + 'static> DescribeInput for Body<T> {
     fn describe(doc: &mut OperationDoc) {

@@ -9,5 +9,6 @@ pub mod list;
 pub mod panics;
 pub mod problem;
 pub mod request_id;
+mod request_log;
 pub mod respond;
 pub mod routes;

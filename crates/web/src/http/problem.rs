@@ -19,7 +19,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        ConnectionType, StatusCode,
         header::{self, HeaderValue},
     },
     middleware::Next,
@@ -132,6 +132,7 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::Conflict => StatusCode::CONFLICT,
         Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Kind::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        Kind::Timeout => StatusCode::REQUEST_TIMEOUT,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
@@ -219,7 +220,13 @@ fn write(
     let code = refusal.code;
     let challenge = challenge(code, &refusal.detail);
     let body = ProblemBody::new(code, refusal.detail, refusal.field_errors, path, id);
+    // For the log of requests.
+    response.response_mut().extensions_mut().insert(code);
     *response.response_mut().status_mut() = status(code.kind);
+    if code.kind == Kind::Timeout {
+        // The rest of the body may come at any time.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     headers.remove(header::CONTENT_LENGTH);

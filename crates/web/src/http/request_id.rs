@@ -1,4 +1,4 @@
-//! `X-Request-Id`: taken from the request or made, given back, and on every line of the log.
+//! `X-Request-Id`: taken from the request or generated, returned in the response, and logged.
 //!
 //! ```
 //! assert_eq!(groundwork_web::http::request_id::HEADER, "x-request-id");
@@ -17,8 +17,6 @@ use groundwork_core::{
     Clock, Ids,
     clock::{SystemClock, UuidV7},
 };
-use tracing::Span;
-use tracing_actix_web::RootSpanBuilder;
 
 /// The header.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -62,28 +60,4 @@ pub async fn assign<B: MessageBody + 'static>(
     let mut response = next.call(request).await?.map_into_boxed_body();
     response.headers_mut().insert(HEADER, id.0);
     Ok(response)
-}
-
-/// The span of a request, and the one line that the log has of it when it is done.
-#[derive(Debug)]
-pub struct RequestSpan;
-
-impl RootSpanBuilder for RequestSpan {
-    fn on_request_start(request: &ServiceRequest) -> Span {
-        // The path alone: a query may hold what people search for.
-        tracing::info_span!(
-            "request",
-            id = %RequestId::of(request.request()),
-            method = %request.method(),
-            path = request.path(),
-        )
-    }
-
-    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {
-        let status = match outcome {
-            Ok(response) => response.status(),
-            Err(error) => error.as_response_error().status_code(),
-        };
-        span.in_scope(|| tracing::info!(status = status.as_u16(), "done"));
-    }
 }

@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+pub(crate) mod connection;
 pub mod health;
 pub mod housekeeping;
 pub mod migrate;
@@ -64,26 +65,31 @@ pub struct Service<'a> {
 pub type StartError = Box<dyn Error>;
 
 impl Service<'_> {
-    /// Begins to log, to standard error, as the settings say. Once in a process.
+    /// Starts to log to standard error, as the settings say. Call it once in a process.
+    ///
+    /// # Errors
+    /// Where the process logs already.
     pub fn log(&self) -> Result<(), StartError> {
         let app = &self.settings.app;
-        // PostgreSQL's notices ("already exists, skipping") are for who asks for them.
-        let directives = format!("sqlx=warn,{}", app.log);
-        let filter = EnvFilter::try_new(directives).map_err(|error| format!("LOG: {error}"))?;
+        // PostgreSQL's notices ("already exists, skipping") are logged only on request.
+        let filter = EnvFilter::try_new(format!("sqlx=warn,{}", app.log.directives()))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-        let log = log.with_ansi(io::stderr().is_terminal());
-        match app.log_format {
-            Some(LogFormat::Json) => log.json().init(),
-            None if self.settings.is_production() => log.json().init(),
-            _ => log.with_target(false).init(),
+        let json = app.log_format == Some(LogFormat::Json)
+            || app.log_format.is_none() && self.settings.is_production();
+        if json {
+            let log = log.json().flatten_event(true).with_span_list(false);
+            log.try_init().map_err(|error| error.to_string())?;
+        } else {
+            let log = log.with_ansi(io::stderr().is_terminal()).with_target(false);
+            log.try_init().map_err(|error| error.to_string())?;
         }
         Ok(())
     }
 
-    /// Opens the database, making the data folder where it isn't there.
+    /// Opens the database. Creates the data folder where it does not exist.
     pub async fn open(&self) -> Result<Db, StartError> {
         if self.settings.is_embedded() {
-            make_folder(&self.settings.app.data_dir)?;
+            prepare_data_dir(&self.settings.app.data_dir)?;
         }
         let options = self.settings.database_options(self.name);
         Db::open(&options)
@@ -118,8 +124,9 @@ impl Service<'_> {
         if let Some(secret) = &self.settings.auth.jwt_secret {
             return Ok(secret.clone());
         }
-        make_folder(&self.settings.app.data_dir)?;
-        Ok(secret::keep(&self.settings.app.data_dir)?)
+        prepare_data_dir(&self.settings.app.data_dir)?;
+        let folder = &self.settings.app.data_dir;
+        secret::keep(folder).map_err(|error| format!("DATA_DIR {}: {error}", folder.display()).into())
     }
 
     /// Signing up, in and out as the settings say, over the service's users.
@@ -144,7 +151,10 @@ impl Service<'_> {
     pub fn web_app_options(&self, about: About) -> WebAppOptions {
         WebAppOptions {
             about,
-            body_limit: BodyLimit(self.settings.server.body_limit_bytes),
+            body_limit: BodyLimit {
+                bytes: self.settings.server.body_limit_bytes,
+                timeout: Duration::from_secs(self.settings.server.client_timeout_seconds),
+            },
             cors_origins: self.settings.server.cors_origins.clone(),
         }
     }
@@ -163,25 +173,47 @@ impl Service<'_> {
     {
         let server = &self.settings.server;
         let listener = TcpListener::bind((server.host.as_str(), server.port)).map_err(|error| {
-            format!("HOST {} and PORT {} can't be listened on: {error}", server.host, server.port)
+            format!("can't listen on HOST {}, PORT {}: {error}", server.host, server.port)
         })?;
+        if self.settings.is_production() && self.settings.database_url(self.name).is_sqlite() {
+            tracing::warn!(
+                "the database is SQLite: only one server can use it, and a backup has to be made on this machine; \
+                 set DATABASE_URL to use PostgreSQL"
+            );
+        }
+        #[cfg(unix)]
+        {
+            let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+            raise_file_limit(server.workers.unwrap_or_else(cores) * server.max_connections_per_worker);
+        }
         self.announce(&listener)?;
         let options = ServerOptions {
             workers: server.workers,
+            max_connections: server.max_connections_per_worker,
+            keep_alive: Duration::from_secs(server.keep_alive_seconds),
+            client_timeout: Duration::from_secs(server.client_timeout_seconds),
+            shutdown_delay: Duration::from_secs(server.shutdown_delay_seconds),
             shutdown_timeout: Duration::from_secs(server.shutdown_timeout_seconds),
-            ..ServerOptions::default()
         };
         let clearing = tokio::spawn(housekeeping::run(db.clone()));
-        let ended = server::serve(listener, options, probe, app, server::stop_signal()).await;
+        let ended = server::serve(listener, options, probe, app, server::stop_signals()?).await;
         clearing.abort();
-        db.close().await?;
+        // Requests in progress still hold connections then.
+        if !matches!(&ended, Err(error) if error.kind() == io::ErrorKind::Interrupted) {
+            db.close().await?;
+        }
+        ended?;
         tracing::info!("stopped");
-        Ok(ended?)
+        Ok(())
     }
 
-    /// Says where, on standard output. Where nobody listens to that, the service runs all the same.
+    /// Says where it listens: in production as an event in the log, otherwise on standard output.
     fn announce(&self, listener: &TcpListener) -> Result<(), StartError> {
         let address = listener.local_addr()?;
+        if self.settings.is_production() {
+            tracing::info!(%address, "listening");
+            return Ok(());
+        }
         let embedded = self.settings.is_embedded();
         let database = if embedded {
             self.settings.database_url(self.name).to_string()
@@ -190,7 +222,7 @@ impl Service<'_> {
         };
         let told = writeln!(
             io::stdout(),
-            "{} listens on http://{address} (database: {database})\nIts documentation is at http://{address}/docs",
+            "{} listens on http://{address} (database: {database})\nThe documentation is at http://{address}/docs",
             self.title
         );
         if let Err(error) = told {
@@ -208,8 +240,9 @@ fn cause(error: &groundwork_core::Error) -> String {
     }
 }
 
-/// Creates the data folder where there is none. Only the user who runs the service may enter it, also where it existed.
-fn make_folder(folder: &Path) -> Result<(), StartError> {
+/// Creates the data folder where there is none, and makes sure that files can be created in it. Only the user who runs
+/// the service may enter it, also where it existed.
+fn prepare_data_dir(folder: &Path) -> Result<(), StartError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -218,6 +251,11 @@ fn make_folder(folder: &Path) -> Result<(), StartError> {
     created.map_err(|error| format!("DATA_DIR {} can't be created: {error}", folder.display()))?;
     #[cfg(unix)]
     restrict(folder);
+    let file = folder.join(format!(".writable-{}", std::process::id()));
+    fs::write(&file, "")
+        .map_err(|error| format!("DATA_DIR {} is not writable: {error}", folder.display()))?;
+    // Another server over the same folder may have removed it.
+    let _ = fs::remove_file(&file);
     Ok(())
 }
 
@@ -230,5 +268,31 @@ fn restrict(folder: &Path) {
         && let Err(error) = fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
     {
         tracing::warn!(%error, folder = %folder.display(), "other users may enter DATA_DIR");
+    }
+}
+
+/// Raises the limit of open files to what the connections need, as far as the system allows. The usual limit of 1024 is
+/// reached long before the bound on connections, and then nobody can connect.
+#[cfg(unix)]
+fn raise_file_limit(connections: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    /// Files besides those of connections: of the database, and of the process itself.
+    const OTHERS: u64 = 1024;
+    // Each connection has a second handle, by which it is closed.
+    let needed = 2 * connections as u64 + OTHERS;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    let reached = maximum.map_or(needed, |maximum| maximum.min(needed));
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(reached), maximum }) {
+        tracing::warn!(%error, "the limit of open files was not raised");
+    } else if reached < needed {
+        tracing::warn!(
+            limit = reached,
+            needed,
+            "the limit of open files is low: raise it, or lower MAX_CONNECTIONS_PER_WORKER"
+        );
     }
 }

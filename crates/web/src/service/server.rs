@@ -1,4 +1,4 @@
-//! Running a server until it is told to stop, and then draining it.
+//! Running a server until it is told to stop, and draining it then.
 //!
 //! ```
 //! use std::time::Duration;
@@ -9,49 +9,59 @@
 //! assert_eq!(options.workers, None);
 //! ```
 
-use std::{future::Future, io, net::TcpListener, time::Duration};
+use std::{future::pending, io, net::TcpListener, time::Duration};
 
 use actix_web::{
     App, Error, HttpServer,
     body::BoxBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
 };
+use tokio::sync::mpsc;
 
-use crate::service::health::Probe;
+use crate::service::{connection, health::Probe};
 
 /// How a server runs.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
-    /// Threads that handle requests; as many as there are cores where it is `None`.
+    /// The number of threads that handle requests; `None` for the number of cores.
     pub workers: Option<usize>,
-    /// How long requests under way may take to finish after a signal, in whole seconds.
-    pub shutdown_timeout: Duration,
-    /// How long a connection may stay idle.
+    /// The most connections of each thread. Further ones wait until one is closed.
+    pub max_connections: usize,
+    /// How long a connection may be idle between two requests.
     pub keep_alive: Duration,
-    /// How long a client may take to send the head of a request.
-    pub request_timeout: Duration,
+    /// How long a client may take to send the head of a request, and to accept more of a response.
+    pub client_timeout: Duration,
+    /// How long requests are still accepted after the signal to stop, while `/health/ready` returns 503.
+    pub shutdown_delay: Duration,
+    /// How long requests in progress have to finish after that, in whole seconds.
+    pub shutdown_timeout: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             workers: None,
-            shutdown_timeout: Duration::from_secs(30),
+            max_connections: 4096,
             keep_alive: Duration::from_secs(75),
-            request_timeout: Duration::from_secs(10),
+            client_timeout: Duration::from_secs(15),
+            shutdown_delay: Duration::ZERO,
+            shutdown_timeout: Duration::from_secs(30),
         }
     }
 }
 
-/// Serves `app` on `listener` until `stop` is done, then lets the requests under way finish: `/health/ready` fails
-/// from that moment, no new connection is taken, and after [`ServerOptions::shutdown_timeout`] what is left is cut
-/// off.
+/// Serves `app` on `listener` until `stop` receives a message. Then `/health/ready` returns 503, and requests are still
+/// accepted for [`ServerOptions::shutdown_delay`]. After that no connection is accepted, and requests in progress have
+/// [`ServerOptions::shutdown_timeout`] to finish. A second message ends the wait.
+///
+/// # Errors
+/// `Interrupted` after a second message: requests may still be in progress, and end with the process.
 pub async fn serve<F, S>(
     listener: TcpListener,
     options: ServerOptions,
     probe: Probe,
     app: F,
-    stop: impl Future<Output = ()>,
+    mut stop: mpsc::Receiver<()>,
 ) -> io::Result<()>
 where
     F: Fn() -> App<S> + Clone + Send + 'static,
@@ -63,11 +73,15 @@ where
             InitError = (),
         > + 'static,
 {
+    // actix closes what is idle for `keep_alive`; the watch closes what has sent a part of a head in that time.
+    let (idle, write) = (options.keep_alive + options.client_timeout, options.client_timeout);
     let mut server = HttpServer::new(app)
         .disable_signals()
+        .max_connections(options.max_connections)
         .shutdown_timeout(options.shutdown_timeout.as_secs())
         .keep_alive(options.keep_alive)
-        .client_request_timeout(options.request_timeout);
+        .client_request_timeout(options.client_timeout)
+        .on_connect(move |io, extensions| connection::watch(io, extensions, idle, write));
     if let Some(workers) = options.workers {
         server = server.workers(workers);
     }
@@ -76,38 +90,60 @@ where
     let mut running = std::pin::pin!(server);
     tokio::select! {
         ended = &mut running => return ended,
-        () = stop => {}
+        () = received(&mut stop) => {}
     }
     probe.drain();
-    let ((), ended) = tokio::join!(handle.stop(true), running);
-    ended
+    let drained = async {
+        tokio::select! {
+            ended = &mut running => return ended,
+            () = tokio::time::sleep(options.shutdown_delay) => {}
+        }
+        let ((), ended) = tokio::join!(handle.stop(true), running);
+        ended
+    };
+    tokio::select! {
+        ended = drained => ended,
+        () = received(&mut stop) => {
+            let message = "stopped by a second signal, without waiting for requests in progress";
+            Err(io::Error::new(io::ErrorKind::Interrupted, message))
+        }
+    }
 }
 
-/// Done when the process is told to stop, by SIGTERM or Ctrl-C.
-pub async fn stop_signal() {
-    let interrupted = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!(%error, "can't listen for Ctrl-C");
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                tracing::error!(%error, "can't listen for SIGTERM");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
+/// Waits for a message. Without a sender it waits for ever.
+async fn received(stop: &mut mpsc::Receiver<()>) {
+    if stop.recv().await.is_none() {
+        pending::<()>().await;
     }
-    tracing::info!("told to stop; finishing what is under way");
+}
+
+/// Returns a receiver that gets a message for each SIGTERM and each SIGINT (Ctrl-C) of this process.
+///
+/// # Errors
+/// Where the process can't listen for signals.
+pub fn stop_signals() -> io::Result<mpsc::Receiver<()>> {
+    let (sender, receiver) = mpsc::channel(2);
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::spawn(async move {
+            loop {
+                let name = tokio::select! {
+                    _ = terminate.recv() => "SIGTERM",
+                    _ = interrupt.recv() => "SIGINT",
+                };
+                tracing::info!(signal = name, "received a signal to stop");
+                if sender.send(()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    #[cfg(not(unix))]
+    tokio::spawn(
+        async move { while tokio::signal::ctrl_c().await.is_ok() && sender.send(()).await.is_ok() {} },
+    );
+    Ok(receiver)
 }

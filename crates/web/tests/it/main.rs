@@ -17,6 +17,7 @@ use reqwest::Method;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::{Value, json};
 
+mod connections;
 mod migrate;
 mod page;
 mod rule;
@@ -42,7 +43,7 @@ struct Wiki {
 impl Fixture for Wiki {
     async fn set_up(backend: Backend) -> Self {
         let db = TestDb::new(backend).await;
-        let shell = shell(&db.db);
+        let shell = shell(&db.db, BodyLimit::default());
         Self { server: TestServer::start(move || shell.app().app_data(Data::new(()))), db }
     }
 
@@ -52,7 +53,7 @@ impl Fixture for Wiki {
     }
 }
 
-fn shell(db: &Db) -> WebApp {
+fn shell(db: &Db, body_limit: BodyLimit) -> WebApp {
     let mut routes = Routes::new();
     routes.prefix("/api/v1");
     Crud::<page::Entity>::mount(&mut routes);
@@ -70,7 +71,7 @@ fn shell(db: &Db) -> WebApp {
         token_url: "/token".to_owned(),
         ..About::default()
     };
-    let options = WebAppOptions { about, body_limit: BodyLimit::default(), cors_origins: Vec::new() };
+    let options = WebAppOptions { about, body_limit, cors_origins: Vec::new() };
     WebApp::new(options, routes, authenticator, Probe::new(db.clone(), "1")).unwrap()
 }
 

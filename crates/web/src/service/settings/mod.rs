@@ -21,6 +21,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 pub use environment::{Environment, FromEnvironment, Reader, Section, Setting, SettingsError};
 use groundwork_core::{DatabaseUrl, DbOptions, db::Synchronous};
 use serde::Deserialize;
+use tracing_subscriber::filter::LevelFilter;
 
 /// The settings of every service.
 #[derive(Clone, Debug)]
@@ -44,9 +45,8 @@ crate::settings! {
         app_env: AppEnv = "development",
         /// The folder for the SQLite database and the JWT secret, where `DATABASE_URL` and `JWT_SECRET` are unset.
         data_dir: PathBuf = "data",
-        /// The least severe level that is logged, also by module: `info,groundwork_auth=debug`. Levels are `error`,
-        /// `warn`, `info`, `debug` and `trace`.
-        log: String = "info",
+        /// What is logged: a level for all modules, and levels for single ones.
+        log: LogFilter = "info",
         /// The format of the log. Unset, `json` in production and `text` otherwise.
         log_format: Option<LogFormat>,
     }
@@ -64,7 +64,17 @@ crate::settings! {
         workers: Option<usize> [1..=1024],
         /// The largest request body in bytes.
         body_limit_bytes: usize [16_384..=16_777_216] = 65_536,
-        /// How long requests in progress have to finish after SIGTERM, in seconds.
+        /// The most connections of each thread. Further ones wait until one is closed.
+        max_connections_per_worker: usize [1..=100_000] = 4096,
+        /// How long a client may take to send the head of a request, to send its body, and to accept more of a response,
+        /// in seconds.
+        client_timeout_seconds: u64 [1..=300] = 15,
+        /// How long a connection may be idle between two requests, in seconds.
+        keep_alive_seconds: u64 [1..=3600] = 75,
+        /// How long requests are still accepted after SIGTERM, while `/health/ready` returns 503, in seconds. A load
+        /// balancer needs the time to notice; without one, use 0.
+        shutdown_delay_seconds: u64 [0..=3600] = 0,
+        /// How long requests in progress have to finish after that, in seconds.
         shutdown_timeout_seconds: u64 [0..=3600] = 30,
         /// The web pages that may call the API, by origin, separated by commas: `https://chat.example.org`. `*` allows
         /// any. Unset, none may.
@@ -132,6 +142,40 @@ pub enum AppEnv {
     Development,
     /// On a server.
     Production,
+}
+
+/// Which events are logged, as `tracing_subscriber::EnvFilter` has it, without spans and fields.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// Returns the directives, separated by commas.
+    pub fn directives(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for LogFilter {
+    type Error = &'static str;
+
+    /// `EnvFilter` takes a level that it doesn't know for the name of a module; this does not.
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_level = |level: &str| level.parse::<LevelFilter>().is_ok();
+        let is_module = |module: &str| {
+            !module.is_empty() && module.chars().all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c))
+        };
+        let is_directive = |directive: &str| match directive.split_once('=') {
+            Some((module, level)) => is_module(module) && is_level(level),
+            None => is_level(directive),
+        };
+        if text.split(',').all(|directive| is_directive(directive.trim())) {
+            return Ok(Self(text));
+        }
+        Err(
+            "be off, error, warn, info, debug or trace, and may add module=level, as in `info,groundwork_auth=debug`",
+        )
+    }
 }
 
 /// The format of the log.
