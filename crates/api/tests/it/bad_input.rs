@@ -49,12 +49,17 @@ async fn bodies_that_are_none(app: &App) {
     let before = rows(app).await;
     let json = Some("application/json");
     let deep = "[".repeat(10_000);
-    for body in ["", "{", "hello", "{\"text\": }", "{\"text\": \"\\ud800\"}", "\u{0}", deep.as_str()] {
+    for body in ["{", "hello", "{\"text\": }", "{\"text\": \"\\ud800\"}", "\u{0}", deep.as_str()] {
         raw(&ada, MESSAGES, json, body.to_owned()).await.refused(400, "malformed");
     }
     raw(&ada, MESSAGES, json, vec![0xff, 0xfe, b'"']).await.refused(400, "malformed");
     let nothing = send(ada.request(Method::POST, MESSAGES)).await.field_errors();
     assert_eq!(nothing, ["text: missing"], "no body at all");
+    assert_eq!(
+        raw(&ada, MESSAGES, json, "").await.field_errors(),
+        ["text: missing"],
+        "nothing, said to be JSON"
+    );
     for kind in
         [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")]
     {

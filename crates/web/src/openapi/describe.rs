@@ -170,12 +170,13 @@ impl OperationDoc {
                 ResponseBuilder::new().description(lines.join(" · ")).content(problem::MEDIA_TYPE, content);
             operation = operation.response(status.to_string(), response);
         }
-        if let Some((scope, _)) = self.scope {
+        let securities = self.scope.map_or_else(Vec::new, |(scope, _)| {
             let scopes = if scope.is_empty() { vec![] } else { vec![scope] };
-            operation = operation
-                .security(SecurityRequirement::new("oauth2", scopes))
-                .security(SecurityRequirement::new("bearer", Vec::<&str>::new()));
-        }
+            let bearer = SecurityRequirement::new("bearer", Vec::<&str>::new());
+            vec![SecurityRequirement::new("oauth2", scopes), bearer]
+        });
+        // An empty list says that no token is needed.
+        operation = operation.securities(Some(securities));
         operation.build()
     }
 }
