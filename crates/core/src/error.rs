@@ -279,6 +279,12 @@ impl Error {
         self
     }
 
+    /// Returns whether a foreign key refers to no row.
+    pub fn is_foreign_key_violation(&self) -> bool {
+        matches!(self, Self::Database(error)
+            if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))))
+    }
+
     /// Whether a unique constraint was hit.
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(error)

@@ -1,4 +1,4 @@
-//! The rules of a resource, for one request.
+//! The rules of a resource for one request.
 
 use std::marker::PhantomData;
 
@@ -45,15 +45,37 @@ impl<'a, R: Resource> ResourceController<'a, R> {
         Self { caller, rows, view, if_match }
     }
 
-    /// A row that can be seen but not changed is forbidden; one that can't be seen is not found.
+    /// What the caller is told of an error in changing the row `id`: a row that they may see but not change is
+    /// `forbidden`, and one that they may not see is `not_found`.
     pub(super) async fn explain(&self, tx: &Tx, id: Uuid, error: Error) -> Error {
-        let seen = View::<R>(self.rows.readable.clone(), PhantomData).get(tx, id).await;
-        match seen {
-            Ok(Some(_)) if error.code() == codes::NOT_FOUND => {
-                codes::FORBIDDEN.error(format!("this {} isn't yours to change", R::NAME))
-            }
+        if error.code() != codes::NOT_FOUND {
+            return Self::explain_reference(error);
+        }
+        match View::<R>(self.rows.readable.clone(), PhantomData).get(tx, id).await {
+            Ok(Some(_)) => codes::FORBIDDEN.error(format!("this {} is not yours to change", R::NAME)),
             _ => error,
         }
+    }
+
+    /// What the caller is told of an error in writing a row: one that refers to a row that does not exist is `forbidden`.
+    pub(super) fn explain_reference(error: Error) -> Error {
+        if error.is_foreign_key_violation() { Self::not_yours() } else { error }
+    }
+
+    /// A change must leave a row that the caller may change (`WITH CHECK` in PostgreSQL's row-level security). Otherwise it
+    /// could point a row at the parent of somebody else.
+    async fn check(&self, tx: &Tx, row: &RowOf<R>) -> Result<()> {
+        if self.view.get(tx, R::id_of(row)).await?.is_some() {
+            return Ok(());
+        }
+        Err(Self::not_yours())
+    }
+
+    /// The refusal of a row that refers to something that the caller may not use. It is the same where that does not exist,
+    /// so that it tells nothing about the rows of others.
+    fn not_yours() -> Error {
+        codes::FORBIDDEN
+            .error(format!("the {} refers to something that is not yours or does not exist", R::NAME))
     }
 
     async fn note(&self, tx: &Tx, verb: &str, row: &RowOf<R>) -> Result<()> {
@@ -97,6 +119,7 @@ impl<R: Resource> Controller for ResourceController<'_, R> {
     }
 
     async fn after_create(&self, tx: &Tx, row: &RowOf<R>) -> Result<()> {
+        self.check(tx, row).await?;
         self.note(tx, "created", row).await
     }
 
@@ -106,6 +129,7 @@ impl<R: Resource> Controller for ResourceController<'_, R> {
     }
 
     async fn after_update(&self, tx: &Tx, _: &RowOf<R>, new: &RowOf<R>) -> Result<()> {
+        self.check(tx, new).await?;
         self.note(tx, "updated", new).await
     }
 
@@ -119,6 +143,7 @@ impl<R: Resource> Controller for ResourceController<'_, R> {
     }
 
     async fn after_restore(&self, tx: &Tx, row: &RowOf<R>) -> Result<()> {
+        self.check(tx, row).await?;
         self.note(tx, "restored", row).await
     }
 }

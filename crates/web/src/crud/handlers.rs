@@ -40,7 +40,7 @@ impl<R: Resource> Crud<R> {
         routes
             .post(path, id("create"), format!("Create {article} {name}"), create::<R>)
             .describe(format!("Creates {article} {name} and returns it."))
-            .errors(&[R::CONFLICT])
+            .errors(&[codes::FORBIDDEN, R::CONFLICT])
             .errors(R::ERRORS)
             .extension("x-resource", mark("create"));
         routes
@@ -48,7 +48,7 @@ impl<R: Resource> Crud<R> {
             .describe(format!(
                 "Creates up to {MAX_BULK} {tag}, or none if one of them is refused. Errors name the item by its position."
             ))
-            .errors(&[R::CONFLICT])
+            .errors(&[codes::FORBIDDEN, R::CONFLICT])
             .errors(R::ERRORS)
             .extension("x-resource", mark("create_bulk"));
         routes
@@ -115,7 +115,7 @@ async fn create<R: Resource>(
 ) -> Result<Reply<ETagged<Created<R::Output>>>, Problem> {
     let controller = ResourceController::<R>::writing(&caller, IfMatch::default());
     let create = async |tx: &Tx| {
-        let row = controller.create(tx, body.0).await?;
+        let row = controller.create(tx, body.0).await.map_err(ResourceController::<R>::explain_reference)?;
         Ok((R::id_of(&row), created::<R>(row)))
     };
     let replay = async |tx: &Tx, id| Ok(created::<R>(controller.get(tx, id).await?));
@@ -132,7 +132,9 @@ async fn create_bulk<R: Resource>(
     let create = async |tx: &Tx| {
         let (mut ids, mut items) = (Vec::new(), Vec::new());
         for (index, item) in body.0.items.into_iter().enumerate() {
-            let row = controller.create(tx, item).await.map_err(|error| at_item(error, index))?;
+            let created =
+                controller.create(tx, item).await.map_err(ResourceController::<R>::explain_reference);
+            let row = created.map_err(|error| at_item(error, index))?;
             ids.push(R::id_of(&row));
             items.push(row.into());
         }

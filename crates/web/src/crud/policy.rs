@@ -1,11 +1,15 @@
-//! Whose rows a caller may see and change.
+//! Which rows a caller may see and change.
 
 use groundwork_auth::Caller;
 use groundwork_core::sea_orm::{ColumnTrait, Condition, EntityTrait, Value};
 
 use super::ColumnOf;
 
-/// Whose rows a caller may see and change, and what a row that they make is stamped with.
+/// Which rows a caller may see and change, and the values that are set in the rows that they create.
+///
+/// A change is checked twice: the row as it was must be writable, and the row as it becomes, as with `USING` and `WITH
+/// CHECK` in PostgreSQL. So nobody can create a row that belongs to somebody else, or give one of theirs away. Such a change is
+/// refused with `forbidden`, and so is one that refers to a row that does not exist.
 #[derive(Clone, Debug)]
 pub struct RowPolicy<E: EntityTrait> {
     pub(super) readable: Condition,
@@ -14,28 +18,29 @@ pub struct RowPolicy<E: EntityTrait> {
 }
 
 impl<E: EntityTrait> RowPolicy<E> {
-    /// The caller's own: those that have their id in `owner`, which is set in the rows that they make.
+    /// The caller's own rows: those with the caller's id in `owner`, which is set in the rows that they create.
     pub fn own(owner: ColumnOf<E>, caller: &Caller) -> Self {
         let own: Condition = owner.eq(caller.user_id).into();
         Self { readable: own.clone(), writable: own, stamp: vec![(owner, caller.user_id.into())] }
     }
 
-    /// Everybody sees all of them; the caller changes their own.
+    /// Everybody sees all rows; the caller changes their own.
     pub fn public_own(owner: ColumnOf<E>, caller: &Caller) -> Self {
         Self { readable: Condition::all(), ..Self::own(owner, caller) }
     }
 
-    /// All of them, for everybody who has the scopes.
+    /// Everybody with the scopes sees and changes all rows.
     pub fn all() -> Self {
         Self { readable: Condition::all(), writable: Condition::all(), stamp: Vec::new() }
     }
 
-    /// Those that match, of which the caller changes those that also match `writable`.
+    /// The caller sees the rows that match `readable`, and changes those that also match `writable`. The conditions may have
+    /// sub-selects, for example over the table of a parent.
     pub fn matching(readable: Condition, writable: Condition) -> Self {
         Self { writable: Condition::all().add(readable.clone()).add(writable), readable, stamp: Vec::new() }
     }
 
-    /// Sets `column` in the rows that the caller makes.
+    /// Sets `column` in the rows that the caller creates.
     #[must_use]
     pub fn stamp(mut self, column: ColumnOf<E>, value: impl Into<Value>) -> Self {
         self.stamp.push((column, value.into()));

@@ -18,7 +18,9 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::{Value, json};
 
 mod connections;
+mod entry;
 mod migrate;
+mod notebook;
 mod page;
 mod rule;
 
@@ -30,6 +32,8 @@ impl MigratorTrait for Migrator {
             library_v1(),
             create_table("create_pages", page::table_v1()),
             create_table("create_rules", rule::table_v1()),
+            create_table("create_notebooks", notebook::table_v1()),
+            create_table("create_entries", entry::table_v1()),
         ]
     }
 }
@@ -58,10 +62,14 @@ fn shell(db: &Db, body_limit: BodyLimit) -> WebApp {
     routes.prefix("/api/v1");
     Crud::<page::Entity>::mount(&mut routes);
     Crud::<rule::Entity>::mount(&mut routes);
+    Crud::<notebook::Entity>::mount(&mut routes);
+    Crud::<entry::Entity>::mount(&mut routes);
     // The token is the id of the user, as who signs in isn't what is tested here.
     let authenticator = Authenticator::new(|token: String| async move {
         let user_id = token.parse().map_err(|_| Error::internal("no id"))?;
-        let scopes = Scopes::parse("pages:read pages:write rules:read rules:write");
+        let names = ["pages", "rules", "notebooks", "entries"];
+        let scopes = names.map(|name| format!("{name}:read {name}:write")).join(" ");
+        let scopes = Scopes::parse(&scopes);
         Ok(Caller { user_id, session_id: Uuid::nil(), scopes })
     });
     let about = About {
@@ -162,4 +170,65 @@ async fn resources_do_not_collide(wiki: &Wiki) {
     );
     assert!(rule["responses"].get("428").is_some() && rule["responses"].get("412").is_some());
     assert!(document["paths"]["/api/v1/pages/{id}"]["patch"]["responses"].get("428").is_none());
+}
+
+/// A row cannot be pointed at the parent of somebody else: not when it is created, alone or in bulk, not when it is
+/// changed, and not when it is restored. A parent that does not exist gets the same answer.
+#[both_databases]
+async fn what_is_written_is_checked_too(wiki: &Wiki) {
+    let (ada, charles) = (wiki.user(1), wiki.user(2));
+    let notebook = async |client: &Client| {
+        let made = client.post("/api/v1/notebooks", &json!({"text": "a notebook"})).await.expect(201);
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (own, foreign, other) = (notebook(&ada).await, notebook(&charles).await, notebook(&ada).await);
+    let entry = |notebook: &str| json!({"notebook_id": notebook, "text": "an entry"});
+    let made = ada.post("/api/v1/entries", &entry(&own)).await.expect(201);
+    let path = format!("/api/v1/entries/{}", made["id"].as_str().unwrap());
+    let nowhere = Uuid::from_u128(3).to_string();
+
+    for notebook in [&foreign, &nowhere] {
+        let refused = ada.post("/api/v1/entries", &entry(notebook)).await.refused(403, "forbidden");
+        assert_eq!(refused["detail"], "the entry refers to something that is not yours or does not exist");
+        let bulk = json!({"items": [entry(&own), entry(notebook)]});
+        let refused = ada.post("/api/v1/entries/bulk", &bulk).await.refused(403, "forbidden");
+        assert_eq!(refused["errors"][0]["field"], "items.1");
+        ada.patch(&path, &json!({"notebook_id": notebook})).await.refused(403, "forbidden");
+    }
+    assert_eq!(ada.get(&path).await.expect(200), made);
+    assert_eq!(ada.get("/api/v1/entries").await.expect(200)["total"], 1, "nothing of it was kept");
+    let log = wiki.db.dump().await;
+    assert_eq!(log.matches("entry.created").count(), 1, "and nothing of it is in the log");
+
+    ada.patch(&path, &json!({"notebook_id": other})).await.expect(200);
+    ada.delete(&path).await.expect(204);
+    ada.delete(&format!("/api/v1/notebooks/{other}")).await.expect(204);
+    ada.post(&format!("{path}/restore"), &Value::Null).await.refused(404, "not_found");
+    ada.post(&format!("/api/v1/notebooks/{other}/restore"), &Value::Null).await.expect(200);
+    charles.post(&format!("{path}/restore"), &Value::Null).await.refused(404, "not_found");
+    ada.post(&format!("{path}/restore"), &Value::Null).await.expect(200);
+}
+
+/// A repeat with the same key returns the row as it is now, with its current tag, and nothing once it is deleted.
+#[both_databases]
+async fn a_repeated_create_returns_the_row_as_it_is(wiki: &Wiki) {
+    let ada = wiki.user(1);
+    let (one, two) = (json!({"text": "one"}), json!({"text": "two"}));
+    let made = ada.post_once("/api/v1/pages", "one", &one).await;
+    let path = format!("/api/v1/pages/{}", made.body["id"].as_str().unwrap());
+    let items = json!({"items": [one, two]});
+    let bulk = ada.post_once("/api/v1/pages/bulk", "bulk", &items).await.expect(201);
+    assert_eq!(ada.post_once("/api/v1/pages/bulk", "bulk", &items).await.expect(201), bulk);
+
+    let changed = ada.patch(&path, &two).await;
+    let again = ada.post_once("/api/v1/pages", "one", &one).await;
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(again.headers["etag"], changed.headers["etag"]);
+    assert_eq!(again.expect(201), changed.expect(200));
+    ada.delete(&path).await.expect(204);
+    ada.post_once("/api/v1/pages", "one", &one).await.refused(410, "gone");
+    let restore = format!("{path}/restore");
+    let restored = ada.post_once(&restore, "restore", &Value::Null).await.expect(200);
+    assert_eq!(ada.post_once(&restore, "restore", &Value::Null).await.expect(200), restored);
+    assert_eq!(ada.get("/api/v1/pages").await.expect(200)["total"], 3);
 }
