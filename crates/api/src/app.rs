@@ -1,6 +1,6 @@
 //! Putting the messenger together.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     App, Error,
@@ -8,7 +8,7 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     web::Data,
 };
-use groundwork_core::{Db, Result};
+use groundwork_core::{Db, Gate, Result};
 use groundwork_web::{
     AuthState, WebApp,
     openapi::{About, Document, Link},
@@ -19,7 +19,7 @@ use messenger_domain::{Messages, Threads, Users, scopes};
 use crate::{
     resources, routes,
     settings::{Secret, Settings},
-    state::State,
+    state::{State, TURNS, WAITING},
 };
 
 /// The version of the service.
@@ -43,12 +43,14 @@ impl Messenger {
         let probe = Probe::new(db.clone(), VERSION);
         let web_app =
             WebApp::new(service.web_app_options(about()), routes::all(), auth_state.authenticator(), probe)?;
+        let acquire_timeout = Duration::from_secs(settings.database.database_acquire_timeout_seconds);
         let state = State {
             db,
             auth,
             users: Users::default(),
             threads: Threads::default(),
             messages: Messages::new(settings.messenger.message_delete_policy),
+            turns: Gate::new(TURNS, WAITING, acquire_timeout),
         };
         Ok(Self { state: Data::new(state), auth_state: Data::from(auth_state), web_app })
     }

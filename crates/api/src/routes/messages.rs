@@ -157,6 +157,8 @@ async fn send(
     idempotent: Idempotent,
     body: Body<NewDirectMessage>,
 ) -> Result<Reply<Created<Message>>, Problem> {
+    // The thread may not exist yet; its two participants are what the wait is bounded by.
+    let _turn = app.turn(caller.user_id).await?;
     let send = async |tx: &_| {
         let message = app.messages.send_direct(tx, &caller, body.0).await?;
         Ok((message.id, Created(message)))
@@ -218,6 +220,7 @@ async fn edit(
     path: Path<IdPath>,
     body: Body<NewText>,
 ) -> Result<Json<Message>, Problem> {
+    let _turn = app.turn_of_message(path.0.id).await?;
     let edit = async |tx: &_| app.messages.edit(tx, &caller, path.0.id, body.0).await;
     Ok(Json(app.db.write(edit).await?))
 }
@@ -227,6 +230,7 @@ async fn delete(
     app: Data<State>,
     path: Path<IdPath>,
 ) -> Result<NoContent, Problem> {
+    let _turn = app.turn_of_message(path.0.id).await?;
     app.db.write(async |tx| app.messages.delete(tx, &caller, path.0.id).await).await?;
     Ok(NoContent)
 }
@@ -256,6 +260,7 @@ async fn advance(
     idempotent: Idempotent,
     kind: ReceiptKind,
 ) -> Result<Reply<Json<Message>>, Problem> {
+    let _turn = app.turn_of_message(id).await?;
     let advance = async |tx: &_| Ok(((), Json(app.messages.advance(tx, caller, id, kind).await?)));
     let replay = async |tx: &_, ()| Ok(Json(app.messages.get(tx, caller, id).await?));
     idempotent.run(&app.db, advance, replay).await

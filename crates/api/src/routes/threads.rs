@@ -275,6 +275,7 @@ async fn update(
     path: Path<IdPath>,
     body: Body<ThreadPatch>,
 ) -> Result<Json<Thread>, Problem> {
+    let _turn = app.turn(path.0.id).await?;
     let update = async |tx: &_| {
         app.threads.update(tx, &caller, path.0.id, body.0).await?;
         app.threads.get(tx, &caller, path.0.id).await
@@ -287,6 +288,7 @@ async fn delete(
     app: Data<State>,
     path: Path<IdPath>,
 ) -> Result<NoContent, Problem> {
+    let _turn = app.turn(path.0.id).await?;
     app.db.write(async |tx| app.threads.delete(tx, &caller, path.0.id).await).await?;
     Ok(NoContent)
 }
@@ -306,6 +308,7 @@ async fn update_participants(
     path: Path<IdPath>,
     body: Body<ParticipantsPatch>,
 ) -> Result<Json<ParticipantsChange>, Problem> {
+    let _turn = app.turn(path.0.id).await?;
     let change = async |tx: &_| app.threads.change_participants(tx, &caller, path.0.id, body.0).await;
     Ok(Json(app.db.write(change).await?))
 }
@@ -325,6 +328,7 @@ async fn remove_participant(
     path: Path<ParticipantPath>,
 ) -> Result<NoContent, Problem> {
     let ParticipantPath { id, user_id } = path.0;
+    let _turn = app.turn(id).await?;
     app.db.write(async |tx| app.threads.remove_participant(tx, &caller, id, user_id).await).await?;
     Ok(NoContent)
 }
@@ -336,6 +340,7 @@ async fn set_role(
     body: Body<NewRole>,
 ) -> Result<Json<Participant>, Problem> {
     let ParticipantPath { id, user_id } = path.0;
+    let _turn = app.turn(id).await?;
     let set_role = async |tx: &_| app.threads.set_role(tx, &caller, id, user_id, body.0.role).await;
     Ok(Json(app.db.write(set_role).await?))
 }
@@ -358,6 +363,7 @@ async fn send(
     idempotent: Idempotent,
     body: Body<NewText>,
 ) -> Result<Reply<Created<Message>>, Problem> {
+    let _turn = app.turn(path.0.id).await?;
     let send = async |tx: &_| {
         let message = app.messages.send(tx, &caller, path.0.id, body.0).await?;
         Ok((message.id, Created(message)))
@@ -394,6 +400,7 @@ async fn advance(
     kind: ReceiptKind,
     position: NewPosition,
 ) -> Result<Reply<Json<Thread>>, Problem> {
+    let _turn = app.turn(thread).await?;
     let advance = async |tx: &_| {
         app.messages.advance_thread(tx, caller, thread, kind, position.seq).await?;
         Ok(((), Json(app.threads.get(tx, caller, thread).await?)))

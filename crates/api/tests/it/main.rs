@@ -24,5 +24,6 @@ mod settings;
 mod shell;
 mod support;
 mod threads;
+mod turns;
 mod users;
 // new-resource: tests

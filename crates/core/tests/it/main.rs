@@ -10,6 +10,7 @@ mod book;
 mod controller;
 mod durable;
 mod filter;
+mod limits;
 mod repository;
 mod transaction;
 mod write;

@@ -170,6 +170,11 @@ impl Messages {
         sent.ok_or_else(|| Error::not_found("message"))
     }
 
+    /// Returns the thread of a message, also of one that the caller may not see. For the order of work only.
+    pub async fn thread_of<C: ConnectionTrait>(&self, conn: &C, id: Uuid) -> Result<Option<Uuid>> {
+        self.repository.thread_of(conn, id).await
+    }
+
     /// Returns a message of a thread that the caller is in.
     async fn get_seen<C: ConnectionTrait>(&self, conn: &C, caller: &Caller, id: Uuid) -> Result<Message> {
         let found = self.repository.get_seen(conn, caller.user_id, id).await?;

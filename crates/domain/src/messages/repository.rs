@@ -111,6 +111,12 @@ impl MessageRepository {
         self.seen_with_deleted(user).filter(Column::DeletedAt.is_null())
     }
 
+    /// The thread of a message, deleted or not.
+    pub async fn thread_of<C: ConnectionTrait>(self, conn: &C, id: Uuid) -> Result<Option<Uuid>> {
+        let thread = Entity::find_by_id(id).select_only().column(Column::ThreadId);
+        Ok(thread.into_tuple().one(conn).await?)
+    }
+
     /// The message with that id, where the user can see it.
     pub async fn get_seen<C: ConnectionTrait>(
         self,
