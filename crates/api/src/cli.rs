@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use groundwork_auth::Passwords;
-use groundwork_web::service::migrate;
+use groundwork_web::service::migrate::{self, Reversal};
 use messenger_domain::{
     Users,
     users::{NewAccount, NewUser, PermissionGroup},
@@ -34,14 +34,14 @@ struct Cli {
 enum Command {
     /// Run the server (the default)
     Serve,
-    /// Change the database's schema
+    /// Apply, revert or list migrations of the database
     #[command(subcommand)]
     Migrate(Migrate),
     /// Create a superuser. Prompts for the password, or reads it from standard input
     CreateSuperuser {
-        /// 3 to 50 of letters, digits, '_', '.' and '-'
+        /// The username: 3 to 50 letters, digits, '_', '.' and '-'
         username: String,
-        /// An e-mail address to sign in with as well
+        /// An email address, which can be used to sign in too
         #[arg(long)]
         email: Option<String>,
     },
@@ -50,7 +50,7 @@ enum Command {
         /// The file to create; an existing one is not overwritten
         file: PathBuf,
     },
-    /// Add a small demo of users, threads and messages (not in production)
+    /// Create demo users, threads and messages (not in production)
     Seed,
     /// Print the OpenAPI document
     Openapi,
@@ -64,15 +64,18 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Migrate {
-    /// Apply every migration that is missing
+    /// Apply the pending migrations
     Up,
-    /// Take back the last migrations, WITH THE DATA in what they made
+    /// Revert the last migrations, which deletes the data in the tables that they created
     Down {
-        /// How many
+        /// The number of migrations to revert
         #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
         steps: u32,
+        /// Do not ask for confirmation
+        #[arg(long)]
+        yes: bool,
     },
-    /// List the migrations, and which are applied
+    /// List the migrations, and whether each is applied
     Status,
 }
 
@@ -119,10 +122,19 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
 async fn migrate(settings: &Settings, what: &Migrate) -> Result<(), Box<dyn Error>> {
     let db = settings.service().open().await?;
     match what {
-        Migrate::Up => println!("{} applied", migrate::up::<Migrator>(&db).await?),
-        Migrate::Down { steps } => println!("{} taken back", migrate::down::<Migrator>(&db, *steps).await?),
+        Migrate::Up => println!("{} applied", migrate::up::<Migrator>(&db).await.map_err(explain)?),
+        Migrate::Down { steps, yes } => {
+            let reversal = migrate::preview_down::<Migrator>(&db, *steps).await.map_err(explain)?;
+            print_reversal(&reversal);
+            if !reversal.migrations.is_empty() {
+                if !yes {
+                    confirm()?;
+                }
+                println!("{} reverted", migrate::down::<Migrator>(&db, *steps).await.map_err(explain)?);
+            }
+        }
         Migrate::Status => {
-            for (name, applied) in migrate::status::<Migrator>(&db).await? {
+            for (name, applied) in migrate::status::<Migrator>(&db).await.map_err(explain)? {
                 println!("{name}  {}", if applied { "applied" } else { "pending" });
             }
         }
@@ -135,6 +147,31 @@ async fn backup(settings: &Settings, file: &Path) -> Result<(), Box<dyn Error>> 
     settings.service().backup(file).await?;
     println!("The database is copied to {}", file.display());
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+fn print_reversal(reversal: &Reversal) {
+    if reversal.migrations.is_empty() {
+        println!("No migration is applied");
+    }
+    for migration in &reversal.migrations {
+        println!("Reverts {migration}");
+    }
+    for (table, rows) in &reversal.tables {
+        println!("Drops the table {table} ({rows} rows)");
+    }
+}
+
+/// Asks on the terminal. Errors: without a terminal, and for another answer than "yes".
+#[expect(clippy::print_stderr, reason = "a prompt")]
+fn confirm() -> Result<(), Box<dyn Error>> {
+    if !io::stdin().is_terminal() {
+        return Err("reverting deletes data; without a terminal, confirm with --yes".into());
+    }
+    eprint!("Revert and delete this data? Type \"yes\" to continue: ");
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    if line.trim() == "yes" { Ok(()) } else { Err("not confirmed; nothing was changed".into()) }
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for")]
@@ -182,8 +219,10 @@ async fn seed(settings: &Settings) -> Result<(), Box<dyn Error>> {
 
 /// A refusal with its errors, for a terminal.
 fn explain(error: groundwork_core::Error) -> Box<dyn Error> {
-    let groundwork_core::Error::Refused(refusal) = &error else {
-        return error.into();
+    let refusal = match &error {
+        groundwork_core::Error::Refused(refusal) => refusal,
+        groundwork_core::Error::Internal(cause) => return cause.to_string().into(),
+        groundwork_core::Error::Database(_) => return error.into(),
     };
     let errors = refusal.field_errors.iter().map(|error| format!("\n  {}: {}", error.field, error.message));
     format!("{}{}", refusal.detail, errors.collect::<String>()).into()

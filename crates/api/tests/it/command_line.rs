@@ -7,6 +7,7 @@ use std::{
 
 use groundwork_testkit::{Backend, Client, Fixture, TestDb, both_databases, database::is_available};
 use messenger_domain::demo;
+use sea_orm::ConnectionTrait;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -97,7 +98,11 @@ async fn an_operator_runs_it(desk: &Desk) {
     assert!(status.lines().count() == 2 && status.lines().all(|line| line.ends_with("pending")), "{status}");
     assert_eq!(desk.says(&["migrate", "up"], ""), "2 applied\n");
     assert_eq!(desk.says(&["migrate", "up"], ""), "0 applied\n");
-    assert_eq!(desk.says(&["migrate", "down"], ""), "1 taken back\n");
+    let unconfirmed = desk.run(&["migrate", "down"], "yes\n");
+    assert!(!unconfirmed.status.success() && String::from_utf8_lossy(&unconfirmed.stderr).contains("--yes"));
+    assert!(String::from_utf8_lossy(&unconfirmed.stdout).contains("Drops the table messages (0 rows)"));
+    assert_eq!(desk.says(&["migrate", "up"], ""), "0 applied\n");
+    assert!(desk.says(&["migrate", "down", "--yes"], "").ends_with("1 reverted\n"));
     assert_eq!(desk.says(&["migrate", "up"], ""), "1 applied\n");
     assert!(desk.says(&["seed"], "").starts_with("Created 5 users"));
     assert!(desk.says(&["seed"], "").contains("Nothing was changed"));
@@ -158,7 +163,9 @@ async fn wrong_settings_are_named(desk: &Desk) {
         ("PORT", "http", "PORT"),
         ("BCRYPT_COST", "99", "BCRYPT_COST"),
         ("APP_ENV", "production", "JWT_SECRET"),
-        ("LOG", "a=b=c", "LOG"),
+        ("LOG", "a=b=c", "LOG must be off, error, warn, info, debug or trace"),
+        ("LOG", "verbose", "LOG must be off, error, warn, info, debug or trace"),
+        ("LOG", "info,api=loud", "LOG must be off, error, warn, info, debug or trace"),
         ("DATABASE_URL", "mysql://x", "DATABASE_URL"),
         ("DATABASE_URL", "sqlite:///no/such/folder/x.db", "DATABASE_URL"),
     ] {
@@ -205,4 +212,141 @@ fn documents_are_printed() {
     let document: Value = serde_json::from_slice(&run("openapi").stdout).unwrap();
     assert_eq!(document["openapi"], json!("3.1.0"));
     assert!(String::from_utf8_lossy(&run("settings").stdout).contains("`DATABASE_URL`"));
+}
+
+/// A folder that can't be written to is named by its setting.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_unwritable_data_folder_is_named() {
+    for folder in ["/dev/null/data", "/proc/self"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_api"));
+        let output = command.env_clear().env("DATA_DIR", folder).env("PORT", "0").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && told.contains(&format!("DATA_DIR {folder}")), "{told}");
+    }
+}
+
+/// A version that does not know all of the schema leaves it alone.
+#[both_databases]
+async fn a_newer_schema_is_refused(desk: &Desk) {
+    desk.says(&["migrate", "up"], "");
+    let sql = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)";
+    desk.db.db.schema().execute_unprepared(sql).await.unwrap();
+    for arguments in
+        [&["serve"][..], &["migrate", "up"], &["migrate", "down", "--yes"], &["migrate", "status"]]
+    {
+        for on_start in ["true", "false"] {
+            let output = desk.command(arguments).env("MIGRATE_ON_START", on_start).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            let named =
+                told.contains("error: the schema is newer than this version") && told.contains("m9999_later");
+            assert!(!output.status.success() && named, "{arguments:?}: {told}");
+        }
+    }
+}
+
+const PRODUCTION: [(&str, &str); 2] =
+    [("APP_ENV", "production"), ("JWT_SECRET", "marker-secret-0123456789abcdef0123456789")];
+
+/// In production the log is JSON, with one event for each request, and nothing else is printed.
+#[both_databases]
+async fn each_request_is_one_event(desk: &Desk) {
+    let mut child = desk.command(&[]).envs(PRODUCTION).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut events: Vec<Value> = Vec::new();
+    let address = loop {
+        let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        let address = event["address"].as_str().map(str::to_owned);
+        events.push(event);
+        if let Some(address) = address {
+            break address;
+        }
+    };
+    let client = Client::new(&format!("http://{address}"));
+    let ada = client.register("ada").await;
+    let id = ada.id().to_owned();
+    ada.get("/api/v1/threads/0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11?q=marker-query")
+        .await
+        .refused(404, "not_found");
+    let answer = client.get("/api/v1/users/me").await;
+    let request_id = answer.headers["x-request-id"].to_str().unwrap().to_owned();
+    answer.refused(401, "unauthenticated");
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    for line in lines {
+        let line = line.unwrap();
+        assert_eq!(line.matches("request_id").count(), usize::from(line.contains("duration_ms")), "{line}");
+        events.push(serde_json::from_str(&line).unwrap());
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty());
+
+    let requests: Vec<_> = events.iter().filter(|event| event["message"] == "request").collect();
+    let shown = |route: &str, status: u16| {
+        let found = requests.iter().find(|event| event["route"] == route && event["status"] == status);
+        (*found.unwrap_or_else(|| panic!("{route} {status} in {requests:#?}"))).clone()
+    };
+    let thread = shown("/api/v1/threads/{id}", 404);
+    assert_eq!(
+        json!([thread["method"], thread["user_id"], thread["client"], thread["code"]]),
+        json!(["GET", id, "127.0.0.1", "not_found"])
+    );
+    assert!(thread["duration_ms"].is_f64() && thread["level"] == "INFO");
+    let me = shown("/api/v1/users/me", 401);
+    assert_eq!(
+        json!([me["user_id"], me["code"], me["request_id"]]),
+        json!([null, "unauthenticated", request_id])
+    );
+    shown("/api/v1/auth/register", 201);
+    let text = format!("{events:?}");
+    assert!(!text.contains("marker-query") && !text.contains("marker-secret"), "{text}");
+    let warned = text.contains("the database is SQLite");
+    assert_eq!(warned, desk.url.starts_with("sqlite"), "{text}");
+}
+
+/// No secret of the settings is printed, whether it is wrong or right.
+#[both_databases]
+async fn secrets_are_not_printed(desk: &Desk) {
+    let urls = [
+        "postgres://marker-user:marker-password@127.0.0.1:99999/x",
+        "postgres://marker-user:marker#password@127.0.0.1:1/x",
+        "postgres://marker-user:marker/password@127.0.0.1:1/x",
+        "postgres://marker-user:marker-password@127.0.0.1:1/x",
+        "postgres://marker-user:marker-password@127.0.0.1:1/x?sslmode=marker-mode",
+        "marker-url",
+    ];
+    let mut cases: Vec<Vec<(&str, &str)>> = urls.iter().map(|url| vec![("DATABASE_URL", *url)]).collect();
+    cases.push(vec![("JWT_SECRET", "marker-short")]);
+    cases.push(vec![("JWT_SECRET", PRODUCTION[1].1), ("PORT", "marker-port")]);
+    for case in cases {
+        for arguments in [&["serve"][..], &["migrate", "status"]] {
+            let command = &mut desk.command(arguments);
+            let output =
+                command.env("LOG", "trace").env("DATABASE_ACQUIRE_TIMEOUT_SECONDS", "1").envs(case.clone());
+            let output = output.output().unwrap();
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            let is_good_secret = case.iter().any(|(name, _)| *name == "PORT");
+            assert!(!text.contains("marker"), "{case:?}: {text}");
+            assert!(!output.status.success() || is_good_secret, "{case:?}: {text}");
+        }
+    }
+    let output = desk.command(&["migrate", "up"]).env("LOG", "trace").envs(PRODUCTION).output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && !text.contains("marker"), "{text}");
+}
+
+/// The second signal does not wait for what the first one waits for.
+#[cfg(unix)]
+#[both_databases]
+async fn a_second_signal_ends_it_at_once(desk: &Desk) {
+    let mut command = desk.command(&[]);
+    command.env("SHUTDOWN_DELAY_SECONDS", "3600");
+    let mut served = Served::start(command);
+    let pid = served.0.id().to_string();
+    let kill = || assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    kill();
+    while served.1.get("/health/ready").await.status == 200 {}
+    assert_eq!(served.1.get("/health/live").await.status, 200);
+    kill();
+    assert!(!served.0.wait().unwrap().success());
 }

@@ -1,4 +1,4 @@
-//! Bringing the schema up to date, and back.
+//! Applying migrations, and reverting them.
 //!
 //! ```
 //! use groundwork_core::base;
@@ -17,9 +17,9 @@
 //! assert_eq!(Migrator::migrations().len(), 2);
 //! ```
 
-use groundwork_core::{Db, Result};
+use groundwork_core::{Db, Error, Result};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
+    ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait,
 };
 use sea_orm_migration::{
@@ -32,19 +32,70 @@ use sea_orm_migration::{
 /// The key of the advisory lock that a migration holds on PostgreSQL: the bytes of "messeng".
 pub const LOCK: i64 = 0x006d_6573_7365_6e67;
 
-/// Applies the migrations that are missing, all or none. Where several servers start at once, one does it and the
-/// others wait. Gives how many were applied.
+/// Applies the pending migrations, all or none. Where several servers start at once, one applies them and the others
+/// wait. Returns the number of migrations that were applied.
+///
+/// # Errors
+/// `internal` if the schema has a migration that `M` does not know, because a newer version applied it.
 pub async fn up<M: MigratorTrait>(db: &Db) -> Result<usize> {
-    let tx = locked(db).await?;
+    let tx = locked::<M>(db).await?;
     let pending = M::get_pending_migrations(&tx).await?.len();
     M::up(&tx, None).await?;
     tx.commit().await?;
     Ok(pending)
 }
 
-/// Takes back the last `steps` migrations, with the data in what they made. Gives how many were taken back.
+/// What reverting migrations deletes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reversal {
+    /// The migrations, the last one first.
+    pub migrations: Vec<String>,
+    /// The tables that are dropped, and their numbers of rows.
+    pub tables: Vec<(String, i64)>,
+}
+
+/// Returns what [`down`] would delete. It reverts the migrations in a transaction that it rolls back.
+///
+/// # Errors
+/// As [`up`].
+pub async fn preview_down<M: MigratorTrait>(db: &Db, steps: u32) -> Result<Reversal> {
+    let tx = locked::<M>(db).await?;
+    let applied = M::get_applied_migrations(&tx).await?;
+    let last = applied.iter().rev().take(steps as usize);
+    let migrations = last.map(|migration| migration.name().to_owned()).collect();
+    let before = tables(&tx).await?;
+    M::down(&tx, Some(steps)).await?;
+    let after = tables(&tx).await?;
+    tx.rollback().await?;
+    let mut dropped = Vec::new();
+    for name in before.into_iter().filter(|name| !after.contains(name)) {
+        let sql = format!("SELECT COUNT(*) AS rows FROM \"{name}\"");
+        let row = db.schema().query_one_raw(Statement::from_string(db.backend(), sql)).await?;
+        let rows = row.map(|row| row.try_get("", "rows")).transpose()?.unwrap_or_default();
+        dropped.push((name, rows));
+    }
+    Ok(Reversal { migrations, tables: dropped })
+}
+
+/// The tables of the schema.
+async fn tables<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {
+    let sql = match conn.get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+        }
+        _ => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1",
+    };
+    let rows = conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await?;
+    Ok(rows.iter().map(|row| row.try_get("", "name")).collect::<std::result::Result<_, DbErr>>()?)
+}
+
+/// Reverts the last `steps` migrations. The data in the tables that they created is deleted. Returns the number of
+/// migrations that were reverted.
+///
+/// # Errors
+/// As [`up`].
 pub async fn down<M: MigratorTrait>(db: &Db, steps: u32) -> Result<usize> {
-    let tx = locked(db).await?;
+    let tx = locked::<M>(db).await?;
     let before = M::get_applied_migrations(&tx).await?.len();
     M::down(&tx, Some(steps)).await?;
     let after = M::get_applied_migrations(&tx).await?.len();
@@ -52,9 +103,12 @@ pub async fn down<M: MigratorTrait>(db: &Db, steps: u32) -> Result<usize> {
     Ok(before - after)
 }
 
-/// Every migration by name, and whether it is applied.
+/// Returns the name of each migration, and whether it is applied.
+///
+/// # Errors
+/// As [`up`].
 pub async fn status<M: MigratorTrait>(db: &Db) -> Result<Vec<(String, bool)>> {
-    let tx = locked(db).await?;
+    let tx = locked::<M>(db).await?;
     let all = M::get_migration_with_status(&tx).await?;
     tx.commit().await?;
     let line = |migration: &sea_orm_migration::Migration| {
@@ -120,15 +174,29 @@ impl MigrationTrait for Creation {
     }
 }
 
-async fn locked(db: &Db) -> Result<DatabaseTransaction> {
-    if db.backend() == DbBackend::Postgres {
+/// Begins a transaction that no other migration runs beside.
+async fn locked<M: MigratorTrait>(db: &Db) -> Result<DatabaseTransaction> {
+    let tx = if db.backend() == DbBackend::Postgres {
         let tx = db.schema().begin().await?;
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+        tx
+    } else {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        db.schema().begin_with_options(options).await?
+    };
+    let known = M::migrations();
+    let applied = M::get_migration_models(&tx).await?.into_iter().map(|model| model.version);
+    let unknown: Vec<_> = applied.filter(|name| known.iter().all(|known| known.name() != name)).collect();
+    if unknown.is_empty() {
         return Ok(tx);
     }
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    Ok(db.schema().begin_with_options(options).await?)
+    tx.rollback().await?;
+    Err(Error::internal(format!(
+        "the schema is newer than this version: it has the unknown migrations {}; \
+         run the newer version, or revert them with its `migrate down`",
+        unknown.join(", ")
+    )))
 }

@@ -108,13 +108,19 @@ impl Service<'_> {
         db::backup(&url, to).await.map_err(|error| cause(&error).into())
     }
 
-    /// Brings the schema up to date, or makes sure that it is, as the settings say.
+    /// Applies the pending migrations, or checks that there are none, as the settings say.
+    ///
+    /// # Errors
+    /// Where migrations are pending and `MIGRATE_ON_START` is false, and where a newer version has changed the schema.
     pub async fn prepare<M: MigratorTrait>(&self, db: &Db) -> Result<(), StartError> {
         if self.settings.database.migrate_on_start {
-            let applied = migrate::up::<M>(db).await?;
+            let applied = migrate::up::<M>(db).await.map_err(|error| cause(&error))?;
             tracing::info!(applied, "the schema is up to date");
-        } else if migrate::status::<M>(db).await?.iter().any(|(_, applied)| !applied) {
-            return Err("the schema is not up to date; run `migrate up`, or set MIGRATE_ON_START=true".into());
+            return Ok(());
+        }
+        let migrations = migrate::status::<M>(db).await.map_err(|error| cause(&error))?;
+        if migrations.iter().any(|(_, applied)| !applied) {
+            return Err("migrations are pending; run `migrate up`, or set MIGRATE_ON_START=true".into());
         }
         Ok(())
     }
@@ -186,6 +192,8 @@ impl Service<'_> {
             let cores = || std::thread::available_parallelism().map_or(1, usize::from);
             raise_file_limit(server.workers.unwrap_or_else(cores) * server.max_connections_per_worker);
         }
+        // Before anybody learns that the service runs, and may stop it.
+        let stop = server::stop_signals()?;
         self.announce(&listener)?;
         let options = ServerOptions {
             workers: server.workers,
@@ -196,7 +204,7 @@ impl Service<'_> {
             shutdown_timeout: Duration::from_secs(server.shutdown_timeout_seconds),
         };
         let clearing = tokio::spawn(housekeeping::run(db.clone()));
-        let ended = server::serve(listener, options, probe, app, server::stop_signals()?).await;
+        let ended = server::serve(listener, options, probe, app, stop).await;
         clearing.abort();
         // Requests in progress still hold connections then.
         if !matches!(&ended, Err(error) if error.kind() == io::ErrorKind::Interrupted) {
