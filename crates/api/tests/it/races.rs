@@ -142,6 +142,54 @@ async fn concurrent_reads_end_at_the_furthest(app: &App) {
     assert_eq!((&me["last_read_seq"], &me["last_delivered_seq"]), (&json!(10), &json!(10)));
 }
 
+/// Many read at once, while messages are sent and people come and go: nobody is refused, and each message has the
+/// receipts of those who read it.
+#[both_databases]
+async fn many_read_at_once(app: &App) {
+    let (ada, guest) = (app.user("ada").await, app.user("guest").await);
+    let mut readers = Vec::new();
+    for index in 0..4 {
+        readers.push(app.user(&format!("reader-{index}")).await);
+    }
+    let thread = ada.starts_group("Engines", &readers.iter().collect::<Vec<_>>()).await;
+    let mut messages = Vec::new();
+    for index in 0..5 {
+        messages.push(ada.says(&thread, &format!("m{index}")).await);
+    }
+    let reads = readers.iter().flat_map(|reader| messages.iter().map(move |message| (reader, message)));
+    let reads = join_all(reads.map(|(reader, message)| async move {
+        reader.post(&format!("/api/v1/messages/{}/read", message.id), &json!({})).await.expect(200);
+    }));
+    let changes = async {
+        for _ in 0..3 {
+            ada.adds(&thread, &guest).await.expect(200);
+            ada.says(&thread, "meanwhile").await;
+            ada.removes(&thread, &guest).await.expect(200);
+        }
+    };
+    tokio::join!(reads, changes);
+    for message in &messages {
+        let path = format!("/api/v1/messages/{}", message.id);
+        assert!(ada.get(&path).await.read::<Message>(200).is_read);
+        assert_eq!(ada.get(&format!("{path}/receipts")).await.expect(200)["total"], 4);
+    }
+}
+
+/// A message is either read or deleted: a sender who was told that nobody had read it was told the truth.
+#[both_databases]
+async fn a_message_is_read_or_deleted(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    for index in 0..10 {
+        let thread = ada.starts_group(&format!("Engines {index}"), &[&charles]).await;
+        let message = charles.says(&thread, "hello").await;
+        let path = format!("/api/v1/messages/{}", message.id);
+        let reads = format!("{path}/read");
+        let (read, deleted) = tokio::join!(ada.post(&reads, &Value::Null), charles.delete(&path));
+        let statuses = (read.status, deleted.status);
+        assert!(matches!(statuses, (200, 409) | (404, 204)), "{statuses:?}");
+    }
+}
+
 /// Two owners who leave at the same moment: one has to stay.
 #[both_databases]
 async fn one_owner_has_to_stay(app: &App) {
