@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{codes::VERSION_AHEAD, threads::ThreadRepository};
 
-/// The changes that `user` can see after version `since`, about `limit` of them: those of one version are never
-/// parted, and there are at most 200 of it.
+/// The changes that `user` can see after version `since`, about `limit` of them. All changes of a version are in
+/// one answer; a version has at most 200.
 pub(super) async fn changes<C: ConnectionTrait>(
     conn: &C,
     user: Uuid,
@@ -24,8 +24,7 @@ pub(super) async fn changes<C: ConnectionTrait>(
     limit: u64,
 ) -> Result<Changes> {
     let (threads, messages) = (ThreadRepository, MessageRepository);
-    // The thread is read first: every change up to its version is committed. Those after it are left for the next
-    // call, also where they overtake this one.
+    // The thread is read first: every change up to its version is committed. Later changes are left for the next call.
     let thread = threads.get(conn, thread_id).await?.ok_or_else(|| Error::not_found("thread"))?;
     threads.participant(conn, thread_id, user).await?;
     if since > thread.version {

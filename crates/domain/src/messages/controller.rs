@@ -27,11 +27,11 @@ use crate::{
     users::{UserRepository, repository::names},
 };
 
-/// When a sender may take a message back.
+/// When a sender may delete a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeletePolicy {
-    /// While nobody else has read it.
+    /// Until somebody else has read it.
     #[default]
     Unread,
     /// At any time.
@@ -48,7 +48,7 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// The rules, with that policy for taking messages back.
+    /// Creates the rules with that policy.
     pub fn new(delete_policy: DeletePolicy) -> Self {
         Self { delete_policy, ..Self::default() }
     }
@@ -80,7 +80,10 @@ impl Messages {
         self.send(tx, caller, thread.id, NewText { text: new.text }).await
     }
 
-    /// Some messages of a thread. Errors: `not_found`, `invalid` for a cursor of another list.
+    /// Returns a page of the messages of a thread.
+    ///
+    /// # Errors
+    /// `not_found`, and `invalid` for a cursor of another list.
     pub async fn list<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -94,8 +97,10 @@ impl Messages {
         self.with_authors(conn, page).await
     }
 
-    /// The direct messages that a user sent or received in the last `max_age`, newest first. Those of another than the
-    /// caller need the scope `messages:admin`. Errors: `missing_scope`, `not_found`.
+    /// Returns the direct messages that a user sent or received since `oldest`, newest first.
+    ///
+    /// # Errors
+    /// `not_found`, and `missing_scope` for another user than the caller without the scope `messages:admin`.
     pub async fn list_direct<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -134,7 +139,7 @@ impl Messages {
         })
     }
 
-    /// A page of the direct messages that the caller received.
+    /// Returns a page of the direct messages that the caller received.
     pub async fn inbox<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -146,7 +151,7 @@ impl Messages {
         self.repository.inbox(conn, caller.user_id, unread_only, query, page).await
     }
 
-    /// A page of the messages that the caller sent.
+    /// Returns a page of the messages that the caller sent.
     pub async fn outbox<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -157,8 +162,8 @@ impl Messages {
         self.repository.outbox(conn, caller.user_id, query, page).await
     }
 
-    /// Returns a message of a thread that the caller is in, or one that they sent. What one has sent stays readable
-    /// after leaving the thread, until the thread is deleted.
+    /// Returns a message of a thread that the caller is in, or one that the caller sent. The sender can read it after
+    /// leaving the thread as well, until the thread is deleted.
     ///
     /// # Errors
     /// `not_found`
@@ -181,8 +186,8 @@ impl Messages {
         found.ok_or_else(|| Error::not_found("message"))
     }
 
-    /// Returns a message with up to `before` messages before it and `after` after it, and cursors that go on in the
-    /// list of its thread both ways.
+    /// Returns a message with up to `before` messages before it and `after` after it, and cursors that continue
+    /// in the list of its thread in both directions.
     ///
     /// # Errors
     /// `not_found` where the caller is not in the thread or can't see the message.
@@ -199,13 +204,16 @@ impl Messages {
         self.with_authors(conn, page).await
     }
 
-    /// Puts another text in place of the caller's own. Errors: `invalid`, `not_found`, `forbidden`.
+    /// Replaces the text of a message that the caller sent.
+    ///
+    /// # Errors
+    /// `invalid`, `not_found`, and `forbidden` for a message of somebody else.
     pub async fn edit(&self, tx: &Tx, caller: &Caller, id: Uuid, new: NewText) -> Result<Message> {
         new.check()?;
         let version = self.lock_thread_of(tx, id).await?;
         let message = self.get_seen(tx, caller, id).await?;
         if message.sender_id != caller.user_id {
-            return Err(codes::FORBIDDEN.error("only its sender may edit a message"));
+            return Err(codes::FORBIDDEN.error("only the sender can edit a message"));
         }
         let row = ActiveModel {
             id: Set(id),
@@ -219,9 +227,12 @@ impl Messages {
         self.get_seen(tx, caller, id).await
     }
 
-    /// Takes a message back; a tombstone without its text stays. Its sender may while nobody else has read it, or
-    /// always where the policy says so; the owners and admins of the thread and the scope `messages:admin` may always.
-    /// Errors: `not_found`, `forbidden`, `already_read`.
+    /// Deletes a message. A tombstone without its text remains. The sender can delete it until somebody else has read
+    /// it, or at any time with [`DeletePolicy::Always`]. Owners and admins of the thread, and callers with the scope
+    /// `messages:admin`, can delete any message.
+    ///
+    /// # Errors
+    /// `not_found`, `forbidden`, `already_read`.
     pub async fn delete(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
         let version = self.lock_thread_of(tx, id).await?;
         let message = if caller.has::<MessagesAdmin>() {
@@ -248,17 +259,16 @@ impl Messages {
             return Ok(());
         }
         if message.sender_id != caller.user_id {
-            return Err(
-                codes::FORBIDDEN.error("only its sender, or an admin of the thread, may delete a message")
-            );
+            return Err(codes::FORBIDDEN
+                .error("only the sender, or an owner or admin of the thread, can delete a message"));
         }
         if message.is_read && self.delete_policy != DeletePolicy::Always {
-            return Err(ALREADY_READ.error("a message that somebody has read can't be taken back"));
+            return Err(ALREADY_READ.error("somebody has read the message"));
         }
         Ok(())
     }
 
-    /// Moves the caller's read or delivered position to a message of somebody else, unless it is there already.
+    /// Moves the caller's read or delivered position forward to a message of somebody else.
     ///
     /// # Errors
     /// `not_found`, also for a message of their own.
@@ -286,7 +296,10 @@ impl Messages {
         positions::advance(tx, caller.user_id, thread, kind, seq).await
     }
 
-    /// A page of those whom a message reached. Errors: `not_found`.
+    /// Returns a page of the participants who received a message.
+    ///
+    /// # Errors
+    /// `not_found`
     pub async fn receipts<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -298,8 +311,8 @@ impl Messages {
         self.repository.receipts(conn, &message, page).await
     }
 
-    /// Returns what changed in a thread after version `since`: about `limit` changes, those of one version never
-    /// parted.
+    /// Returns what changed in a thread after version `since`: about `limit` changes, but always all changes
+    /// of a version.
     ///
     /// # Errors
     /// `not_found`; `version_ahead` for a version that the thread has not reached.
@@ -314,8 +327,8 @@ impl Messages {
         changes::changes(conn, caller.user_id, thread, since, limit).await
     }
 
-    /// Takes the lock of the message's thread, and its next version. Whether the caller may is looked at afterwards,
-    /// when nothing can change any more; where they may not, the transaction is not committed.
+    /// Locks the thread of a message, and returns its next version. The caller's rights are checked after this, so that
+    /// they cannot change in between. If they are missing, the transaction is rolled back.
     async fn lock_thread_of(&self, tx: &Tx, message: Uuid) -> Result<i64> {
         let found = self.repository.get(tx, message).await?.ok_or_else(|| Error::not_found("message"))?;
         let locked = ThreadRepository.next_version(tx, found.thread_id).await;

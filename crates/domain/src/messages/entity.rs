@@ -3,9 +3,9 @@
 use groundwork_core::{Listable, Timestamp, Uuid, common_base};
 use sea_orm::entity::prelude::*;
 
-/// A message. Deleted ones stay as tombstones, without their text.
+/// A message. A deleted message remains as a tombstone without its text.
 ///
-/// Invariant: within a thread `created_at` never runs backwards as `seq` goes up, even where the servers' clocks
+/// Invariant: within a thread `created_at` never decreases as `seq` increases, even if the servers' clocks
 /// disagree.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -22,15 +22,15 @@ pub struct Model {
     pub deleted_at: Option<Timestamp>,
     /// The thread.
     pub thread_id: Uuid,
-    /// Its place in the thread, from 1, without gaps.
+    /// The position in the thread, from 1, without gaps.
     pub seq: i64,
     /// The version of the thread at its last change.
     pub version: i64,
-    /// Who sent it.
+    /// The sender.
     pub sender_id: Uuid,
-    /// Who it was sent to, in a direct thread.
+    /// The receiver in a direct thread, or null.
     pub receiver_id: Option<Uuid>,
-    /// What it says; empty once it is deleted.
+    /// The text; empty once the message is deleted.
     #[sea_orm(column_type = "Text")]
     pub text: String,
     /// When it was last edited, or null.

@@ -24,7 +24,7 @@ use crate::{
     users,
 };
 
-/// How far the clocks of several servers may be apart.
+/// The maximum difference between the clocks of several servers.
 const CLOCK_SLACK: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// The messages.
@@ -47,8 +47,8 @@ pub enum Direction {
 
 /// Which messages of a thread to list, and in which order.
 ///
-/// With one bound and no cursor the list begins at that bound: `after` 10 are the messages right after 10, and
-/// `before` 10 those right before it, in either direction.
+/// With one bound and no cursor the first page is the one next to the bound: the messages right after `after`, or right
+/// before `before`, in either order.
 #[derive(Clone, Debug, Default)]
 pub struct ThreadQuery {
     /// Filters.
@@ -84,7 +84,7 @@ fn thread_list(thread: Uuid, direction: Direction) -> String {
 }
 
 impl MessageRepository {
-    /// The messages that the user can see, alive or not: those of threads they are in now, since they joined.
+    /// The messages that the user can see, deleted ones included: those of the threads they are in, since they joined.
     fn seen_with_deleted(self, user: Uuid) -> Select<Entity> {
         use participant::{Column as P, Entity as Participants};
         let mut select = self.with_deleted();
@@ -117,7 +117,7 @@ impl MessageRepository {
         Ok(thread.into_tuple().one(conn).await?)
     }
 
-    /// The message with that id, where the user can see it.
+    /// Returns the message with that id if the user can see it.
     pub async fn get_seen<C: ConnectionTrait>(
         self,
         conn: &C,
@@ -127,7 +127,7 @@ impl MessageRepository {
         one(conn, self.seen(user).filter(Column::Id.eq(id))).await
     }
 
-    /// The messages that the user sent into threads that are alive, whether they are still in them or not.
+    /// The messages that the user sent into threads that are not deleted, whether they are still in them or not.
     fn sent(self, user: Uuid) -> Select<Entity> {
         let mut select = self.alive();
         QuerySelect::query(&mut select).join(
@@ -139,7 +139,7 @@ impl MessageRepository {
         select.filter(Column::SenderId.eq(user)).filter(threads::entity::Column::DeletedAt.is_null())
     }
 
-    /// The message with that id, where the user sent it.
+    /// Returns the message with that id if the user sent it.
     pub async fn get_sent<C: ConnectionTrait>(
         self,
         conn: &C,
@@ -149,7 +149,7 @@ impl MessageRepository {
         one(conn, self.sent(user).filter(Column::Id.eq(id))).await
     }
 
-    /// The message with that id, whoever can see it.
+    /// Returns the message with that id, whoever can see it.
     pub async fn get_any<C: ConnectionTrait>(self, conn: &C, id: Uuid) -> Result<Option<Message>> {
         one(conn, self.alive().filter(Column::Id.eq(id))).await
     }
@@ -249,8 +249,8 @@ impl MessageRepository {
 
     /// The direct messages that `user` sent or received since `oldest`, newest first.
     ///
-    /// Two ranges, one of each index, are cut to the page before they are put together, so that it costs the same
-    /// however much there is.
+    /// Two index ranges are cut to the page size before they are merged, so the cost does not depend on the number of
+    /// messages.
     pub async fn list_direct<C: ConnectionTrait>(
         self,
         conn: &C,
@@ -337,8 +337,8 @@ impl MessageRepository {
         self.page_of(conn, self.sent(user), query, page).await
     }
 
-    /// One page of `select`. The rows before it are only counted: what a message has besides its id is read for the
-    /// page alone.
+    /// Returns one page of `select`. Of the rows before it only the ids are read, and receipts are looked up for the
+    /// rows of the page alone.
     async fn page_of<C: ConnectionTrait>(
         self,
         conn: &C,
@@ -378,7 +378,7 @@ impl MessageRepository {
         Ok(rows.into_iter().map(|row| (row.message.deleted_at, row.into())).collect())
     }
 
-    /// Writes into a message of a thread whose lock is held. `None` where it is deleted.
+    /// Updates a message of a thread whose lock is held. Returns `None` if the message is deleted.
     pub async fn write(self, tx: &Tx, row: super::entity::ActiveModel) -> Result<Option<Model>> {
         Repository::update(&self, tx, row).await
     }

@@ -1,8 +1,8 @@
-//! Writing a message: a fixed number of rows and of round trips, whatever the size of the thread.
+//! Sends a message with a fixed number of rows and round trips, whatever the size of the thread.
 //!
-//! The thread's row gives the next `seq` and `version` and is the lock; then message and event are added, provided
-//! that the sender is in the thread. That second look comes after the lock, so that somebody who was removed a moment
-//! ago can't slip in.
+//! Updating the thread's row takes the next `seq` and `version`, and locks the thread. Then the message and its event
+//! are inserted if the sender is in the thread. This is checked after the lock is taken, so that somebody who was just
+//! removed cannot send.
 
 use groundwork_core::{
     Error, Result, Timestamp, Tx, Uuid,
@@ -20,7 +20,10 @@ use crate::{
     users::UserRepository,
 };
 
-/// Sends `text` into the thread. Errors: `not_found` where the thread isn't there, or the sender isn't in it.
+/// Sends `text` into the thread.
+///
+/// # Errors
+/// `not_found` if there is no such thread or the sender is not in it, `user_inactive` if the receiver is deactivated.
 pub(super) async fn send(tx: &Tx, sender: Uuid, thread: Uuid, text: String) -> Result<Model> {
     let threads = ThreadRepository;
     let thread = threads.next_message(tx, thread).await?;
@@ -88,7 +91,7 @@ fn row_of(message: &Model) -> ActiveModel {
     }
 }
 
-/// What the other branch does in three statements, in one.
+/// Does in one statement what SQLite takes three for.
 fn postgres_insert(message: &Model, payload: Json, now: Timestamp) -> Statement {
     const SQL: &str = r"
         WITH sent AS (

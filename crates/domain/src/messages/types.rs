@@ -1,4 +1,4 @@
-//! What comes in and goes out about messages.
+//! Input and output types for messages.
 
 use groundwork_core::{FieldErrors, Timestamp, Uuid, Validate};
 use sea_orm::FromQueryResult;
@@ -34,10 +34,10 @@ pub struct NewDirectMessage {
     /// 1 to 4096 characters, not blank; kept exactly.
     #[schema(min_length = 1, max_length = 4096)]
     pub text: String,
-    /// Who is to get it; either this or `receiver_username`.
+    /// The receiver. Either this or `receiver_username` is required.
     #[serde(default)]
     pub receiver_id: Option<Uuid>,
-    /// Who is to get it, by name.
+    /// The receiver, by name.
     #[serde(default)]
     #[schema(max_length = 50)]
     pub receiver_username: Option<String>,
@@ -83,17 +83,17 @@ pub struct Message {
     pub id: Uuid,
     /// The thread.
     pub thread_id: Uuid,
-    /// Its place in the thread, from 1, without gaps.
+    /// The position in the thread, from 1, without gaps.
     #[schema(example = 7)]
     pub seq: i64,
     /// The version of the thread at its last change.
     #[schema(example = 9)]
     pub version: i64,
-    /// Who sent it.
+    /// The sender.
     pub sender_id: Uuid,
-    /// Who it was sent to, in a direct thread.
+    /// The receiver in a direct thread; null in a group.
     pub receiver_id: Option<Uuid>,
-    /// What it says.
+    /// The text.
     #[schema(example = "Hello, Charles!")]
     pub text: String,
     /// Whether somebody other than the sender has read it.
@@ -147,7 +147,7 @@ impl From<MessageRow> for Message {
     }
 }
 
-/// Somebody who wrote one of the messages beside which this stands.
+/// The author of messages in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Author {
     /// The user.
@@ -157,16 +157,16 @@ pub struct Author {
     pub username: String,
 }
 
-/// Some messages of a thread, with those who wrote them.
+/// A page of messages, with their authors.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MessageList {
     /// The messages.
     pub items: Vec<Message>,
-    /// Who wrote them.
+    /// The authors of the messages.
     pub authors: Vec<Author>,
-    /// Ask with it for what follows; null at the end.
+    /// The cursor of the next page; null at the end.
     pub next_cursor: Option<String>,
-    /// Ask with it for what comes before; null at the beginning.
+    /// The cursor of the previous page; null at the beginning.
     pub prev_cursor: Option<String>,
 }
 
@@ -178,7 +178,7 @@ pub enum Change {
     Message {
         /// The id of the message.
         id: Uuid,
-        /// Its place in the thread.
+        /// The position in the thread.
         #[schema(example = 7)]
         seq: i64,
         /// The version of the thread after the change.
@@ -228,7 +228,7 @@ impl Change {
 /// What changed in a thread since a version, in the order of the last change of each item.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Changes {
-    /// The changes. Those of one version are never parted, so there may be more than `limit`.
+    /// The changes. All changes of a version are on one page, so there may be more than `limit`.
     pub items: Vec<Change>,
     /// The `since` of the next call. The thread's version if `has_more` is false.
     #[schema(example = 9)]
@@ -237,7 +237,7 @@ pub struct Changes {
     pub has_more: bool,
 }
 
-/// What a participant has seen of a message.
+/// When a participant received and read a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Receipt {
     /// The participant.
@@ -245,7 +245,7 @@ pub struct Receipt {
     /// Their name.
     #[schema(example = "charles")]
     pub username: String,
-    /// When the message reached them.
+    /// When they received it.
     pub delivered_at: Timestamp,
     /// When they read it, or null.
     pub read_at: Option<Timestamp>,
