@@ -1,4 +1,4 @@
-//! The kinds of event that the messenger writes to the log, and their subjects.
+//! The kinds and the subjects of the messenger's events.
 
 use groundwork_core::{Uuid, events::Subject};
 
@@ -20,17 +20,17 @@ pub const MESSAGE_UPDATED: &str = "message.updated";
 pub const MESSAGE_DELETED: &str = "message.deleted";
 /// A participant's delivered or read position moved. Payload: `kind`, `seq`.
 pub const RECEIPT_UPDATED: &str = "receipt.updated";
-/// A thread was started.
+/// A thread was created.
 pub const THREAD_CREATED: &str = "thread.created";
-/// A thread was renamed or otherwise changed.
+/// The name or the history setting of a thread changed.
 pub const THREAD_UPDATED: &str = "thread.updated";
 /// A thread was deleted.
 pub const THREAD_DELETED: &str = "thread.deleted";
-/// Someone came into a thread. Payload: `role`.
+/// A user was added to a thread. Payload: `role`.
 pub const PARTICIPANT_ADDED: &str = "participant.added";
-/// Someone has another role in a thread. Payload: `role`.
+/// The role of a participant changed. Payload: `role`.
 pub const PARTICIPANT_UPDATED: &str = "participant.updated";
-/// Someone left a thread or was removed from it.
+/// A participant left a thread or was removed from it.
 pub const PARTICIPANT_REMOVED: &str = "participant.removed";
-/// A user was made, changed, deactivated, deleted or restored.
+/// A user was created, updated, deactivated, deleted or restored.
 pub const USER_UPDATED: &str = "user.updated";

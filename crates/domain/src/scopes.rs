@@ -15,24 +15,24 @@ macro_rules! scopes {
             }
         )*
 
-        /// All of them, with what they allow.
+        /// All scopes with their descriptions.
         pub const ALL: &[(&str, &str)] = &[$(($text, $description)),*];
     };
 }
 
 scopes! {
-    Profile = "profile", "Read and change the own profile, and look up other users";
-    ThreadsRead = "threads:read", "Read the own threads";
-    ThreadsWrite = "threads:write", "Start, change and leave threads";
+    Profile = "profile", "Read and update your profile, and look up other users";
+    ThreadsRead = "threads:read", "Read your threads";
+    ThreadsWrite = "threads:write", "Create, update and leave threads";
     MessagesRead = "messages:read", "Read messages";
     MessagesWrite = "messages:write", "Send, edit and delete messages, and report them as delivered or read";
     MessagesAdmin = "messages:admin", "Read anybody's direct messages and delete any message";
     UsersRead = "users:read", "List all users";
-    UsersAdmin = "users:admin", "Change, delete and restore users";
-    UsersSuperuser = "users:superuser", "Put users into permission groups";
+    UsersAdmin = "users:admin", "Update, delete and restore users";
+    UsersSuperuser = "users:superuser", "Change the permission groups of users";
 }
 
-/// What everybody may do.
+/// The scopes of every user.
 const REGULAR: &[&str] =
     &[Profile::NAME, ThreadsRead::NAME, ThreadsWrite::NAME, MessagesRead::NAME, MessagesWrite::NAME];
 

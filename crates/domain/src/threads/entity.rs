@@ -5,28 +5,28 @@ use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What kind of thread it is.
+/// The type of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum ThreadType {
-    /// Between two users, one for each pair; with oneself for notes.
+    /// Between two users, one for each pair, or with yourself.
     Direct,
-    /// Of any number of users, with a name.
+    /// Between any number of users, with a name.
     Group,
 }
 
-/// What someone who joins later sees of what was said before.
+/// Which earlier messages a user sees who joins a thread later.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
 )]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum History {
-    /// What is said from then on.
+    /// None: only messages from joining on.
     #[default]
     FromJoining,
-    /// All of it.
+    /// All messages.
     Full,
 }
 
@@ -39,32 +39,32 @@ pub struct Model {
     /// The id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// When it was started.
+    /// When the thread was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the thread was last changed.
     pub updated_at: Timestamp,
-    /// When it was deleted, or null.
+    /// When the thread was deleted, or null.
     pub deleted_at: Option<Timestamp>,
     /// Direct or group.
     #[sea_orm(column_name = "type")]
     pub kind: ThreadType,
     /// The name of a group.
     pub name: Option<String>,
-    /// Who started it.
+    /// The user who created the thread.
     pub creator_id: Uuid,
-    /// Of a direct thread: the two user ids in order. Unique.
+    /// For a direct thread the ids of the two users in order; unique.
     pub direct_key: Option<String>,
-    /// What someone who joins later sees.
+    /// Which earlier messages a user sees who joins later.
     pub history: History,
-    /// The `seq` of the last message; 0 where there is none.
+    /// The `seq` of the last message; 0 for none.
     pub last_seq: i64,
     /// The number of changes so far.
     pub version: i64,
     /// The version that the last change of the thread's own fields (`name`, `history`) gave it.
     pub details_version: i64,
-    /// When the last message was sent, or the thread started.
+    /// When the last message was sent, or the thread was created.
     pub last_activity_at: Timestamp,
-    /// How many participants there are now; changed only under the lock of this row.
+    /// The number of participants; changes only under the lock of this row.
     pub participant_count: i32,
 }
 
@@ -86,7 +86,7 @@ impl Listable for Entity {
 }
 
 impl Model {
-    /// The other one of a direct thread with `user`; oneself in a thread with oneself.
+    /// Returns the other user of a direct thread; the user in a thread with themselves.
     pub fn other_than(&self, user: Uuid) -> Option<Uuid> {
         let (first, second) = self.direct_key.as_deref()?.split_once(':')?;
         let (first, second) = (first.parse().ok()?, second.parse().ok()?);
@@ -94,7 +94,7 @@ impl Model {
     }
 }
 
-/// The key of the direct thread of two users.
+/// Returns the key of the direct thread of two users.
 pub fn direct_key(a: Uuid, b: Uuid) -> String {
     let (first, second) = if a <= b { (a, b) } else { (b, a) };
     format!("{first}:{second}")

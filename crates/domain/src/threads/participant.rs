@@ -1,31 +1,31 @@
-//! The table `users_and_threads`: who takes part in which thread, and how far they have read.
+//! The table `users_and_threads`: the participants of threads, with their positions.
 
 use groundwork_core::{Timestamp, Uuid};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a participant may do in a group.
+/// The role of a participant in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything, also to delete the thread and to give roles.
+    /// Can do everything, also delete the thread and change roles.
     Owner,
-    /// To rename the thread, to add and remove participants, and to delete messages.
+    /// Can update the thread, add and remove participants, and delete messages.
     Admin,
-    /// To read and write.
+    /// Can read and send messages.
     Member,
 }
 
 impl Role {
-    /// Whether it may manage participants, the name and others' messages.
+    /// Returns whether the role can manage participants, the thread and messages of others.
     pub fn is_admin(self) -> bool {
         matches!(self, Self::Owner | Self::Admin)
     }
 }
 
-/// A user in a thread; one row for each pair, kept when they leave.
+/// A user in a thread; one row for each pair, which stays when the user leaves.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users_and_threads")]
@@ -36,17 +36,17 @@ pub struct Model {
     /// The user.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Uuid,
-    /// What they may do.
+    /// The role.
     pub role: Role,
-    /// When they last joined.
+    /// When the user last joined.
     pub joined_at: Timestamp,
-    /// They see the messages after this `seq`.
+    /// The user sees the messages after this `seq`.
     pub joined_seq: i64,
-    /// When they left, or null.
+    /// When the user left, or null.
     pub left_at: Option<Timestamp>,
-    /// How far messages have reached them.
+    /// The delivered position: the `seq` of the last message that was delivered to the user.
     pub last_delivered_seq: i64,
-    /// How far they have read.
+    /// The read position: the `seq` of the last message that the user has read.
     pub last_read_seq: i64,
     /// The version that the last change of the role or the membership gave the thread.
     pub version: i64,

@@ -21,7 +21,7 @@ pub const MAX_PARTICIPANTS: i32 = 10_000;
 /// How many participants a thread is returned with.
 pub const SHOWN_PARTICIPANTS: u64 = 50;
 
-/// A thread to start.
+/// A thread to create.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"type": "group", "name": "Engines", "participant_ids": [demo::CHARLES, demo::GRACE]}))]
@@ -197,7 +197,7 @@ pub struct Thread {
     /// The name of a group.
     #[schema(example = "Engines")]
     pub name: Option<String>,
-    /// The user who started it.
+    /// The user who created the thread.
     pub creator_id: Uuid,
     /// Which earlier messages those see who join later.
     pub history: History,
@@ -219,10 +219,10 @@ pub struct Thread {
     /// The number of messages of others that the caller has not read.
     #[schema(example = 1)]
     pub unread_count: i64,
-    /// When it was started.
+    /// When the thread was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the thread was last changed.
     pub updated_at: Timestamp,
-    /// When the last message was sent, or the thread started.
+    /// When the last message was sent, or the thread was created.
     pub last_activity_at: Timestamp,
 }

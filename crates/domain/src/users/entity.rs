@@ -3,8 +3,7 @@
 use groundwork_core::{Listable, Timestamp, Uuid, common_base};
 use sea_orm::entity::prelude::*;
 
-/// A user. `username` and `email` are stored in lower case and unique, also among deactivated and deleted users, who
-/// keep theirs.
+/// A user. `username` and `email` are stored in lower case and are unique. Deactivated and deleted users keep theirs.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
@@ -12,17 +11,17 @@ pub struct Model {
     /// The id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// When the account was made.
+    /// When the user was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// When it was deleted, or null.
     pub deleted_at: Option<Timestamp>,
-    /// The name, in lower case.
+    /// The username, in lower case.
     pub username: String,
     /// The e-mail address, in lower case.
     pub email: Option<String>,
-    /// Whether the address was shown to be theirs.
+    /// Whether the e-mail address belongs to the user.
     pub email_confirmed: bool,
     /// The bcrypt hash of the password.
     pub password_hash: String,
@@ -30,11 +29,11 @@ pub struct Model {
     pub first_name: Option<String>,
     /// Last name.
     pub last_name: Option<String>,
-    /// What they say of themselves.
+    /// A text about the user.
     pub bio: Option<String>,
-    /// Whether they may sign in.
+    /// Whether the user can sign in.
     pub is_active: bool,
-    /// Whether a second factor is asked for.
+    /// Whether signing in needs a second factor.
     pub mfa_enabled: bool,
     /// The permission group, by name.
     pub group: String,

@@ -1,4 +1,4 @@
-//! What comes in and goes out about users.
+//! The requests and responses about users.
 
 use groundwork_auth::{Groups, password};
 use groundwork_core::{FieldErrors, Patch, Timestamp, Uuid, Validate};
@@ -7,40 +7,40 @@ use utoipa::ToSchema;
 
 use super::entity::Model;
 
-/// The fewest characters of a username.
+/// The minimum length of a username, in characters.
 pub const USERNAME_MIN: usize = 3;
-/// The most characters of a username.
+/// The maximum length of a username, in characters.
 pub const USERNAME_MAX: usize = 50;
-/// The most characters of a first or last name.
+/// The maximum length of a first or last name, in characters.
 pub const NAME_MAX: usize = 100;
-/// The most characters of an e-mail address (RFC 5321, section 4.5.3.1.3).
+/// The maximum length of an e-mail address, in characters (RFC 5321, section 4.5.3.1.3).
 pub const EMAIL_MAX: usize = 254;
-/// The most characters of a bio.
+/// The maximum length of a bio, in characters.
 pub const BIO_MAX: usize = 500;
-/// The most ids in one request for public profiles.
+/// The maximum number of ids in one request for public profiles.
 pub const MAX_IDS: usize = 100;
-/// The most words in a search for users.
+/// The maximum number of words in a search for users.
 pub const MAX_SEARCH_WORDS: usize = 5;
 
 /// A new account.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
-    /// 3 to 50 of letters, digits, `_`, `.` and `-`; compared without case.
+    /// 3 to 50 letters, digits, `_`, `.` and `-`; case-insensitive.
     #[schema(example = "ada", min_length = 3, max_length = 50)]
     pub username: String,
-    /// At least 8 characters with a digit and an upper-case letter, at most 72 bytes.
+    /// At least 8 characters and at most 72 bytes, with a digit and an upper-case letter.
     #[schema(example = "Correct-Horse-1", format = "password", min_length = 8)]
     pub password: String,
-    /// One can sign in with it as well.
+    /// The e-mail address; it can be used to sign in.
     #[serde(default)]
     #[schema(example = "ada@example.org", format = "email", max_length = 254)]
     pub email: Option<String>,
-    /// First name.
+    /// The first name.
     #[serde(default)]
     #[schema(example = "Ada", max_length = 100)]
     pub first_name: Option<String>,
-    /// Last name.
+    /// The last name.
     #[serde(default)]
     #[schema(example = "Lovelace", max_length = 100)]
     pub last_name: Option<String>,
@@ -56,61 +56,61 @@ impl Validate for NewUser {
     }
 }
 
-/// A change of the own profile. A field that isn't mentioned stays as it is; null clears it.
+/// A change of your profile. An absent field stays as it is; null clears a field.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserPatch {
-    /// A new name.
+    /// The new username.
     #[serde(default)]
     #[schema(value_type = String, example = "ada.l", min_length = 3, max_length = 50)]
     pub username: Option<String>,
-    /// A new address; it is not confirmed.
+    /// The new e-mail address, which is not confirmed.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "ada@example.org", format = "email", max_length = 254)]
     pub email: Patch<String>,
-    /// First name.
+    /// The first name.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Ada", max_length = 100)]
     pub first_name: Patch<String>,
-    /// Last name.
+    /// The last name.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Lovelace", max_length = 100)]
     pub last_name: Patch<String>,
-    /// What one says of oneself.
+    /// A text about the user.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Counting on engines.", max_length = 500)]
     pub bio: Patch<String>,
 }
 
-/// A change of a user by an administrator. A field that isn't mentioned stays as it is; null clears it.
+/// A change of a user by an administrator. An absent field stays as it is; null clears a field.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserAdminPatch {
-    /// A new name.
+    /// The new username.
     #[serde(default)]
     #[schema(value_type = String, example = "ada.l", min_length = 3, max_length = 50)]
     pub username: Option<String>,
-    /// A new address; it is not confirmed unless `email_confirmed` says so.
+    /// The new e-mail address, which is not confirmed unless `email_confirmed` is true.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "ada@example.org", format = "email", max_length = 254)]
     pub email: Patch<String>,
-    /// Whether the address is known to be theirs.
+    /// Whether the e-mail address belongs to the user.
     #[serde(default)]
     #[schema(value_type = bool)]
     pub email_confirmed: Option<bool>,
-    /// First name.
+    /// The first name.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Ada", max_length = 100)]
     pub first_name: Patch<String>,
-    /// Last name.
+    /// The last name.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Lovelace", max_length = 100)]
     pub last_name: Patch<String>,
-    /// What they say of themselves.
+    /// A text about the user.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Counting on engines.", max_length = 500)]
     pub bio: Patch<String>,
-    /// False signs them out everywhere and keeps them from signing in.
+    /// False ends all sessions and prevents further sign-ins.
     #[serde(default)]
     #[schema(value_type = bool)]
     pub is_active: Option<bool>,
@@ -157,9 +157,9 @@ fn check_username(username: &str, errors: &mut FieldErrors) {
         username.chars().all(allowed),
         "username",
         "bad_characters",
-        "may have letters from a to z, digits, '_', '.' and '-' only",
+        "must contain only letters from a to z, digits, '_', '.' and '-'",
     );
-    // A query may name a user by either.
+    // Some parameters take a username or an id.
     let like_id = username.parse::<Uuid>().is_ok();
     errors.check(!like_id, "username", "looks_like_id", "must not look like an id");
 }
@@ -179,7 +179,7 @@ fn check_text(field: &str, text: Option<&str>, max: usize, errors: &mut FieldErr
     errors.check(!text.trim().is_empty(), field, "blank", "must not be blank; null clears it");
 }
 
-/// A permission group to be put into.
+/// The permission group to set.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewGroup {
@@ -195,16 +195,16 @@ impl Validate for NewGroup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PermissionGroup {
-    /// May use the messenger.
+    /// Can use the messenger.
     Regular,
-    /// May also list, change, delete and restore users, and delete any message.
+    /// Can also list, update, delete and restore users, and delete any message.
     Admin,
-    /// May also put users into groups.
+    /// Can also change the permission groups of users.
     Superuser,
 }
 
 impl PermissionGroup {
-    /// Its name, as it is stored.
+    /// Returns the name, as it is stored.
     pub fn name(self) -> &'static str {
         match self {
             Self::Regular => "regular",
@@ -214,46 +214,46 @@ impl PermissionGroup {
     }
 }
 
-/// What a user sees of themselves.
+/// The profile of the signed-in user.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Profile {
     /// The id.
     pub id: Uuid,
-    /// The name, in lower case.
+    /// The username, in lower case.
     #[schema(example = "ada")]
     pub username: String,
     /// The e-mail address, in lower case.
     #[schema(example = "ada@example.org")]
     pub email: Option<String>,
-    /// Whether the address was shown to be theirs.
+    /// Whether the e-mail address belongs to the user.
     pub email_confirmed: bool,
-    /// First name.
+    /// The first name.
     #[schema(example = "Ada")]
     pub first_name: Option<String>,
-    /// Last name.
+    /// The last name.
     #[schema(example = "Lovelace")]
     pub last_name: Option<String>,
-    /// What they say of themselves.
+    /// A text about the user.
     #[schema(example = "Counting on engines.")]
     pub bio: Option<String>,
-    /// Whether they may sign in.
+    /// Whether the user can sign in.
     pub is_active: bool,
-    /// Whether a second factor is asked for.
+    /// Whether signing in needs a second factor.
     pub mfa_enabled: bool,
     /// The permission group.
     #[schema(example = "regular")]
     pub group: String,
-    /// What that group may do.
+    /// The scopes of the permission group.
     #[schema(example = json!(["messages:read", "messages:write"]))]
     pub scopes: Vec<String>,
-    /// When the account was made.
+    /// When the user was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
 impl Profile {
-    /// The profile of `user`.
+    /// Returns the profile of `user`.
     pub fn new(user: Model, groups: &Groups) -> Self {
         Self {
             scopes: groups.scopes(&user.group).names(),
@@ -273,10 +273,10 @@ impl Profile {
     }
 }
 
-/// What an administrator sees of a user.
+/// A user, as administrators see them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct UserRecord {
-    /// The own profile.
+    /// The profile.
     #[serde(flatten)]
     pub profile: Profile,
     /// When the user was deleted, or null.
@@ -284,32 +284,32 @@ pub struct UserRecord {
 }
 
 impl UserRecord {
-    /// The record of `user`.
+    /// Returns the record of `user`.
     pub fn new(user: Model, groups: &Groups) -> Self {
         Self { deleted_at: user.deleted_at, profile: Profile::new(user, groups) }
     }
 }
 
-/// What everybody sees of a user.
+/// A user, as other users see them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PublicUser {
     /// The id.
     pub id: Uuid,
-    /// The name, in lower case.
+    /// The username, in lower case.
     #[schema(example = "ada")]
     pub username: String,
-    /// First name.
+    /// The first name.
     #[schema(example = "Ada")]
     pub first_name: Option<String>,
-    /// Last name.
+    /// The last name.
     #[schema(example = "Lovelace")]
     pub last_name: Option<String>,
-    /// What they say of themselves.
+    /// A text about the user.
     #[schema(example = "Counting on engines.")]
     pub bio: Option<String>,
-    /// Whether they may sign in.
+    /// Whether the user can sign in.
     pub is_active: bool,
-    /// When the account was made.
+    /// When the user was created.
     pub created_at: Timestamp,
 }
 
