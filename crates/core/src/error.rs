@@ -256,9 +256,7 @@ impl Error {
 
     /// The code `invalid` for one field.
     pub fn invalid(field: &str, code: &str, message: impl Into<String>) -> Self {
-        codes::INVALID
-            .error("the input is invalid")
-            .with_field_errors(FieldError::new(field, code, message).into())
+        FieldErrors::from(FieldError::new(field, code, message)).into_error()
     }
 
     /// The code that a caller gets to see.

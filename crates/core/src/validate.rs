@@ -140,11 +140,12 @@ impl FieldErrors {
 
     /// `Ok` if there is no error, otherwise an error with code `invalid` that carries them all.
     pub fn into_result(self) -> Result<(), Error> {
-        if self.is_empty() {
-            Ok(())
-        } else {
-            Err(codes::INVALID.error("the input is invalid").with_field_errors(self))
-        }
+        if self.is_empty() { Ok(()) } else { Err(self.into_error()) }
+    }
+
+    /// An error with code `invalid` that carries the errors.
+    pub fn into_error(self) -> Error {
+        codes::INVALID.error("the input is invalid").with_field_errors(self)
     }
 }
 

@@ -1,11 +1,13 @@
 //! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1): nobody overwrites a change that they have not seen.
 //!
 //! ```
+//! use actix_web::http::header::EntityTag;
 //! use groundwork_web::IfMatch;
 //!
-//! let anything = IfMatch::default(); // the caller doesn't say
-//! assert!(anything.check("\"2026\"", false).is_ok());
-//! assert_eq!(anything.check("\"2026\"", true).unwrap_err().code().name, "precondition_required");
+//! let absent = IfMatch::default(); // the request has no such header
+//! let current = EntityTag::new_strong("2026".to_owned());
+//! assert!(absent.check(&current, false).is_ok());
+//! assert_eq!(absent.check(&current, true).unwrap_err().code().name, "precondition_required");
 //! ```
 
 use std::future::{Ready, ready};
@@ -13,7 +15,7 @@ use std::future::{Ready, ready};
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, Responder,
     dev::Payload,
-    http::header::{self, HeaderValue},
+    http::header::{self, ETag, EntityTag, Header, TryIntoHeaderValue},
 };
 use groundwork_core::{CommonBase, Error, Result, error::codes, sea_orm::EntityTrait};
 use utoipa::openapi::{
@@ -27,32 +29,28 @@ use crate::{
     openapi::describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
-/// The entity tag of a row's state: when it was last changed, to the microsecond.
-pub fn etag_of<E: CommonBase>(row: &<E as EntityTrait>::Model) -> String {
-    format!("\"{}\"", E::updated_at(row))
+/// The entity tag of a row: when it was last changed, to the microsecond.
+pub fn etag_of<E: CommonBase>(row: &<E as EntityTrait>::Model) -> EntityTag {
+    EntityTag::new_strong(E::updated_at(row).to_string())
 }
 
-/// The states that the caller of a change has seen, where they say so: an argument of a handler.
+/// The states of a row that the caller of a change accepts, if the request says so. An argument of a handler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IfMatch(Option<String>);
+pub struct IfMatch(Option<header::IfMatch>);
 
 impl IfMatch {
-    /// Errors: `precondition_failed` where the caller has seen other states than the one with this tag;
-    /// `precondition_required` where `required` and they don't say.
-    pub fn check(&self, etag: &str, required: bool) -> Result<()> {
+    /// Checks that the caller accepts the state with the tag `current`. Tags are compared strongly: a weak one never matches.
+    ///
+    /// # Errors
+    /// `precondition_failed` if they accept other states only; `precondition_required` if `required` and they do not say.
+    pub fn check(&self, current: &EntityTag, required: bool) -> Result<()> {
         match &self.0 {
-            // Tags are compared strongly: one that begins with W/ never matches.
-            Some(seen)
-                if seen.split(',').any(|tag| matches!(tag.trim(), tag if tag == etag || tag == "*")) =>
-            {
-                Ok(())
-            }
-            Some(_) => {
-                Err(codes::PRECONDITION_FAILED.error(format!("it was changed meanwhile; its ETag is {etag}")))
-            }
-            None if required => {
-                Err(codes::PRECONDITION_REQUIRED.error("send the ETag of what you have seen as If-Match"))
-            }
+            Some(header::IfMatch::Any) => Ok(()),
+            Some(header::IfMatch::Items(seen)) if seen.iter().any(|tag| tag.strong_eq(current)) => Ok(()),
+            Some(_) => Err(codes::PRECONDITION_FAILED
+                .error(format!("the resource has changed since; its ETag is now {current}"))),
+            None if required => Err(codes::PRECONDITION_REQUIRED
+                .error("send the ETag of the version that you have seen as If-Match")),
             None => Ok(()),
         }
     }
@@ -63,15 +61,11 @@ impl FromRequest for IfMatch {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let read = || {
-            let Some(value) = request.headers().get(header::IF_MATCH) else {
-                return Ok(Self(None));
-            };
-            let text =
-                value.to_str().map_err(|_| Error::invalid("If-Match", "bad_value", "must be entity tags"))?;
-            Ok(Self(Some(text.to_owned())))
-        };
-        ready(read())
+        let given = request.headers().contains_key(header::IF_MATCH);
+        let read = given.then(|| header::IfMatch::parse(request)).transpose();
+        let read =
+            read.map_err(|_| Error::invalid("If-Match", "bad_value", "must be a list of entity tags, or *"));
+        ready(read.map(Self).map_err(Problem))
     }
 }
 
@@ -90,12 +84,12 @@ impl DescribeInput for IfMatch {
     }
 }
 
-/// An answer with its entity tag.
+/// A response with its entity tag.
 #[derive(Clone, Debug)]
 pub struct ETagged<R> {
     /// The tag.
-    pub etag: String,
-    /// The answer.
+    pub etag: EntityTag,
+    /// The response.
     pub answer: R,
 }
 
@@ -104,7 +98,7 @@ impl<R: Responder> Responder for ETagged<R> {
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse<R::Body> {
         let mut response = self.answer.respond_to(request);
-        if let Ok(value) = HeaderValue::from_str(&self.etag) {
+        if let Ok(value) = ETag(self.etag).try_into_value() {
             response.headers_mut().insert(header::ETAG, value);
         }
         response
@@ -119,19 +113,29 @@ impl<R: DescribeOutput> DescribeOutput for ETagged<R> {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     #[test]
     fn only_the_state_that_was_seen_matches() {
         let check = |header: Option<&str>, required| {
-            let seen = IfMatch(header.map(str::to_owned));
-            seen.check("\"2\"", required).map_err(|error| error.code().name)
+            let request = TestRequest::default();
+            let request = match header {
+                Some(header) => request.insert_header(("if-match", header)),
+                None => request,
+            };
+            let seen = IfMatch::extract(&request.to_http_request()).into_inner().unwrap();
+            let current = EntityTag::new_strong("2".to_owned());
+            seen.check(&current, required).map_err(|error| error.code().name)
         };
         assert_eq!(check(Some("\"2\""), true), Ok(()));
         assert_eq!(check(Some("\"1\", \"2\""), true), Ok(()));
         assert_eq!(check(Some("*"), true), Ok(()));
         assert_eq!(check(Some("\"1\""), false), Err("precondition_failed"));
         assert_eq!(check(Some("W/\"2\""), false), Err("precondition_failed"));
+        assert_eq!(check(Some("2"), false), Err("precondition_failed"));
+        assert_eq!(check(Some(""), false), Err("precondition_failed"));
         assert_eq!(check(None, true), Err("precondition_required"));
         assert_eq!(check(None, false), Ok(()));
     }

@@ -33,7 +33,13 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, web, web::BytesMut};
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest,
+    dev::Payload,
+    http::header,
+    mime::Mime,
+    web::{self, BytesMut},
+};
 use futures::StreamExt;
 use groundwork_core::{Error, FieldError, FieldErrors, Result, Uuid, Validate, error::codes};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -49,7 +55,7 @@ use utoipa::{
 
 use crate::{
     Problem,
-    openapi::describe::{DescribeInput, OperationDoc, invalid},
+    openapi::describe::{DescribeInput, OperationDoc},
     openapi::schema::schema_of,
 };
 
@@ -105,9 +111,12 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Body<T
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let kind = media_type(&request);
-            let announced = is_announced(&request) || !kind.is_empty();
-            if announced && kind != "application/json" && !kind.ends_with("+json") {
+            let announced = is_announced(&request) || request.headers().contains_key(header::CONTENT_TYPE);
+            let is_json = media_type(&request).is_some_and(|kind| {
+                kind.essence_str() == "application/json"
+                    || kind.suffix().is_some_and(|suffix| suffix == "json")
+            });
+            if announced && !is_json {
                 return Err(codes::UNSUPPORTED_MEDIA_TYPE.error("the body must be application/json").into());
             }
             let bytes = read_body(&request, payload).await?;
@@ -130,7 +139,8 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Form<T
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            if media_type(&request) != "application/x-www-form-urlencoded" {
+            let is_form = |kind: Mime| kind.essence_str() == "application/x-www-form-urlencoded";
+            if !media_type(&request).is_some_and(is_form) {
                 let detail = "the body must be application/x-www-form-urlencoded";
                 return Err(codes::UNSUPPORTED_MEDIA_TYPE.error(detail).into());
             }
@@ -216,7 +226,7 @@ fn unreadable(mut errors: FieldErrors, error: &serde_json::Error) -> Error {
     if errors.is_empty() {
         errors.add("", "wrong_shape", error.to_string());
     }
-    invalid(errors)
+    errors.into_error()
 }
 
 /// The maximum number of bytes of a query string.
@@ -268,10 +278,9 @@ fn is_announced(request: &HttpRequest) -> bool {
     headers.contains_key("transfer-encoding") || length.is_some_and(|length| length != "0")
 }
 
-fn media_type(request: &HttpRequest) -> String {
-    let header = request.headers().get("content-type").and_then(|value| value.to_str().ok());
-    let kind = header.and_then(|value| value.split(';').next()).unwrap_or_default();
-    kind.trim().to_ascii_lowercase()
+/// The media type of the body; `None` if it is absent or malformed.
+fn media_type(request: &HttpRequest) -> Option<Mime> {
+    request.mime_type().ok().flatten()
 }
 
 /// Reads the whole body.

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, web::Data};
-use groundwork_core::{Code, Error, FieldError, error::codes};
+use groundwork_core::{Code, FieldError, error::codes};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -259,9 +259,4 @@ describe_tuples! {
     A B C D E;
     A B C D E F;
     A B C D E F G;
-}
-
-/// The refusal of a request whose input has errors.
-pub(crate) fn invalid(errors: groundwork_core::FieldErrors) -> Error {
-    codes::INVALID.error("the input is invalid").with_field_errors(errors)
 }
