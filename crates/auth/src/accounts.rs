@@ -93,7 +93,7 @@ pub struct Tokens {
     pub scope: String,
 }
 
-/// Tokens, and the user who got them.
+/// Tokens, and the user that they are for.
 #[derive(Debug)]
 pub struct Grant<A> {
     /// The tokens.

@@ -1,14 +1,14 @@
-//! Hashing and checking passwords with bcrypt, off the async threads.
+//! Hashing and verifying passwords with bcrypt, off the async threads.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> groundwork_core::Result<()> {
 //! use groundwork_auth::Passwords;
 //!
-//! let passwords = Passwords::new(4)?; // 12 or more for real
+//! let passwords = Passwords::new(4)?; // 12 or more in production
 //! let hash = passwords.hash("Correct-Horse-1").await?;
 //! assert!(passwords.verify("Correct-Horse-1", Some(&hash)).await?);
-//! assert!(!passwords.verify("Correct-Horse-1", None).await?, "nobody's, and as slow");
+//! assert!(!passwords.verify("Correct-Horse-1", None).await?, "takes as long");
 //! # Ok(())
 //! # }
 //! ```
@@ -18,18 +18,17 @@ use std::{sync::Arc, time::Duration};
 use groundwork_core::{Error, FieldErrors, Result, error::codes};
 use tokio::{sync::Semaphore, task, time};
 
-/// The most bytes of a password: what bcrypt reads. Longer ones are refused and never cut.
+/// The most bytes of a password, which is all that bcrypt reads. Longer ones are refused, never truncated.
 pub const MAX_BYTES: usize = 72;
 /// The fewest characters of a password.
 pub const MIN_CHARS: usize = 8;
 
-/// How long a sign-in waits for its turn to hash.
+/// How long a sign-in waits before it hashes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub use groundwork_core::error::codes::BUSY;
 
-/// Notes what is wrong with a new password: 8 characters or more with a digit and an upper-case letter, at most 72
-/// bytes.
+/// Checks a new password: at least 8 characters with a digit and an upper-case letter, and at most 72 bytes.
 pub fn check_new(field: &str, password: &str, errors: &mut FieldErrors) {
     let has = |test: fn(char) -> bool| password.chars().any(test);
     errors.check(
@@ -44,24 +43,30 @@ pub fn check_new(field: &str, password: &str, errors: &mut FieldErrors) {
     errors.check(!has(|c| c == '\0'), field, "bad_value", "must not contain NUL");
 }
 
-/// Hashes and checks passwords. At most as many at once as the machine has cores, on threads that may block.
+/// Hashes and verifies passwords on blocking threads, at most as many at once as the machine has cores.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     cost: u32,
     turns: Arc<Semaphore>,
-    /// What a sign-in with an unknown name is checked against, so that it takes as long as any other.
+    /// The hash for a sign-in with an unknown name, so that it takes as long as any other.
     decoy: Arc<str>,
 }
 
 impl Passwords {
-    /// Hashing with that cost: 2 to the power of it rounds, from 4 to 31. Errors: `internal` for any other.
+    /// `cost` is the binary logarithm of the number of rounds, from 4 to 31.
+    ///
+    /// # Errors
+    /// `internal` for another cost.
     pub fn new(cost: u32) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoy = bcrypt::hash("nobody's password", cost).map_err(Error::internal)?;
         Ok(Self { cost, turns: Arc::new(Semaphore::new(cores)), decoy: decoy.into() })
     }
 
-    /// The hash of `password`, with a new salt. Errors: `invalid` over 72 bytes, `busy`.
+    /// Returns the hash of `password` with a new salt.
+    ///
+    /// # Errors
+    /// `invalid` for more than 72 bytes; `busy`.
     pub async fn hash(&self, password: &str) -> Result<String> {
         if password.len() > MAX_BYTES {
             return Err(Error::invalid("password", "too_long", "must have at most 72 bytes in UTF-8"));
@@ -70,8 +75,11 @@ impl Passwords {
         self.run(move || bcrypt::hash(password, cost)).await
     }
 
-    /// Whether `password` is the one that `hash` was made of. With no hash it takes as long and is `false`, and so is
-    /// a password over 72 bytes. Errors: `busy`.
+    /// Returns whether `hash` is that of `password`. Without a hash, or for a password of more than 72 bytes, it takes as
+    /// long and returns `false`.
+    ///
+    /// # Errors
+    /// `busy`.
     pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool> {
         let possible = hash.is_some() && password.len() <= MAX_BYTES;
         let password = if password.len() <= MAX_BYTES { password.to_owned() } else { String::new() };
@@ -96,7 +104,7 @@ impl Passwords {
     }
 }
 
-/// The refusal for a wrong name or password: one answer for every cause.
+/// The refusal of a wrong name or password, the same for every cause.
 pub fn bad_credentials() -> Error {
     codes::BAD_CREDENTIALS.error("the name or the password is wrong, or the account is not active")
 }

@@ -1,4 +1,4 @@
-//! The routes for signing up, in and out, over whatever users a service has.
+//! The routes for signing up, in and out, over the users of any service.
 //!
 //! ```no_run
 //! use groundwork_web::{Routes, accounts::{self, HttpAccounts}};
@@ -36,7 +36,7 @@ use crate::{
     openapi::describe::{DescribeInput, OperationDoc},
 };
 
-/// What every handler of a service with accounts can use. Kept as app data.
+/// The state of these handlers. Kept as app data.
 #[derive(Clone, Debug)]
 pub struct AuthState<A> {
     /// The database.
@@ -46,7 +46,7 @@ pub struct AuthState<A> {
 }
 
 impl<A: Accounts> AuthState<A> {
-    /// What [`crate::http::bearer::protect`] asks who calls.
+    /// The authenticator for [`crate::http::bearer::protect`].
     pub fn authenticator(self: &Arc<Self>) -> Authenticator {
         let state = Arc::clone(self);
         Authenticator::new(move |token| {
@@ -56,18 +56,17 @@ impl<A: Accounts> AuthState<A> {
     }
 }
 
-/// A service's accounts over HTTP: signing up takes JSON, and a user is shown to themselves as a
-/// [`Profile`](Self::Profile).
+/// The accounts of a service over HTTP.
 pub trait HttpAccounts: 'static {
     /// The users.
     type Accounts: Accounts<SignUp: DeserializeOwned + ToSchema>;
-    /// The own profile.
+    /// The profile that users see of themselves.
     type Profile: Serialize + ToSchema + 'static;
 
-    /// What signing up can be refused for, beyond errors in the input.
+    /// The codes that signing up is refused with, besides those of invalid input.
     const SIGN_UP_ERRORS: &'static [Code];
 
-    /// What a user sees of themselves.
+    /// The profile of an account.
     fn profile(auth: &Auth<Self::Accounts>, account: &AccountOf<Self>) -> Self::Profile;
 }
 
@@ -117,7 +116,7 @@ fn password_grant() -> String {
     "password".to_owned()
 }
 
-/// The form of a token request. What is wrong with it is reported as RFC 6749, section 5.2, has it.
+/// The form of a token request. It is refused as in RFC 6749, section 5.2.
 #[derive(Debug)]
 struct TokenForm(TokenRequest);
 
@@ -144,7 +143,7 @@ impl DescribeInput for TokenForm {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
-    /// The refresh token, which is spent by this.
+    /// The refresh token. It is valid once.
     #[schema(
         example = "VGhlc2UgMzIgYnl0ZXMgcmVtYWluIHRoZSBzYW1lLiBUaGVzZSBjaGFuZ2Ugd2l0aCBldmVyeSByZWZyZXNoLg",
         max_length = 128
@@ -152,17 +151,17 @@ pub struct Refresh {
     pub refresh_token: String,
 }
 
-/// Tokens, and the user who got them.
+/// Tokens, and the user that they are for.
 #[derive(Debug, Serialize)]
 pub struct SignedInAs<P> {
     /// The tokens.
     #[serde(flatten)]
     pub tokens: Tokens,
-    /// The own profile.
+    /// Your profile.
     pub user: P,
 }
 
-/// Written by hand, as a derived schema would not name that of the profile.
+// Written by hand, as a derived schema does not name the schema of the profile.
 impl<P: ToSchema> PartialSchema for SignedInAs<P> {
     fn schema() -> RefOr<Schema> {
         let user = ObjectBuilder::new().property("user", Ref::from_schema_name(P::name())).required("user");
@@ -213,7 +212,7 @@ impl Validate for TokenRequest {
 
 /// Adds `/auth/register`, `/auth/login`, `/auth/token`, `/auth/refresh` and `/auth/logout`.
 ///
-/// None of them takes an `Idempotency-Key`: their answers hold tokens, and those are never stored.
+/// None of them takes an `Idempotency-Key`, as a repeat could not return the same tokens: only their hashes are stored.
 pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
     routes.tag("auth", "Register, sign in and out, and refresh tokens.");
     routes

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use groundwork_core::Tx;
+use groundwork_auth::session;
+use groundwork_core::{Tx, Uuid};
 use groundwork_testkit::{both_databases, client::field_errors_of};
 use groundwork_web::http::idempotency::row;
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QuerySelect, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QuerySelect, Set, Statement};
 use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
@@ -221,4 +222,42 @@ async fn keys_have_a_bound(app: &App) {
         let problem = ada.post_once("/api/v1/messages", &bad, &body).await.refused(422, "invalid");
         assert_eq!(field_errors_of(&problem), ["Idempotency-Key: bad_value"]);
     }
+}
+
+/// However many keys and sessions are over, housekeeping deletes them all, and none that is still valid.
+#[both_databases]
+async fn housekeeping_deletes_what_is_over(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let now = app.db.db.now();
+    let keys = (0..2500).map(|index| row::ActiveModel {
+        user_id: Set(Uuid::nil()),
+        key: Set(index.to_string()),
+        request_hash: Set(String::new()),
+        result: Set("null".to_owned()),
+        expires_at: Set(now),
+    });
+    let sessions = (0..1500_u128).map(|index| session::row::ActiveModel {
+        id: Set(Uuid::from_u128(index)),
+        user_id: Set(Uuid::nil()),
+        scope: Set(None),
+        family_hash: Set(index.to_string()),
+        token_hash: Set(index.to_string()),
+        created_at: Set(now),
+        expires_at: Set(now),
+        ended_at: Set(None),
+    });
+    let fill = async |tx: &Tx| {
+        row::Entity::insert_many(keys).exec_without_returning(tx).await?;
+        session::row::Entity::insert_many(sessions).exec_without_returning(tx).await?;
+        Ok::<_, groundwork_core::Error>(())
+    };
+    app.db.db.write(fill).await.unwrap();
+    app.db.clock.advance(Duration::from_hours(25));
+    let (ada, body) = (ada.login("ada").await, json!({"receiver_id": charles.id(), "text": "hello"}));
+    let first = ada.post_once("/api/v1/messages", "valid", &body).await.expect(201);
+    groundwork_web::service::housekeeping::sweep(&app.db.db).await.unwrap();
+    let reader = app.db.db.reader();
+    assert_eq!(row::Entity::find().count(reader).await.unwrap(), 1);
+    assert_eq!(session::row::Entity::find().count(reader).await.unwrap(), 3);
+    assert_eq!(ada.post_once("/api/v1/messages", "valid", &body).await.expect(201), first);
 }

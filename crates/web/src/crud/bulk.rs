@@ -1,4 +1,4 @@
-//! Several items in one request, all or none.
+//! Creating several rows in one request, all or none.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,10 @@ use utoipa::{
     },
 };
 
-/// The most items of a bulk create.
+/// The most items in one request.
 pub const MAX_BULK: usize = 100;
 
-/// The error of one item of several, with its place.
+/// The error of one item, with its position in front of the fields.
 pub(super) fn at_item(error: Error, index: usize) -> Error {
     let Error::Refused(refusal) = error else {
         return error;
@@ -31,18 +31,18 @@ pub(super) fn at_item(error: Error, index: usize) -> Error {
     refusal.code.error(refusal.detail).with_field_errors(errors)
 }
 
-/// Several to make.
+/// The rows to create.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bulk<T> {
-    /// From 1 to 100.
+    /// From 1 to 100 items.
     pub items: Vec<T>,
 }
 
-/// Several that were made.
+/// The created rows.
 #[derive(Debug, Serialize)]
 pub struct BulkOf<T> {
-    /// In the order in which they were given.
+    /// The rows, in the order of the request.
     pub items: Vec<T>,
 }
 
@@ -69,7 +69,7 @@ impl<T: ToSchema> PartialSchema for Bulk<T> {
     fn schema() -> RefOr<Schema> {
         let items = items::<T>().min_items(Some(1)).max_items(Some(MAX_BULK));
         ObjectBuilder::new()
-            .description(Some("Several to make, all or none."))
+            .description(Some("The items to create, all or none."))
             .property("items", items)
             .required("items")
             .additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::<Schema>::FreeForm(
@@ -92,7 +92,7 @@ impl<T: ToSchema> ToSchema for Bulk<T> {
 impl<T: ToSchema> PartialSchema for BulkOf<T> {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
-            .description(Some("Several that were made, in the order in which they were given."))
+            .description(Some("The created items, in the order of the request."))
             .property("items", items::<T>())
             .required("items")
             .into()

@@ -1,8 +1,8 @@
 //! Create, read, update and delete over HTTP, from one declaration.
 //!
-//! A [`Resource`] names its types, its scopes and whose rows a caller may see and change; [`Crud`] mounts and documents
-//! the rest: a list with filters, order, search and pages, get, create, bulk create, patch, soft delete and restore. It
-//! can't be mounted without saying whose rows they are, and deleted and foreign rows are out by construction.
+//! A [`Resource`] names its types, its scopes and the rows that a caller may see and change. [`Crud`] mounts and documents
+//! the operations: list with filters, order, search and pages; get, create, bulk create, update, delete (soft) and restore. A
+//! resource cannot be mounted without a [`RowPolicy`], and no operation returns deleted rows or rows of others.
 //!
 //! ```
 //! # mod note {
@@ -79,14 +79,14 @@ pub use policy::RowPolicy;
 
 /// A row of a resource.
 pub type RowOf<R> = <R as EntityTrait>::Model;
-/// A row of a resource to write.
+/// A row of a resource, to be written.
 pub type NewRowOf<R> = <R as EntityTrait>::ActiveModel;
 /// A column of a resource.
 pub type ColumnOf<R> = <R as EntityTrait>::Column;
 
-/// A table whose rows clients list, make, change and delete. Implemented for its entity.
+/// A table whose rows clients list, create, update and delete. Implemented for its entity.
 pub trait Resource: Listable {
-    /// What one is made from.
+    /// The input of a create.
     type Create: DeserializeOwned
         + ToSchema
         + Validate
@@ -94,7 +94,7 @@ pub trait Resource: Listable {
         + Send
         + Sync
         + 'static;
-    /// What one is changed by: each field an `Option`, or for a nullable column a [`Patch`](groundwork_core::Patch).
+    /// The input of an update: each field an `Option`, or for a nullable column a [`Patch`](groundwork_core::Patch).
     type Patch: DeserializeOwned
         + ToSchema
         + Validate
@@ -102,26 +102,26 @@ pub trait Resource: Listable {
         + Send
         + Sync
         + 'static;
-    /// What one looks like.
+    /// A row as clients see it.
     type Output: From<RowOf<Self>> + Serialize + ToSchema + 'static;
 
-    /// What one is called: `bookmark`. Events are `bookmark.created` and so on.
+    /// The name in the singular: `bookmark`. Events are named `bookmark.created` and so on.
     const NAME: &'static str;
-    /// Where they are: `/bookmarks`. Its last part is the tag in the document and begins the names of the operations.
+    /// The path: `/bookmarks`. Its last segment is the tag in the document and the prefix of the operation ids.
     const PATH: &'static str;
     /// The scopes for reading and for changing: `("bookmarks:read", "bookmarks:write")`.
     const SCOPES: (&'static str, &'static str);
-    /// The code of the error where a unique value is in use.
+    /// The code of the error for a unique value that is in use.
     const CONFLICT: Code = codes::CONFLICT;
-    /// Whether a change has to say which state it has seen (`If-Match`).
+    /// Whether updates and deletes require `If-Match`.
     const REQUIRE_IF_MATCH: bool = false;
-    /// What the hooks below refuse, for the document.
+    /// The codes that the hooks below refuse with, for the document.
     const ERRORS: &'static [Code] = &[];
 
-    /// Whose rows the caller may see and change.
+    /// The rows that the caller may see and change.
     fn policy(caller: &Caller) -> RowPolicy<Self>;
 
-    /// Called with a row about to be made; may change it, or refuse it.
+    /// Called before a row is created. May change the row, or refuse it.
     fn before_create(
         _tx: &Tx,
         _caller: &Caller,
@@ -130,7 +130,7 @@ pub trait Resource: Listable {
         ready(Ok(()))
     }
 
-    /// Called with a row and what it is about to become; may change that, or refuse it.
+    /// Called before a row is updated. May change the new row, or refuse it.
     fn before_update(
         _tx: &Tx,
         _caller: &Caller,
@@ -140,7 +140,7 @@ pub trait Resource: Listable {
         ready(Ok(()))
     }
 
-    /// Called with a row about to be deleted; may refuse it.
+    /// Called before a row is deleted. May refuse it.
     fn before_delete(
         _tx: &Tx,
         _caller: &Caller,
@@ -154,16 +154,16 @@ pub trait Resource: Listable {
 #[derive(Clone, Copy, Debug)]
 pub struct Reading<R>(PhantomData<R>);
 
-/// The scope for changing a resource.
+/// The scope for writing a resource.
 #[derive(Clone, Copy, Debug)]
 pub struct Writing<R>(PhantomData<R>);
 
 impl<R: Resource> Scope for Reading<R> {
     const NAME: &'static str = R::SCOPES.0;
-    const DESCRIPTION: &'static str = "Read them";
+    const DESCRIPTION: &'static str = "List and read them";
 }
 
 impl<R: Resource> Scope for Writing<R> {
     const NAME: &'static str = R::SCOPES.1;
-    const DESCRIPTION: &'static str = "Make, change, delete and restore them";
+    const DESCRIPTION: &'static str = "Create, update, delete and restore them";
 }

@@ -1,4 +1,4 @@
-//! The bearer token (RFC 6750), read before anything else of a request is looked at.
+//! Bearer tokens (RFC 6750). The token is checked before anything else of a request.
 //!
 //! ```
 //! use groundwork_auth::Scope;
@@ -44,14 +44,14 @@ use crate::{
     openapi::describe::{DescribeInput, OperationDoc},
 };
 
-/// Tells who calls by a token. Kept as app data.
+/// Turns an access token into a caller. Kept as app data.
 #[derive(Clone)]
 pub struct Authenticator(Arc<Authenticate>);
 
 type Authenticate = dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Caller>> + Send>> + Send + Sync;
 
 impl Authenticator {
-    /// An authenticator that asks `authenticate`.
+    /// An authenticator that calls `authenticate`.
     pub fn new<F, R>(authenticate: F) -> Self
     where
         F: Fn(String) -> R + Send + Sync + 'static,
@@ -67,8 +67,10 @@ impl fmt::Debug for Authenticator {
     }
 }
 
-/// Middleware of every operation that needs a caller. Errors: `unauthenticated` with no token or a bad one, whatever
-/// the body is.
+/// Middleware of every operation that requires a caller. It runs before the body is read.
+///
+/// # Errors
+/// `unauthenticated` without an access token; `invalid_token`, `token_expired` or `session_ended` for one that is not valid.
 pub async fn protect<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -99,7 +101,10 @@ fn token_of(request: &HttpRequest) -> Result<String> {
     }
 }
 
-/// Proof that the caller holds the scope `S`: an argument of a handler, the first one. Errors: `missing_scope`.
+/// Proof that the caller has the scope `S`. The first argument of a handler.
+///
+/// # Errors
+/// `missing_scope`.
 pub struct Scoped<S> {
     caller: Caller,
     scope: PhantomData<S>,
@@ -119,7 +124,7 @@ impl<S> Deref for Scoped<S> {
     }
 }
 
-/// Signed in, with whatever scopes: for what every caller may do, such as signing out.
+/// The requirement to be signed in, whatever the scopes: for what every caller may do, such as signing out.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedIn;
 

@@ -1,4 +1,4 @@
-//! What is cleared away now and then: sessions that are over, and answers kept for idempotency keys.
+//! Hourly deletion of what is no longer needed: sessions that are over, and expired idempotency keys.
 //!
 //! ```no_run
 //! # async fn example(db: groundwork_core::Db) {
@@ -13,7 +13,7 @@ use groundwork_core::{Db, Result};
 
 /// How often.
 const INTERVAL: Duration = Duration::from_hours(1);
-/// How long a session that is over is kept, so that a refresh token that comes back is still known to be spent.
+/// How long a session that is over is kept, so that its tokens are refused with `session_ended` or `token_expired`.
 const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 
 /// How long an expired idempotency key is kept, so that none is deleted under a request that is still running.
@@ -38,11 +38,11 @@ pub async fn hourly<F: Future<Output = Result<()>>>(name: &str, task: impl Fn() 
     }
 }
 
-/// Clears away once.
+/// Deletes what is no longer needed, in batches.
 pub async fn sweep(db: &Db) -> Result<()> {
     let now = db.now();
     let sessions = groundwork_auth::session::sweep(db, now - KEEP_SESSIONS).await?;
     let keys = crate::http::idempotency::sweep(db, now - KEEP_KEYS).await?;
-    tracing::debug!(sessions, keys, "cleared away");
+    tracing::debug!(sessions, keys, "deleted what is no longer needed");
     Ok(())
 }
