@@ -59,6 +59,16 @@ fn every_bound_is_named() {
     }
 }
 
+/// Each entry of a list of origins is checked, and the wrong one is told.
+#[test]
+fn origins_are_checked_one_by_one() {
+    assert!(read(&[("CORS_ORIGINS", "https://a.example.org,http://localhost:3000")]).is_ok());
+    assert!(read(&[("CORS_ORIGINS", "*")]).is_ok());
+    let error = read(&[("CORS_ORIGINS", "https://a.example.org,b.example.org")]).unwrap_err();
+    assert!(error.starts_with("CORS_ORIGINS must have origins"), "{error}");
+    assert!(error.ends_with("\"b.example.org\" has no scheme"), "{error}");
+}
+
 /// A person who starts the server learns of all errors at once.
 #[test]
 fn all_errors_are_told_at_once() {

@@ -177,6 +177,38 @@ async fn only_known_origins_may_call(app: &WithCors) {
     assert_eq!(answer.headers["access-control-allow-origin"], known);
 }
 
+/// A page may read the headers that clients need, by name.
+#[both_databases]
+async fn pages_may_read_headers(app: &WithCors) {
+    let request = app.0.client().request(Method::GET, "/health").header("origin", "https://chat.example.org");
+    let answer = send(request).await;
+    let exposed = answer.headers["access-control-expose-headers"].to_str().unwrap().to_lowercase();
+    for header in ["x-request-id", "etag", "retry-after", "idempotency-replayed"] {
+        assert!(exposed.split(", ").any(|one| one == header), "{header} is not in {exposed}");
+    }
+}
+
+/// Large answers are compressed where the caller takes that; small ones are not.
+#[both_databases]
+async fn large_answers_are_compressed(app: &App) {
+    let get = async |path: &str, accepted: Option<&str>| {
+        let request = app.client().request(Method::GET, path);
+        let request =
+            accepted.into_iter().fold(request, |request, text| request.header("accept-encoding", text));
+        let response = request.send().await.unwrap();
+        let encoding =
+            response.headers().get("content-encoding").map(|value| value.to_str().unwrap().to_owned());
+        (encoding, response.bytes().await.unwrap().len())
+    };
+    let (encoding, plain) = get("/openapi.json", None).await;
+    assert_eq!(encoding, None);
+    let (encoding, compressed) = get("/openapi.json", Some("br, gzip")).await;
+    assert_eq!(encoding.as_deref(), Some("gzip"));
+    assert!(compressed * 4 < plain, "{compressed} of {plain} bytes");
+    assert_eq!(get("/openapi.json", Some("gzip;q=0")).await.0, None);
+    assert_eq!(get("/health", Some("gzip")).await.0, None);
+}
+
 /// By default no page of another origin may call.
 #[both_databases]
 async fn no_origin_by_default(app: &App) {

@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 
-use actix_cors::Cors;
 use actix_web::{
     App, Error,
     body::BoxBody,
@@ -24,6 +23,8 @@ use groundwork_core::Result;
 use crate::{
     Problem, Routes,
     http::bearer::Authenticator,
+    http::compress::compress,
+    http::cors::cors,
     http::extract::{BodyLimit, Path},
     http::problem::{self, ProblemType},
     http::respond::Json,
@@ -114,26 +115,12 @@ impl WebApp {
             .default_service(web::to(problem::unknown_route))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(default_headers())
-            .wrap(self.cors())
+            .wrap(cors(&self.options.cors_origins))
             .wrap(from_fn(problem::render))
+            .wrap(from_fn(compress))
             .wrap(from_fn(request_log::record))
             .wrap(from_fn(request_id::assign))
             .wrap(from_fn(connection::in_progress))
-    }
-
-    fn cors(&self) -> Cors {
-        let origins = &self.options.cors_origins;
-        if origins.iter().any(|origin| origin == "*") {
-            // No credentials: a token goes into a header that the page itself sets.
-            return Cors::default()
-                .allow_any_origin()
-                .allow_any_method()
-                .allow_any_header()
-                .expose_any_header()
-                .max_age(3600);
-        }
-        let cors = Cors::default().allow_any_method().allow_any_header().expose_any_header().max_age(3600);
-        origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
     }
 }
 

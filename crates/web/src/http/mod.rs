@@ -2,6 +2,8 @@
 
 pub mod app;
 pub mod bearer;
+mod compress;
+pub(crate) mod cors;
 pub mod etag;
 pub mod extract;
 pub mod idempotency;

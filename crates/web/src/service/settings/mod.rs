@@ -23,6 +23,8 @@ use groundwork_core::{DatabaseUrl, DbOptions, db::Synchronous};
 use serde::Deserialize;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::http::cors::check_origin;
+
 /// The settings of every service.
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
@@ -219,6 +221,12 @@ impl FromEnvironment for ServiceSettings {
         let settings = Self { app: app?, server: server?, database: database?, auth: auth? };
         if settings.is_production() && settings.auth.jwt_secret.is_none() {
             reader.refuse("JWT_SECRET", "be set in production; `openssl rand -base64 48` makes one");
+        }
+        for entry in &settings.server.cors_origins {
+            if let Err(reason) = check_origin(entry) {
+                let rule = "have origins as `https://chat.example.org`, separated by commas, or `*`";
+                reader.refuse("CORS_ORIGINS", &format!("{rule}; {entry:?} {reason}"));
+            }
         }
         Some(settings)
     }

@@ -1,0 +1,31 @@
+//! Compressing answers (RFC 9110, section 8.4).
+
+use actix_http::encoding::Encoder;
+use actix_web::{
+    Error,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{AcceptEncoding, ContentEncoding, Encoding, Header},
+    middleware::Next,
+};
+
+/// The fewest bytes of a body that is compressed: a smaller one fits into a packet as it is.
+const MIN_BYTES: u64 = 1024;
+
+/// Middleware that compresses a large body with gzip where the caller takes that. A body of unknown length is a stream and
+/// stays as it is, so that what is written to it arrives at once.
+pub(crate) async fn compress<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let accepted = AcceptEncoding::parse(&request).ok();
+    let supported = [Encoding::identity(), Encoding::gzip()];
+    let chosen = accepted.and_then(|accepted| accepted.negotiate(supported.iter()));
+    let response = next.call(request).await?;
+    let is_large = matches!(response.response().body().size(), BodySize::Sized(MIN_BYTES..));
+    let encoding = match chosen {
+        Some(Encoding::Known(ContentEncoding::Gzip)) if is_large => ContentEncoding::Gzip,
+        _ => ContentEncoding::Identity,
+    };
+    Ok(response.map_body(|head, body| Encoder::response(encoding, head, body)).map_into_boxed_body())
+}
