@@ -99,6 +99,7 @@ impl WebApp {
         > + use<>,
     > {
         let (routes, document) = (Arc::clone(&self.routes), self.document.clone());
+        let title = self.options.about.title.clone();
         App::new()
             .app_data(self.options.body_limit)
             .app_data(self.authenticator.clone())
@@ -107,7 +108,7 @@ impl WebApp {
             .app_data(self.problems.clone())
             .configure(move |config| {
                 routes.mount(config);
-                openapi::mount(&document, config);
+                openapi::mount(&document, &title, config);
                 for path in ["/", "/api"] {
                     config.route(path, web::get().to(|| async { openapi::to("/docs/index.html") }));
                 }

@@ -172,7 +172,7 @@ impl OperationDoc {
         }
         let securities = self.scope.map_or_else(Vec::new, |(scope, _)| {
             let scopes = if scope.is_empty() { vec![] } else { vec![scope] };
-            let bearer = SecurityRequirement::new("bearer", Vec::<&str>::new());
+            let bearer = SecurityRequirement::new("token", Vec::<&str>::new());
             vec![SecurityRequirement::new("oauth2", scopes), bearer]
         });
         // An empty list says that no token is needed.

@@ -90,7 +90,8 @@ pub fn document(about: &About, routes: &Routes) -> Result<OpenApi> {
     );
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
     components.add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([Flow::Password(flow)])));
-    components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+    // After the password flow in the order of names, which is that of the Authorize dialog.
+    components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
     let tags = routes.tags().iter();
     let tags = tags
         .map(|(name, text)| TagBuilder::new().name(name.as_ref()).description(Some(text.as_ref())).build());
@@ -131,7 +132,8 @@ impl Document {
 }
 
 /// Serves the document at `/openapi.json` and the page that shows it at `/docs`.
-pub fn mount(document: &Document, config: &mut web::ServiceConfig) {
+pub fn mount(document: &Document, title: &str, config: &mut web::ServiceConfig) {
+    let title = web::Data::new(PageTitle(format!("<title>{}</title>", escaped(title))));
     let document = document.clone();
     let json = move || {
         let body = document.0.to_string();
@@ -141,11 +143,14 @@ pub fn mount(document: &Document, config: &mut web::ServiceConfig) {
         .display_request_duration(true)
         .filter(true)
         .try_it_out_enabled(true)
-        .validator_url("none");
+        .validator_url("none")
+        .use_base_layout();
     let swagger = web::Data::new(swagger);
     config.route("/openapi.json", web::get().to(json));
     config.route("/docs", web::get().to(|| async { to("/docs/index.html") }));
-    config.service(web::resource("/docs/{file:.*}").app_data(swagger).route(web::get().to(page)));
+    config.service(
+        web::resource("/docs/{file:.*}").app_data(swagger).app_data(title).route(web::get().to(page)),
+    );
 }
 
 /// A redirection.
@@ -153,12 +158,29 @@ pub fn to(path: &'static str) -> HttpResponse {
     HttpResponse::Found().insert_header((header::LOCATION, path)).finish()
 }
 
-async fn page(file: web::Path<String>, config: web::Data<Config<'static>>) -> HttpResponse {
+/// The `title` element of the page.
+struct PageTitle(String);
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+async fn page(
+    file: web::Path<String>,
+    config: web::Data<Config<'static>>,
+    title: web::Data<PageTitle>,
+) -> HttpResponse {
     match utoipa_swagger_ui::serve(&file, config.into_inner()) {
-        Ok(Some(file)) => HttpResponse::Ok()
-            .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
-            .content_type(file.content_type)
-            .body(file.bytes.into_owned()),
+        Ok(Some(file)) => {
+            let is_page = file.content_type == "text/html";
+            HttpResponse::Ok()
+                .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+                .content_type(file.content_type)
+                .body(match std::str::from_utf8(&file.bytes) {
+                    Ok(text) if is_page => text.replace("<title>Swagger UI</title>", &title.0).into_bytes(),
+                    _ => file.bytes.into_owned(),
+                })
+        }
         Ok(None) => HttpResponse::from_error(crate::Problem(Error::not_found("file"))),
         Err(error) => HttpResponse::from_error(crate::Problem(Error::internal(error.to_string()))),
     }
