@@ -134,8 +134,8 @@ async fn bounds_have_what_is_next_to_them(app: &App) {
         assert_eq!(texts(&newer), ["m16", "m15", "m14"]);
         assert_eq!(texts(&follow(&newer, "next_cursor", query).await), ["m13", "m12", "m11"]);
     }
-    let last = list("after=18&limit=3").await;
-    assert_eq!((texts(&last), &last["prev_cursor"]), (vec!["m20", "m19"], &Value::Null));
+    let newest = list("after=18&limit=3").await;
+    assert_eq!((texts(&newest), &newest["prev_cursor"]), (vec!["m20", "m19"], &Value::Null));
 
     let after = list("after=10&limit=3&order=asc").await;
     assert_eq!((texts(&after), &after["prev_cursor"]), (vec!["m11", "m12", "m13"], &Value::Null));

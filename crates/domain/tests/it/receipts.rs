@@ -85,9 +85,9 @@ async fn folding_is_safe_beside_others(store: &Store) {
     }
     store.clock.advance(DAY * 2);
     let (first, second, message) = futures::future::join3(
-        housekeeping::sweep(&store.db, DAY),
-        housekeeping::sweep(&store.db, DAY),
-        sent_and_read(store, thread, &ada, &charles),
+        Box::pin(housekeeping::sweep(&store.db, DAY)),
+        Box::pin(housekeeping::sweep(&store.db, DAY)),
+        Box::pin(sent_and_read(store, thread, &ada, &charles)),
     )
     .await;
     assert_eq!(first.unwrap() + second.unwrap(), 4);
