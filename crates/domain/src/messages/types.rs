@@ -68,7 +68,7 @@ fn check_text(text: &str, errors: &mut FieldErrors) {
 pub struct NewPosition {
     /// The `seq` of the last message that was read or delivered; the end of the thread by default.
     #[serde(default)]
-    #[schema(example = 7, minimum = 0)]
+    #[schema(example = 2, minimum = 0)]
     pub seq: Option<i64>,
 }
 

@@ -27,14 +27,14 @@ pub const MAX_SEARCH_WORDS: usize = 5;
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// 3 to 50 letters, digits, `_`, `.` and `-`; case-insensitive.
-    #[schema(example = "ada", min_length = 3, max_length = 50)]
+    #[schema(example = "katherine", min_length = 3, max_length = 50)]
     pub username: String,
     /// At least 8 characters and at most 72 bytes, with a digit and an upper-case letter.
     #[schema(example = "Correct-Horse-1", format = "password", min_length = 8)]
     pub password: String,
     /// The e-mail address; it can be used to sign in.
     #[serde(default)]
-    #[schema(example = "ada@example.org", format = "email", max_length = 254)]
+    #[schema(example = "katherine@example.org", format = "email", max_length = 254)]
     pub email: Option<String>,
     /// The first name.
     #[serde(default)]
