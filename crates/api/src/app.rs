@@ -1,4 +1,4 @@
-//! Putting the messenger together.
+//! The composition of the messenger.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
 /// The version of the service.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The messenger, ready to be served.
+/// The messenger, ready to serve.
 #[derive(Clone, Debug)]
 pub struct Messenger {
     state: Data<State>,
@@ -34,7 +34,7 @@ pub struct Messenger {
 }
 
 impl Messenger {
-    /// Puts the messenger together over an open database whose schema is up to date.
+    /// Creates the messenger over an open database whose schema is up to date.
     pub fn new(settings: &Settings, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let service = settings.service();
         let auth =
@@ -55,18 +55,18 @@ impl Messenger {
         Ok(Self { state: Data::new(state), auth_state: Data::from(auth_state), web_app })
     }
 
-    /// What the handlers work with.
+    /// The state that the handlers share.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// What health is judged by.
+    /// The health checks.
     pub fn probe(&self) -> &Probe {
         self.web_app.probe()
     }
 }
 
-/// An actix app of the messenger.
+/// Creates an actix app of the messenger.
 pub fn create_app(
     messenger: &Messenger,
 ) -> App<
@@ -81,7 +81,7 @@ pub fn create_app(
     messenger.web_app.app().app_data(messenger.state.clone()).app_data(messenger.auth_state.clone())
 }
 
-/// The OpenAPI document, which needs no database.
+/// Returns the OpenAPI document. It needs no database.
 pub fn openapi() -> Result<Document> {
     let mut routes = routes::all();
     groundwork_web::http::app::system_routes(&mut routes);

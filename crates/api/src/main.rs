@@ -1,4 +1,4 @@
-//! The one binary: see [`api::cli`].
+//! The binary; see [`api::cli`].
 
 use std::process::ExitCode;
 

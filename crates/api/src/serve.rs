@@ -1,4 +1,4 @@
-//! Starting the server.
+//! The command `serve`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Runs the server until it is told to stop.
+/// Runs the server until the process receives a signal to stop.
 pub async fn serve(settings: &Settings) -> Result<(), StartError> {
     let service = settings.service();
     let db: Db = service.open().await?;

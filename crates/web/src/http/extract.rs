@@ -390,12 +390,12 @@ pub(crate) fn parameters<T: ToSchema + 'static>(place: &ParameterIn) -> Vec<Para
 
 /// The schema without null, which a path or a query can't say: an `Option` there is one that may be left out.
 fn never_null(mut schema: Value) -> Value {
-    if let Some(kinds) = schema["type"].as_array() {
-        let kinds: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();
-        schema["type"] = match kinds.as_slice() {
-            [kind] => kind.clone(),
-            _ => kinds.into(),
-        };
+    if let Some(Value::Array(kinds)) = schema.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [kind] = kinds.as_slice() {
+            let kind = kind.clone();
+            schema.as_object_mut().map(|schema| schema.insert("type".to_owned(), kind));
+        }
     }
     schema
 }

@@ -1,4 +1,4 @@
-//! Whether the service lives, and whether it should get requests.
+//! Health checks: whether the process responds, and whether it accepts requests.
 //!
 //! ```
 //! let mut routes = groundwork_web::Routes::new();
@@ -20,13 +20,13 @@ use crate::{
     openapi::describe::{DescribeOutput, OperationDoc},
 };
 
-/// What the health check says.
+/// The result of a health check.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// `ok`, `draining` while the server is shutting down, or `failing`.
     #[schema(example = "ok")]
     pub status: String,
-    /// `ok`, `unreachable`, or `unchecked` where it was not asked.
+    /// `ok`, `unreachable`, or `unchecked` where the check does not ask it.
     #[schema(example = "ok")]
     pub db: String,
     /// The version of the service.
@@ -34,7 +34,7 @@ pub struct Health {
     pub version: String,
 }
 
-/// What health is judged by. Kept as app data.
+/// Checks the health of the service. Kept as app data.
 #[derive(Clone, Debug)]
 pub struct Probe {
     db: Db,
@@ -43,12 +43,12 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// A probe of that database.
+    /// Creates a probe of a database.
     pub fn new(db: Db, version: &'static str) -> Self {
         Self { db, version, draining: Arc::default() }
     }
 
-    /// From now on the service is not ready: it finishes what it has and takes nothing new.
+    /// Marks the service as shutting down: `/health/ready` returns 503 from now on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }

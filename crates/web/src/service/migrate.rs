@@ -117,8 +117,7 @@ pub async fn status<M: MigratorTrait>(db: &Db) -> Result<Vec<(String, bool)>> {
     Ok(all.iter().map(line).collect())
 }
 
-/// The tables of the library crates in their first form: the event log, sessions and idempotency keys. A service's
-/// first migration.
+/// Returns the first migration of a service: the tables of the library crates (event log, sessions, idempotency keys).
 pub fn library_v1() -> Box<dyn MigrationTrait> {
     let (mut tables, mut indexes) = (Vec::new(), Vec::new());
     for (table, more) in [
@@ -132,7 +131,7 @@ pub fn library_v1() -> Box<dyn MigrationTrait> {
     Box::new(Creation { name: "library_v1", tables, indexes })
 }
 
-/// A migration that makes a table and its indexes.
+/// Returns a migration that creates a table and its indexes.
 pub fn create_table(
     name: &'static str,
     (table, indexes): (TableCreateStatement, Vec<IndexCreateStatement>),
@@ -174,7 +173,7 @@ impl MigrationTrait for Creation {
     }
 }
 
-/// Begins a transaction that no other migration runs beside.
+/// Begins a transaction that excludes other migrations.
 async fn locked<M: MigratorTrait>(db: &Db) -> Result<DatabaseTransaction> {
     let tx = if db.backend() == DbBackend::Postgres {
         let tx = db.schema().begin().await?;

@@ -1,4 +1,4 @@
-//! Starting a service, and stopping it.
+//! Starting and stopping a service.
 //!
 //! ```no_run
 //! # use sea_orm_migration::MigratorTrait;
@@ -50,18 +50,18 @@ use crate::{
     service::settings::{LogFormat, Secret, ServiceSettings},
 };
 
-/// A service by its name, which its embedded database and its tokens carry.
+/// A service: its names and its settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Service<'a> {
-    /// The name, in `kebab-case`.
+    /// The name in `kebab-case`, which is also that of its SQLite file and the default issuer of its tokens.
     pub name: &'a str,
-    /// What it is called, for people.
+    /// The name for people.
     pub title: &'a str,
     /// Its settings.
     pub settings: &'a ServiceSettings,
 }
 
-/// What kept a service from starting: a sentence for the person who starts it, naming the setting where one is to blame.
+/// Why a service did not start: a sentence for the operator, with the name of the setting that is the cause, if one is.
 pub type StartError = Box<dyn Error>;
 
 impl Service<'_> {
@@ -125,7 +125,7 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// The secret that signs access tokens: the one that is set, or the one that is kept in the data folder.
+    /// Returns the secret that signs access tokens: `JWT_SECRET`, or the one stored in the data folder.
     pub fn jwt_secret(&self) -> Result<Secret, StartError> {
         if let Some(secret) = &self.settings.auth.jwt_secret {
             return Ok(secret.clone());
@@ -135,7 +135,7 @@ impl Service<'_> {
         secret::keep(folder).map_err(|error| format!("DATA_DIR {}: {error}", folder.display()).into())
     }
 
-    /// Signing up, in and out as the settings say, over the service's users.
+    /// Creates the authentication of the service's users, as the settings say.
     pub fn auth<A: Accounts>(
         &self,
         accounts: A,
@@ -153,7 +153,7 @@ impl Service<'_> {
         Ok(Auth::new(accounts, passwords, access, groups, Duration::from_hours(24 * settings.session_days)))
     }
 
-    /// What the settings say of the shell.
+    /// Returns the options of the web app, as the settings say.
     pub fn web_app_options(&self, about: About) -> WebAppOptions {
         WebAppOptions {
             about,
@@ -165,7 +165,7 @@ impl Service<'_> {
         }
     }
 
-    /// Listens, says where, and serves `app` until the process is told to stop; then lets what is under way finish.
+    /// Listens and serves `app` until the process receives a signal to stop, then waits for requests in progress.
     pub async fn run<F, S>(&self, db: Db, probe: Probe, app: F) -> Result<(), StartError>
     where
         F: Fn() -> App<S> + Clone + Send + 'static,
@@ -215,7 +215,7 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Says where it listens: in production as an event in the log, otherwise on standard output.
+    /// Announces the address: in production as an event in the log, otherwise on standard output.
     fn announce(&self, listener: &TcpListener) -> Result<(), StartError> {
         let address = listener.local_addr()?;
         if self.settings.is_production() {
@@ -240,7 +240,7 @@ impl Service<'_> {
     }
 }
 
-/// The text of an error for the person at the terminal, without its code.
+/// The text of an error for the operator, without its code.
 fn cause(error: &groundwork_core::Error) -> String {
     match error {
         groundwork_core::Error::Internal(cause) => cause.to_string(),
@@ -285,9 +285,9 @@ fn restrict(folder: &Path) {
 fn raise_file_limit(connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    /// Files besides those of connections: of the database, and of the process itself.
+    /// Files other than those of connections: of the database and of the process.
     const OTHERS: u64 = 1024;
-    // Each connection has a second handle, by which it is closed.
+    // Each connection has a second handle, which its watch closes it with.
     let needed = 2 * connections as u64 + OTHERS;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {

@@ -1,4 +1,4 @@
-//! The JWT secret that the server makes and keeps by itself where none is set.
+//! The JWT secret that the server generates and stores where none is set.
 //!
 //! ```
 //! let folder = tempfile::tempdir().unwrap();
@@ -15,8 +15,8 @@ use crate::service::settings::Secret;
 
 const FILE: &str = "jwt-secret";
 
-/// The secret kept in `folder`, which is made at the first time, readable by this user alone. Two servers that start
-/// at once get the same one.
+/// Returns the secret stored in `folder`. The first call generates it, readable by this user only. Two servers that start
+/// at the same time get the same secret.
 pub fn keep(folder: &Path) -> io::Result<Secret> {
     let path = folder.join(FILE);
     if !path.exists() {
@@ -31,8 +31,8 @@ pub fn keep(folder: &Path) -> io::Result<Secret> {
     Ok(Secret::new(text))
 }
 
-/// Writes a new secret beside its place and then links it there, which fails where there is one: so it is never seen
-/// half written, nor replaced.
+/// Writes a new secret to a temporary file and links it to its place, which fails if a secret exists. So no reader sees a
+/// partly written secret, and none is replaced.
 fn make(folder: &Path, path: &Path) -> io::Result<()> {
     let (mut random, mut suffix) = ([0; 48], [0; 4]);
     for bytes in [&mut random[..], &mut suffix[..]] {
