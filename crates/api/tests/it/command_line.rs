@@ -264,7 +264,7 @@ async fn each_request_is_one_event(desk: &Desk) {
     };
     let client = Client::new(&format!("http://{address}"));
     let ada = client.register("ada").await;
-    let id = ada.id().to_owned();
+    let id = ada.id();
     ada.get("/api/v1/threads/0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11?q=marker-query")
         .await
         .refused(404, "not_found");

@@ -43,10 +43,10 @@ impl Server {
         let db = <TestDb<Migrator>>::new(Backend::Sqlite).await;
         let web_app = shell(&db.db, BodyLimit { bytes: 65536, timeout: OPTIONS.client_timeout });
         let probe = web_app.probe().clone();
-        Self::serve(db, options, probe, move || web_app.app()).await
+        Self::serve(db, options, probe, move || web_app.app())
     }
 
-    async fn serve<F, S>(db: TestDb<Migrator>, options: ServerOptions, probe: Probe, app: F) -> Self
+    fn serve<F, S>(db: TestDb<Migrator>, options: ServerOptions, probe: Probe, app: F) -> Self
     where
         F: Fn() -> App<S> + Clone + Send + 'static,
         S: actix_web::dev::ServiceFactory<
@@ -183,7 +183,7 @@ async fn a_client_that_does_not_read_is_left() {
                     let (held, until) = oneshot::channel::<()>();
                     // The stream holds `until`, of which the other end learns when it is dropped.
                     let body = stream::unfold(until, |until| async {
-                        Some((Ok::<_, io::Error>(Bytes::from_static(&[0; 65536])), until))
+                        Some((Ok::<_, io::Error>(Bytes::from_static(&[0; 8192])), until))
                     });
                     sender.send(held).await.unwrap();
                     HttpResponse::Ok().streaming(body)
@@ -192,7 +192,7 @@ async fn a_client_that_does_not_read_is_left() {
         )
     };
     let probe = Probe::new(db.db.clone(), "1");
-    let server = Server::serve(db, OPTIONS, probe, app).await;
+    let server = Server::serve(db, OPTIONS, probe, app);
     let mut socket = server.connect().await;
     socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut held = dropped.recv().await.unwrap();
