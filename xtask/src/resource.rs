@@ -100,24 +100,28 @@ fn entity(resource: &Resource) -> String {
         };
         format!("    /// {}\n{text}    pub {name}: {ty},\n", doc(field))
     });
+    // A text has a type of its own, which is where its length is stated.
+    let input = |field: &Field| match field.max_length() {
+        Some(_) => format!("{name}{}", camel(&field.name)),
+        None => field.rust().to_owned(),
+    };
+    let types = of(&|field| match field.max_length() {
+        Some(max) => format!("/// {}\npub type {} = Text<1, {max}>;\n", doc(field), input(field)),
+        None => String::new(),
+    });
+    let example = fields.iter().map(|field| format!("\"{}\": {}", field.name, field.example()));
+    let example = example.collect::<Vec<_>>().join(", ");
     let create = of(&|field| {
-        let (ty, schema) = (field.rust(), field.schema());
         let (default, ty) = if field.nullable {
-            ("    #[serde(default)]\n", format!("Option<{ty}>"))
+            ("    #[serde(default)]\n", format!("NullableChange<{}>", input(field)))
         } else {
-            ("", ty.to_owned())
+            ("", input(field))
         };
-        format!("    /// {}\n{default}    #[schema({schema})]\n    pub {}: {ty},\n", doc(field), field.name)
+        format!("    /// {}\n{default}    pub {}: {ty},\n", doc(field), field.name)
     });
     let patch = of(&|field| {
-        let (ty, schema) = (field.rust(), field.schema());
-        let (shown, kept) =
-            if field.nullable { (format!("Option<{ty}>"), "Patch") } else { (ty.to_owned(), "Option") };
-        format!(
-            "    /// {}\n    #[serde(default)]\n    #[schema(value_type = {shown}, {schema})]\n    pub {}: {kept}<{ty}>,\n",
-            doc(field),
-            field.name
-        )
+        let (ty, change) = (input(field), if field.nullable { "NullableChange" } else { "Change" });
+        format!("    /// {}\n    #[serde(default)]\n    pub {}: {change}<{ty}>,\n", doc(field), field.name)
     });
     let columns = of(&|field| format!("        .col({})\n", field.column()));
     let listed = of(&|field| format!("Column::{}, ", camel(&field.name)));
@@ -134,24 +138,25 @@ fn entity(resource: &Resource) -> String {
     functions.sort();
     functions.dedup();
     let functions = functions.join(", ");
-    let patch_type = if fields.iter().any(|field| field.nullable) { " Patch," } else { "" };
+    let mut imports = vec!["FieldErrors", "Listable", "Timestamp", "Uuid", "Validate", "base", "common_base"];
+    let any = |condition: fn(&Field) -> bool| fields.iter().any(condition);
+    let used = [
+        ("Change", any(|field| !field.nullable)),
+        ("NullableChange", any(|field| field.nullable)),
+        ("Text", any(|field| field.max_length().is_some())),
+    ];
+    imports.extend(used.iter().filter(|(_, used)| *used).map(|(name, _)| *name));
+    let imports = imports.join(", ");
     let checks = |of_patch: bool| {
         let mut checks = String::new();
         for field in &texts {
             let name = &field.name;
-            let condition = match (of_patch, field.nullable) {
-                (false, false) => format!("!self.{name}.trim().is_empty()"),
-                (false, true) | (true, false) => {
-                    format!("self.{name}.as_ref().is_none_or(|text| !text.trim().is_empty())")
-                }
-                (true, true) => {
-                    format!("self.{name}.value().is_none_or(|text| !text.trim().is_empty())")
-                }
+            let check = format!("{name}.check(\"{name}\", errors);");
+            let _ = if of_patch || field.nullable {
+                writeln!(checks, "        if let Some({name}) = self.{name}.value() {{ {check} }}")
+            } else {
+                writeln!(checks, "        self.{check}")
             };
-            let _ = writeln!(
-                checks,
-                "        let {name} = {condition};\n        errors.check({name}, \"{name}\", \"blank\", \"must not be blank\");"
-            );
         }
         checks
     };
@@ -161,7 +166,7 @@ fn entity(resource: &Resource) -> String {
         r#"//! The table `{plural}`, what comes in and goes out about it, and whose rows a caller sees.
 
 use groundwork_auth::Caller;
-use groundwork_core::{{FieldErrors, Listable,{patch_type} Timestamp, Uuid, Validate, base, common_base}};
+use groundwork_core::{{{imports}}};
 use groundwork_web::{{Resource, RowPolicy}};
 use sea_orm::{{DeriveIntoActiveModel, entity::prelude::*}};
 use sea_orm_migration::{{
@@ -211,15 +216,18 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {{
     (table, vec![of_owner])
 }}
 
-/// What a new one is made from.
+{types}
+/// The fields of a new one.
 #[derive(Clone, Debug, Deserialize, ToSchema, DeriveIntoActiveModel)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({{{example}}}))]
 pub struct New{name} {{
 {create}}}
 
-/// What one is changed by: a field that isn't mentioned stays as it is.
+/// A change. A field that is not in the request stays as it is.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema, DeriveIntoActiveModel)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({{{example}}}))]
 pub struct {name}Patch {{
 {patch}}}
 

@@ -142,15 +142,23 @@ impl Field {
         }
     }
 
-    /// Returns the schema attributes besides the type.
-    pub fn schema(&self) -> String {
+    /// Returns the maximum length of a text; `None` for other types.
+    pub fn max_length(&self) -> Option<usize> {
         match self.kind {
-            Kind::String => "example = \"text\", max_length = 255".to_owned(),
-            Kind::Text => "example = \"text\", max_length = 4096".to_owned(),
-            Kind::Bool => "example = true".to_owned(),
-            Kind::Int => "example = 1".to_owned(),
-            Kind::Uuid => "example = \"0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11\"".to_owned(),
-            Kind::Time => "example = \"2026-01-31T09:30:00.000000Z\"".to_owned(),
+            Kind::String => Some(255),
+            Kind::Text => Some(4096),
+            Kind::Bool | Kind::Int | Kind::Uuid | Kind::Time => None,
+        }
+    }
+
+    /// Returns an example of its value, as JSON.
+    pub fn example(&self) -> &'static str {
+        match self.kind {
+            Kind::String | Kind::Text => "\"text\"",
+            Kind::Bool => "true",
+            Kind::Int => "1",
+            Kind::Uuid => "\"0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11\"",
+            Kind::Time => "\"2026-01-31T09:30:00.000000Z\"",
         }
     }
 

@@ -181,6 +181,7 @@ async fn create_superuser(
     email: Option<String>,
 ) -> Result<(), Box<dyn Error>> {
     let password = read_password()?;
+    let (username, email) = (username.into(), email.map(Into::into));
     let user = NewUser { username, password, email, first_name: None, last_name: None };
     groundwork_core::Validate::check(&user).map_err(explain)?;
     let db = settings.service().open().await?;

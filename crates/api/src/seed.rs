@@ -73,7 +73,7 @@ async fn write_demo(tx: &Tx, ids: &DemoIds, hash: &str) -> Result<()> {
     let messages = Messages::default();
 
     let to = |receiver: &Caller, text: &str| NewDirectMessage {
-        text: text.to_owned(),
+        text: text.into(),
         receiver_id: Some(receiver.user_id),
         receiver_username: None,
     };
@@ -87,13 +87,13 @@ async fn write_demo(tx: &Tx, ids: &DemoIds, hash: &str) -> Result<()> {
 
     let group = NewThread {
         kind: ThreadType::Group,
-        name: Some("Engines".to_owned()),
+        name: Some("Engines".into()),
         participant_ids: [&charles, &grace, &alan].map(|caller| caller.user_id).to_vec(),
         history: None,
     };
     ids.choose(demo::ENGINES);
     let (group, _) = Threads::default().start(tx, &ada, group).await?;
-    let say = |text: &str| NewText { text: text.to_owned() };
+    let say = |text: &str| NewText { text: text.into() };
     messages.send(tx, &ada, group, say("Welcome to the engine room.")).await?;
     messages.send(tx, &grace, group, say("Good to be here.")).await?;
     messages.send(tx, &alan, group, say("Will it halt?")).await?;
@@ -102,11 +102,11 @@ async fn write_demo(tx: &Tx, ids: &DemoIds, hash: &str) -> Result<()> {
 
 async fn person(tx: &Tx, username: &str, first_name: &str, last_name: &str, hash: &str) -> Result<Caller> {
     let user = NewUser {
-        username: username.to_owned(),
+        username: username.into(),
         password: PASSWORD.to_owned(),
-        email: Some(format!("{username}@example.org")),
-        first_name: Some(first_name.to_owned()),
-        last_name: Some(last_name.to_owned()),
+        email: Some(format!("{username}@example.org").into()),
+        first_name: Some(first_name.into()),
+        last_name: Some(last_name.into()),
     };
     let account = NewAccount { user, password_hash: hash.to_owned(), group: PermissionGroup::Regular };
     let user = Users::default().create_account(tx, account).await?;

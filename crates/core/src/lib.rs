@@ -18,6 +18,7 @@ pub mod gate;
 pub mod page;
 pub mod patch;
 pub mod repository;
+pub mod text;
 pub mod timestamp;
 pub mod validate;
 
@@ -30,8 +31,9 @@ pub use error::{Code, Error, Kind, Result};
 pub use filter::{ListQuery, Listable};
 pub use gate::Gate;
 pub use page::{Page, PageRequest};
-pub use patch::Patch;
+pub use patch::{Change, NullableChange};
 pub use repository::Repository;
+pub use text::Text;
 pub use timestamp::Timestamp;
 pub use validate::{FieldError, FieldErrors, Validate};
 

@@ -423,3 +423,19 @@ async fn answers_are_bounded(app: &App) {
     let answer = raw(&ada, "/api/v1/auth/token", kind, form).await.refused(400, "invalid_request");
     assert!(answer.to_string().len() < 8_000);
 }
+
+/// Null clears a field that may be null, and is an error of one that may not.
+#[both_databases]
+async fn null_is_an_error_where_there_must_be_a_value(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let me = "/api/v1/users/me";
+    assert_eq!(ada.patch(me, &json!({"username": null})).await.field_errors(), ["username: wrong_type"]);
+    ada.patch(me, &json!({"bio": "x"})).await.expect(200);
+    assert_eq!(ada.patch(me, &json!({"bio": null})).await.expect(200)["bio"], Value::Null);
+    let thread = ada.starts_group("Engines", &[&charles]).await;
+    let path = format!("{THREADS}/{thread}");
+    for field in ["name", "history"] {
+        let errors = ada.patch(&path, &json!({(field): null})).await.field_errors();
+        assert!(errors[0].starts_with(field), "{errors:?}");
+    }
+}

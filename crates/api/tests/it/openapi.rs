@@ -252,3 +252,26 @@ fn parameters_are_as_they_are_read() {
     let ids = of("id__in");
     assert_eq!((&ids["schema"]["type"], &ids["explode"]), (&"array".into(), &false.into()));
 }
+
+/// A change of a field that may not be null says so, and so does the length of a text, which its type states.
+#[test]
+fn changes_say_what_they_take() {
+    let document = document();
+    let field =
+        |schema: &str, name: &str| document["components"]["schemas"][schema]["properties"][name].clone();
+    let username = field("UserPatch", "username");
+    assert_eq!((&username["type"], &username["maxLength"]), (&"string".into(), &50.into()), "{username}");
+    assert!(username["description"].is_string(), "{username}");
+    let bio = field("UserPatch", "bio");
+    assert_eq!(
+        (bio["type"].to_string(), &bio["maxLength"]),
+        (r#"["string","null"]"#.into(), &500.into()),
+        "{bio}"
+    );
+    assert_eq!(field("UserAdminPatch", "is_active")["type"], "boolean");
+    assert_eq!(field("ThreadPatch", "history")["$ref"], "#/components/schemas/History");
+    assert_eq!(field("NewText", "text")["maxLength"], 4096);
+    assert!(document["components"]["schemas"]["UserPatch"].get("required").is_none());
+    let text = document.to_string();
+    assert!(!text.contains("x-inline") && !text.contains("Change_"));
+}

@@ -1,8 +1,8 @@
 //! A plain entity with everything that core gives: what a service writes for one.
 
 use groundwork_core::{
-    Code, Controller, Db, FieldErrors, Kind, Listable, Patch, Repository, Result, Timestamp, Tx, Uuid,
-    Validate, common_base,
+    Change, Code, Controller, Db, FieldErrors, Kind, Listable, NullableChange, Repository, Result, Timestamp,
+    Tx, Uuid, Validate, common_base,
 };
 use groundwork_testkit::TestDb;
 use sea_orm::{ActiveValue::Set, Condition, DbErr, entity::prelude::*};
@@ -75,13 +75,13 @@ impl Validate for NewBook {
 
 #[derive(Clone, Debug, Default)]
 pub struct BookPatch {
-    pub title: Option<String>,
-    pub isbn: Patch<String>,
+    pub title: Change<String>,
+    pub isbn: NullableChange<String>,
 }
 
 impl Validate for BookPatch {
     fn validate(&self, errors: &mut FieldErrors) {
-        if let Some(title) = &self.title {
+        if let Some(title) = self.title.value() {
             errors.length("title", title, 1, 10);
         }
     }
@@ -114,7 +114,7 @@ impl Controller for Books {
     }
 
     fn apply(&self, patch: BookPatch, row: &mut ActiveModel) {
-        if let Some(title) = patch.title {
+        if let Some(title) = patch.title.into_value() {
             row.title = Set(title);
         }
         if let Some(isbn) = patch.isbn.into_change() {

@@ -1,4 +1,4 @@
-use groundwork_core::{Controller, Patch, error::codes};
+use groundwork_core::{Change, Controller, NullableChange, error::codes};
 use groundwork_testkit::both_databases;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
@@ -34,7 +34,7 @@ async fn a_unique_value_in_use_is_a_conflict(library: &Library) {
     assert_eq!(Controller::create(&books, &tx, new("1")).await.unwrap_err().code(), ISBN_TAKEN);
     drop(tx);
     let tx = db.begin().await.unwrap();
-    let patch = BookPatch { isbn: Patch::Value("1".into()), ..BookPatch::default() };
+    let patch = BookPatch { isbn: NullableChange::Value("1".into()), ..BookPatch::default() };
     let error = Controller::update(&books, &tx, second.id, patch).await.unwrap_err();
     assert_eq!(error.code(), ISBN_TAKEN);
 }
@@ -46,10 +46,10 @@ async fn a_patch_tells_absent_from_null(library: &Library) {
     let tx = db.begin().await.unwrap();
     let new = NewBook { title: "Emma".into(), isbn: Some("1".into()), pages: 1 };
     let book = Controller::create(&books, &tx, new).await.unwrap();
-    let patch = BookPatch { title: Some("Emma II".into()), isbn: Patch::Absent };
+    let patch = BookPatch { title: Change::Value("Emma II".into()), isbn: NullableChange::Absent };
     let book = Controller::update(&books, &tx, book.id, patch).await.unwrap();
     assert_eq!((book.title.as_str(), book.isbn.as_deref()), ("Emma II", Some("1")));
-    let patch = BookPatch { title: None, isbn: Patch::Null };
+    let patch = BookPatch { title: Change::Absent, isbn: NullableChange::Null };
     let book = Controller::update(&books, &tx, book.id, patch).await.unwrap();
     assert_eq!((book.title.as_str(), book.isbn), ("Emma II", None));
     tx.commit().await.unwrap();

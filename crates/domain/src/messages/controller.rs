@@ -59,7 +59,7 @@ impl Messages {
     /// `invalid`, `not_found`, and `user_inactive` where the other user of a direct thread is deactivated or deleted.
     pub async fn send(&self, tx: &Tx, caller: &Caller, thread: Uuid, new: NewText) -> Result<Message> {
         new.check()?;
-        let sent = send::send(tx, caller.user_id, thread, new.text).await?;
+        let sent = send::send(tx, caller.user_id, thread, new.text.into()).await?;
         Ok(MessageRow::new(sent).into())
     }
 
@@ -217,7 +217,7 @@ impl Messages {
         }
         let row = ActiveModel {
             id: Set(id),
-            text: Set(new.text),
+            text: Set(new.text.into()),
             version: Set(version),
             edited_at: Set(Some(tx.now())),
             ..ActiveModel::default()

@@ -1,6 +1,6 @@
 //! Input and output types for messages.
 
-use groundwork_core::{FieldErrors, Timestamp, Uuid, Validate};
+use groundwork_core::{FieldErrors, Text, Timestamp, Uuid, Validate};
 use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,21 +8,21 @@ use utoipa::ToSchema;
 use super::entity;
 use crate::threads::{Participant, entity::History};
 
-/// The most characters of a message.
-pub const TEXT_MAX: usize = 4096;
+/// The text of a message. It is kept exactly.
+pub type MessageText = Text<1, 4096>;
 
 /// A text to send, or to put in place of another.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"text": "Hello, Charles!"}))]
 pub struct NewText {
     /// 1 to 4096 characters, not blank; kept exactly.
-    #[schema(example = "Hello, Charles!", min_length = 1, max_length = 4096)]
-    pub text: String,
+    pub text: MessageText,
 }
 
 impl Validate for NewText {
     fn validate(&self, errors: &mut FieldErrors) {
-        check_text(&self.text, errors);
+        self.text.check("text", errors);
     }
 }
 
@@ -32,8 +32,7 @@ impl Validate for NewText {
 #[schema(example = json!({"receiver_username": "charles", "text": "Hello, Charles!"}))]
 pub struct NewDirectMessage {
     /// 1 to 4096 characters, not blank; kept exactly.
-    #[schema(min_length = 1, max_length = 4096)]
-    pub text: String,
+    pub text: MessageText,
     /// The receiver. Either this or `receiver_username` is required.
     #[serde(default)]
     pub receiver_id: Option<Uuid>,
@@ -45,7 +44,7 @@ pub struct NewDirectMessage {
 
 impl Validate for NewDirectMessage {
     fn validate(&self, errors: &mut FieldErrors) {
-        check_text(&self.text, errors);
+        self.text.check("text", errors);
         match (&self.receiver_id, &self.receiver_username) {
             (None, None) => errors.add("receiver_id", "missing", "is required, or receiver_username"),
             (Some(_), Some(_)) => {
@@ -54,12 +53,6 @@ impl Validate for NewDirectMessage {
             _ => {}
         }
     }
-}
-
-fn check_text(text: &str, errors: &mut FieldErrors) {
-    errors.check(!text.trim().is_empty(), "text", "blank", "must not be blank");
-    errors.length("text", text, 0, TEXT_MAX);
-    errors.check(!text.contains('\0'), "text", "bad_value", "must not contain NUL");
 }
 
 /// A position to move to.

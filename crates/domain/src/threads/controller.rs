@@ -99,7 +99,7 @@ impl Threads {
         let history = new.history.unwrap_or_default();
         let id = tx.new_id();
         let row = entity::ActiveModel {
-            name: Set(new.name),
+            name: Set(new.name.map(String::from)),
             ..new_row(tx, caller, id, ThreadType::Group, history, others.len() + 1)
         };
         self.repository.insert(tx, row).await?;
@@ -191,10 +191,10 @@ impl Threads {
             details_version: Set(thread.version),
             ..entity::ActiveModel::default()
         };
-        if let Some(name) = patch.name {
-            row.name = Set(Some(name));
+        if let Some(name) = patch.name.into_value() {
+            row.name = Set(Some(name.into()));
         }
-        if let Some(history) = patch.history {
+        if let Some(history) = patch.history.into_value() {
             row.history = Set(history);
         }
         self.repository.update(tx, row).await?;

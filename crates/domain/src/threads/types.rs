@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use groundwork_core::{FieldErrors, Timestamp, Uuid, Validate};
+use groundwork_core::{Change, FieldErrors, Text, Timestamp, Uuid, Validate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{demo, messages::Message};
 
-/// The maximum length of a group's name, in characters.
-pub const NAME_MAX: usize = 100;
+/// The name of a group.
+pub type ThreadName = Text<1, 100>;
 /// The maximum number of users that one request names.
 pub const MAX_NAMED: usize = 100;
 /// The maximum number of participants of a thread.
@@ -31,8 +31,7 @@ pub struct NewThread {
     pub kind: ThreadType,
     /// The name of a group; a direct thread has none.
     #[serde(default)]
-    #[schema(max_length = 100)]
-    pub name: Option<String>,
+    pub name: Option<ThreadName>,
     /// The other participants: 1 user for a direct thread, 1 to 100 for a group.
     #[schema(min_items = 1, max_items = 100)]
     pub participant_ids: Vec<Uuid>,
@@ -60,7 +59,7 @@ impl Validate for NewThread {
             ThreadType::Group => {
                 errors.check(named >= 1, "participant_ids", "too_few", "must have at least 1 item");
                 match &self.name {
-                    Some(name) => check_name(name, errors),
+                    Some(name) => name.check("name", errors),
                     None => errors.add("name", "missing", "is required for a group"),
                 }
             }
@@ -71,30 +70,24 @@ impl Validate for NewThread {
 /// A change of a group. An absent field stays as it is.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Difference engines"}))]
 pub struct ThreadPatch {
     /// A new name.
     #[serde(default)]
-    #[schema(value_type = String, example = "Difference engines", min_length = 1, max_length = 100)]
-    pub name: Option<String>,
+    pub name: Change<ThreadName>,
     /// Which earlier messages those see who join from now on.
     #[serde(default)]
-    #[schema(value_type = History)]
-    pub history: Option<History>,
+    pub history: Change<History>,
 }
 
 impl Validate for ThreadPatch {
     fn validate(&self, errors: &mut FieldErrors) {
-        let empty = self.name.is_none() && self.history.is_none();
+        let empty = self.name.is_absent() && self.history.is_absent();
         errors.check(!empty, "", "empty", "must name at least one field");
-        if let Some(name) = &self.name {
-            check_name(name, errors);
+        if let Some(name) = self.name.value() {
+            name.check("name", errors);
         }
     }
-}
-
-fn check_name(name: &str, errors: &mut FieldErrors) {
-    errors.check(!name.trim().is_empty(), "name", "blank", "must not be blank");
-    errors.length("name", name, 0, NAME_MAX);
 }
 
 /// Users to add to a group and to remove from it, all or none.

@@ -2,8 +2,8 @@
 
 use groundwork_auth::{Account, Accounts, Caller, session};
 use groundwork_core::{
-    Code, CommonBase, Controller, Error, FieldErrors, ListQuery, Page, PageRequest, Repository, Result, Tx,
-    Uuid, Validate,
+    Change, Code, CommonBase, Controller, Error, FieldErrors, ListQuery, Page, PageRequest, Repository,
+    Result, Tx, Uuid, Validate,
     controller::{NewRow, Row},
     error::codes,
     events::{self, NewEvent},
@@ -125,7 +125,7 @@ impl Users {
     /// `not_found`, `last_superuser`.
     pub async fn deactivate_self(&self, tx: &Tx, caller: &Caller) -> Result<()> {
         self.lock_for_change(tx, caller.user_id).await?;
-        let patch = UserAdminPatch { is_active: Some(false), ..UserAdminPatch::default() };
+        let patch = UserAdminPatch { is_active: Change::Value(false), ..UserAdminPatch::default() };
         UserRules::by(Some(caller)).update(tx, caller.user_id, patch).await?;
         Ok(())
     }
@@ -288,8 +288,8 @@ impl Controller for UserRules {
             email: Set(user.email.map(|email| email.to_lowercase())),
             email_confirmed: Set(false),
             password_hash: Set(password_hash),
-            first_name: Set(user.first_name),
-            last_name: Set(user.last_name),
+            first_name: Set(user.first_name.map(String::from)),
+            last_name: Set(user.last_name.map(String::from)),
             bio: Set(None),
             is_active: Set(true),
             mfa_enabled: Set(false),
@@ -299,26 +299,26 @@ impl Controller for UserRules {
     }
 
     fn apply(&self, patch: UserAdminPatch, row: &mut ActiveModel) {
-        if let Some(username) = patch.username {
+        if let Some(username) = patch.username.into_value() {
             row.username = Set(username.to_lowercase());
         }
         if let Some(email) = patch.email.into_change() {
             row.email = Set(email.map(|email| email.to_lowercase()));
             row.email_confirmed = Set(false);
         }
-        if let Some(confirmed) = patch.email_confirmed {
+        if let Some(confirmed) = patch.email_confirmed.into_value() {
             row.email_confirmed = Set(confirmed);
         }
         if let Some(first_name) = patch.first_name.into_change() {
-            row.first_name = Set(first_name);
+            row.first_name = Set(first_name.map(String::from));
         }
         if let Some(last_name) = patch.last_name.into_change() {
-            row.last_name = Set(last_name);
+            row.last_name = Set(last_name.map(String::from));
         }
         if let Some(bio) = patch.bio.into_change() {
-            row.bio = Set(bio);
+            row.bio = Set(bio.map(String::from));
         }
-        if let Some(is_active) = patch.is_active {
+        if let Some(is_active) = patch.is_active.into_value() {
             row.is_active = Set(is_active);
         }
     }

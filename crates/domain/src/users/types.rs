@@ -1,22 +1,22 @@
 //! The requests and responses about users.
 
 use groundwork_auth::{Groups, password};
-use groundwork_core::{FieldErrors, Patch, Timestamp, Uuid, Validate};
+use groundwork_core::{
+    Change, FieldErrors, NullableChange, Text, Timestamp, Uuid, Validate, text::EmailFormat,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::entity::Model;
 
-/// The minimum length of a username, in characters.
-pub const USERNAME_MIN: usize = 3;
-/// The maximum length of a username, in characters.
-pub const USERNAME_MAX: usize = 50;
-/// The maximum length of a first or last name, in characters.
-pub const NAME_MAX: usize = 100;
-/// The maximum length of an e-mail address, in characters (RFC 5321, section 4.5.3.1.3).
-pub const EMAIL_MAX: usize = 254;
-/// The maximum length of a bio, in characters.
-pub const BIO_MAX: usize = 500;
+/// A username.
+pub type Username = Text<3, 50>;
+/// A first or last name.
+pub type PersonName = Text<1, 100>;
+/// An e-mail address; its length is that of a path in RFC 5321, section 4.5.3.1.3, without the brackets.
+pub type EmailAddress = Text<1, 254, EmailFormat>;
+/// What a user says about themselves.
+pub type Bio = Text<1, 500>;
 /// The maximum number of ids in one request for public profiles.
 pub const MAX_IDS: usize = 100;
 /// The maximum number of words in a search for users.
@@ -25,101 +25,89 @@ pub const MAX_SEARCH_WORDS: usize = 5;
 /// A new account.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"username": "katherine", "password": "Correct-Horse-1", "email": "katherine@example.org"}))]
 pub struct NewUser {
     /// 3 to 50 letters, digits, `_`, `.` and `-`; case-insensitive.
-    #[schema(example = "katherine", min_length = 3, max_length = 50)]
-    pub username: String,
+    pub username: Username,
     /// At least 8 characters and at most 72 bytes, with a digit and an upper-case letter.
     #[schema(example = "Correct-Horse-1", format = "password", min_length = 8)]
     pub password: String,
     /// The e-mail address; it can be used to sign in.
     #[serde(default)]
-    #[schema(example = "katherine@example.org", format = "email", max_length = 254)]
-    pub email: Option<String>,
+    pub email: Option<EmailAddress>,
     /// The first name.
     #[serde(default)]
-    #[schema(example = "Ada", max_length = 100)]
-    pub first_name: Option<String>,
+    pub first_name: Option<PersonName>,
     /// The last name.
     #[serde(default)]
-    #[schema(example = "Lovelace", max_length = 100)]
-    pub last_name: Option<String>,
+    pub last_name: Option<PersonName>,
 }
 
 impl Validate for NewUser {
     fn validate(&self, errors: &mut FieldErrors) {
         check_username(&self.username, errors);
         password::check_new("password", &self.password, errors);
-        check_email(self.email.as_deref(), errors);
-        check_text("first_name", self.first_name.as_deref(), NAME_MAX, errors);
-        check_text("last_name", self.last_name.as_deref(), NAME_MAX, errors);
+        check_email(self.email.as_ref(), errors);
+        check_text("first_name", self.first_name.as_ref(), errors);
+        check_text("last_name", self.last_name.as_ref(), errors);
     }
 }
 
 /// A change of your profile. An absent field stays as it is; null clears a field.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ada@example.org", "bio": "Counting on engines."}))]
 pub struct UserPatch {
     /// The new username.
     #[serde(default)]
-    #[schema(value_type = String, example = "ada.l", min_length = 3, max_length = 50)]
-    pub username: Option<String>,
+    pub username: Change<Username>,
     /// The new e-mail address, which is not confirmed.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "ada@example.org", format = "email", max_length = 254)]
-    pub email: Patch<String>,
+    pub email: NullableChange<EmailAddress>,
     /// The first name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Ada", max_length = 100)]
-    pub first_name: Patch<String>,
+    pub first_name: NullableChange<PersonName>,
     /// The last name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Lovelace", max_length = 100)]
-    pub last_name: Patch<String>,
+    pub last_name: NullableChange<PersonName>,
     /// A text about the user.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Counting on engines.", max_length = 500)]
-    pub bio: Patch<String>,
+    pub bio: NullableChange<Bio>,
 }
 
 /// A change of a user by an administrator. An absent field stays as it is; null clears a field.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ada@example.org", "email_confirmed": true}))]
 pub struct UserAdminPatch {
     /// The new username.
     #[serde(default)]
-    #[schema(value_type = String, example = "ada.l", min_length = 3, max_length = 50)]
-    pub username: Option<String>,
+    pub username: Change<Username>,
     /// The new e-mail address, which is not confirmed unless `email_confirmed` is true.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "ada@example.org", format = "email", max_length = 254)]
-    pub email: Patch<String>,
+    pub email: NullableChange<EmailAddress>,
     /// Whether the e-mail address belongs to the user.
     #[serde(default)]
-    #[schema(value_type = bool)]
-    pub email_confirmed: Option<bool>,
+    pub email_confirmed: Change<bool>,
     /// The first name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Ada", max_length = 100)]
-    pub first_name: Patch<String>,
+    pub first_name: NullableChange<PersonName>,
     /// The last name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Lovelace", max_length = 100)]
-    pub last_name: Patch<String>,
+    pub last_name: NullableChange<PersonName>,
     /// A text about the user.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Counting on engines.", max_length = 500)]
-    pub bio: Patch<String>,
+    pub bio: NullableChange<Bio>,
     /// False ends all sessions and prevents further sign-ins.
     #[serde(default)]
-    #[schema(value_type = bool)]
-    pub is_active: Option<bool>,
+    pub is_active: Change<bool>,
 }
 
 impl From<UserPatch> for UserAdminPatch {
     fn from(patch: UserPatch) -> Self {
         let UserPatch { username, email, first_name, last_name, bio } = patch;
-        Self { username, email, email_confirmed: None, first_name, last_name, bio, is_active: None }
+        let (email_confirmed, is_active) = (Change::Absent, Change::Absent);
+        Self { username, email, email_confirmed, first_name, last_name, bio, is_active }
     }
 }
 
@@ -132,26 +120,26 @@ impl Validate for UserPatch {
 impl Validate for UserAdminPatch {
     fn validate(&self, errors: &mut FieldErrors) {
         let Self { username, email, email_confirmed, first_name, last_name, bio, is_active } = self;
-        let empty = username.is_none()
+        let empty = username.is_absent()
             && email.is_absent()
-            && email_confirmed.is_none()
+            && email_confirmed.is_absent()
             && first_name.is_absent()
             && last_name.is_absent()
             && bio.is_absent()
-            && is_active.is_none();
+            && is_active.is_absent();
         errors.check(!empty, "", "empty", "must name at least one field");
-        if let Some(username) = username {
+        if let Some(username) = username.value() {
             check_username(username, errors);
         }
-        check_email(email.value().map(String::as_str), errors);
-        check_text("first_name", first_name.value().map(String::as_str), NAME_MAX, errors);
-        check_text("last_name", last_name.value().map(String::as_str), NAME_MAX, errors);
-        check_text("bio", bio.value().map(String::as_str), BIO_MAX, errors);
+        check_email(email.value(), errors);
+        check_text("first_name", first_name.value(), errors);
+        check_text("last_name", last_name.value(), errors);
+        check_text("bio", bio.value(), errors);
     }
 }
 
-fn check_username(username: &str, errors: &mut FieldErrors) {
-    errors.length("username", username, USERNAME_MIN, USERNAME_MAX);
+fn check_username(username: &Username, errors: &mut FieldErrors) {
+    username.check("username", errors);
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     errors.check(
         username.chars().all(allowed),
@@ -164,19 +152,23 @@ fn check_username(username: &str, errors: &mut FieldErrors) {
     errors.check(!like_id, "username", "looks_like_id", "must not look like an id");
 }
 
-fn check_email(email: Option<&str>, errors: &mut FieldErrors) {
+fn check_email(email: Option<&EmailAddress>, errors: &mut FieldErrors) {
     let Some(email) = email else { return };
     let shaped = email.split_once('@').is_some_and(|(name, host)| {
         !name.is_empty() && !host.is_empty() && !host.contains('@') && !email.contains(char::is_whitespace)
     });
     errors.check(shaped, "email", "bad_format", "must be an e-mail address");
-    errors.length("email", email, 0, EMAIL_MAX);
+    email.check("email", errors);
 }
 
-fn check_text(field: &str, text: Option<&str>, max: usize, errors: &mut FieldErrors) {
-    let Some(text) = text else { return };
-    errors.length(field, text, 0, max);
-    errors.check(!text.trim().is_empty(), field, "blank", "must not be blank; null clears it");
+fn check_text<const MIN: usize, const MAX: usize>(
+    field: &str,
+    text: Option<&Text<MIN, MAX>>,
+    errors: &mut FieldErrors,
+) {
+    if let Some(text) = text {
+        text.check(field, errors);
+    }
 }
 
 /// The permission group to set.

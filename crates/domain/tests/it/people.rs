@@ -14,7 +14,7 @@ pub type Store = TestDb<Migrator>;
 /// A new user, as the one who calls.
 pub async fn person(store: &Store, username: &str) -> Caller {
     let user = NewUser {
-        username: username.to_owned(),
+        username: username.into(),
         password: "Correct-Horse-1".to_owned(),
         email: None,
         first_name: None,

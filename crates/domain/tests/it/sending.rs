@@ -33,7 +33,7 @@ async fn costs_two_rows_in_any_thread(store: &Store) {
     let (small, _) = threads.direct(&tx, &people[0], people[1].user_id).await.unwrap();
     let group = NewThread {
         kind: ThreadType::Group,
-        name: Some("All".to_owned()),
+        name: Some("All".into()),
         participant_ids: people.iter().skip(1).map(|person| person.user_id).collect(),
         history: None,
     };
@@ -42,7 +42,7 @@ async fn costs_two_rows_in_any_thread(store: &Store) {
     for thread in [small.id, large] {
         let before = rows(store).await;
         let tx = store.db.begin().await.unwrap();
-        messages.send(&tx, &people[0], thread, NewText { text: "hello".to_owned() }).await.unwrap();
+        messages.send(&tx, &people[0], thread, NewText { text: "hello".into() }).await.unwrap();
         tx.commit().await.unwrap();
         let after = rows(store).await;
         assert_eq!(after, [before[0] + 1, before[1] + 1, before[2], before[3]]);
@@ -55,7 +55,7 @@ async fn half_a_send_leaves_nothing(store: &Store) {
     let (ada, charles) = (person(store, "ada").await, person(store, "charles").await);
     let messages = Messages::default();
     let new = || NewDirectMessage {
-        text: "hello".to_owned(),
+        text: "hello".into(),
         receiver_id: Some(charles.user_id),
         receiver_username: None,
     };

@@ -124,7 +124,7 @@ impl Course<'_> {
         let tx = self.store.db.begin().await.unwrap();
         match *step {
             Step::Send(who) => {
-                let text = NewText { text: format!("by {who}") };
+                let text = NewText { text: format!("by {who}").into() };
                 match self.messages.send(&tx, &self.people[who], self.thread, text).await {
                     Ok(sent) => {
                         assert!(self.model.sees_from[&who].is_some());
@@ -163,7 +163,7 @@ impl Course<'_> {
                 let Some((_, said)) = self.message(which) else {
                     return;
                 };
-                let text = NewText { text: "edited".to_owned() };
+                let text = NewText { text: "edited".into() };
                 if self.messages.edit(&tx, &self.people[who], said.id, text).await.is_err() {
                     return;
                 }
@@ -314,7 +314,7 @@ async fn run(store: &Store, number: usize, steps: &[Step]) {
     let tx = store.db.begin().await.unwrap();
     let group = NewThread {
         kind: ThreadType::Group,
-        name: Some("All".to_owned()),
+        name: Some("All".into()),
         participant_ids: people.iter().skip(1).map(|person| person.user_id).collect(),
         history: None,
     };

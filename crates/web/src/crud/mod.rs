@@ -30,7 +30,7 @@
 //! # #[derive(serde::Deserialize, utoipa::ToSchema, DeriveIntoActiveModel)]
 //! # pub struct NewNote { pub title: String }
 //! # #[derive(serde::Deserialize, utoipa::ToSchema, DeriveIntoActiveModel)]
-//! # pub struct NotePatch { #[serde(default)] #[schema(value_type = String)] pub title: Option<String> }
+//! # pub struct NotePatch { #[serde(default)] pub title: groundwork_core::Change<String> }
 //! # impl Validate for NewNote { fn validate(&self, _: &mut FieldErrors) {} }
 //! # impl Validate for NotePatch { fn validate(&self, _: &mut FieldErrors) {} }
 //! use groundwork_auth::Caller;
@@ -94,7 +94,8 @@ pub trait Resource: Listable {
         + Send
         + Sync
         + 'static;
-    /// The input of an update: each field an `Option`, or for a nullable column a [`Patch`](groundwork_core::Patch).
+    /// The fields of a change: each a [`Change`](groundwork_core::Change), or for a nullable column a
+    /// [`NullableChange`](groundwork_core::NullableChange).
     type Patch: DeserializeOwned
         + ToSchema
         + Validate

@@ -76,6 +76,9 @@ pub fn document(about: &About, routes: &Routes) -> Result<OpenApi> {
     let mut problem = crate::openapi::describe::OperationDoc::default();
     problem.output::<crate::http::problem::ProblemBody>();
     components.schemas.extend(problem.schemas);
+    let mut written_out = serde_json::to_value(&components).map_err(Error::internal)?;
+    schema::write_out(&mut written_out, &mut serde_json::Value::Null);
+    let mut components: Components = serde_json::from_value(written_out).map_err(Error::internal)?;
     let mut scopes: BTreeMap<&str, &str> = routes
         .entries()
         .iter()

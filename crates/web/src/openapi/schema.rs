@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
-use groundwork_core::{Error, FieldError, FieldErrors, Result, Timestamp};
+use groundwork_core::{Error, FieldError, FieldErrors, Result, Timestamp, text::INLINE};
 use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind},
@@ -55,7 +55,8 @@ impl TypeSchema {
         let mut components = Components::new();
         components.schemas.extend(schemas);
         let mut root = serde_json::to_value(T::schema()).map_err(Error::internal)?;
-        let components = serde_json::to_value(components).map_err(Error::internal)?;
+        let mut components = serde_json::to_value(components).map_err(Error::internal)?;
+        write_out(&mut components, &mut root);
         let (mut fields, mut required) = (BTreeMap::new(), BTreeSet::new());
         collect_fields(&root, &components, &mut fields, &mut required);
         if let Value::Object(root) = &mut root {
@@ -117,6 +118,66 @@ impl TypeSchema {
             object.insert(name.to_owned(), parsed.unwrap_or_else(|| text.into()));
         }
         Value::Object(object)
+    }
+}
+
+/// Writes out in `schema` and in the components the schemas that are marked [`INLINE`], and drops those from the
+/// components.
+pub(crate) fn write_out(components: &mut Value, schema: &mut Value) {
+    let before = components.clone();
+    inline(schema, &before);
+    inline(components, &before);
+    let marked =
+        |name: &str| before.get("schemas").and_then(|schemas| schemas.get(name)?.get(INLINE)).is_some();
+    if let Some(schemas) = components.get_mut("schemas").and_then(Value::as_object_mut) {
+        schemas.retain(|name, _| !marked(name));
+    }
+}
+
+fn inline(schema: &mut Value, components: &Value) {
+    if let Some(target) = target_of(schema, components).filter(|target| target.get(INLINE).is_some()) {
+        let mut whole = target.clone();
+        merge(&mut whole, schema, &["$ref"]);
+        *schema = whole;
+    }
+    match schema {
+        Value::Object(members) => {
+            members.remove(INLINE);
+            members.values_mut().for_each(|member| inline(member, components));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| inline(item, components)),
+        _ => {}
+    }
+    simplify(schema);
+}
+
+/// One of a plain type and null is that type, or null; all of one thing is that thing.
+fn simplify(schema: &mut Value) {
+    let parts = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice);
+    let plain = |part: &Value| {
+        part["type"].as_str().is_some_and(|kind| kind != "object") && part.get("enum").is_none()
+    };
+    let null = |part: &Value| *part == json!({"type": "null"});
+    let (mut whole, key) = match (parts("oneOf"), parts("allOf")) {
+        (Some([part, other]), None) if plain(part) && null(other) => {
+            let mut part = part.clone();
+            if let Some(kind) = part.get_mut("type") {
+                *kind = json!([*kind, "null"]);
+            }
+            (part, "oneOf")
+        }
+        (None, Some([part])) if plain(part) || part.get("$ref").is_some() => (part.clone(), "allOf"),
+        _ => return,
+    };
+    merge(&mut whole, schema, &[key]);
+    *schema = whole;
+}
+
+/// Adds the members of `other` to those of `schema`, except `without`.
+fn merge(schema: &mut Value, other: &Value, without: &[&str]) {
+    let others = other.as_object().into_iter().flatten().filter(|(key, _)| !without.contains(&key.as_str()));
+    if let Value::Object(members) = schema {
+        members.extend(others.map(|(key, value)| (key.clone(), value.clone())));
     }
 }
 

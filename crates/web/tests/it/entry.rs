@@ -1,7 +1,7 @@
 //! The resource `entry`: an entry belongs to whom its notebook belongs to.
 
 use groundwork_auth::Caller;
-use groundwork_core::{FieldErrors, Listable, Timestamp, Uuid, Validate, base, common_base};
+use groundwork_core::{Change, FieldErrors, Listable, Timestamp, Uuid, Validate, base, common_base};
 use groundwork_web::{Resource, RowPolicy};
 use sea_orm::{Condition, DeriveIntoActiveModel, QuerySelect, QueryTrait, entity::prelude::*};
 use sea_orm_migration::{
@@ -63,11 +63,9 @@ pub struct NewEntry {
 #[serde(deny_unknown_fields)]
 pub struct EntryPatch {
     #[serde(default)]
-    #[schema(value_type = Uuid)]
-    pub notebook_id: Option<Uuid>,
+    pub notebook_id: Change<Uuid>,
     #[serde(default)]
-    #[schema(value_type = String)]
-    pub text: Option<String>,
+    pub text: Change<String>,
 }
 
 impl Validate for NewEntry {

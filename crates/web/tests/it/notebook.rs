@@ -1,7 +1,7 @@
 //! The resource `notebook`.
 
 use groundwork_auth::Caller;
-use groundwork_core::{FieldErrors, Listable, Timestamp, Uuid, Validate, base, common_base};
+use groundwork_core::{Change, FieldErrors, Listable, Timestamp, Uuid, Validate, base, common_base};
 use groundwork_web::{Resource, RowPolicy};
 use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
 use sea_orm_migration::{
@@ -50,8 +50,7 @@ pub struct NewNotebook {
 #[serde(deny_unknown_fields)]
 pub struct NotebookPatch {
     #[serde(default)]
-    #[schema(value_type = String)]
-    pub text: Option<String>,
+    pub text: Change<String>,
 }
 
 impl Validate for NewNotebook {

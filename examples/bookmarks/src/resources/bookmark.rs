@@ -1,7 +1,10 @@
 //! The table `bookmarks`, and what comes in and goes out about it.
 
 use groundwork_auth::Caller;
-use groundwork_core::{FieldErrors, Listable, Patch, Timestamp, Uuid, Validate, base, common_base};
+use groundwork_core::{
+    Change, FieldErrors, Listable, NullableChange, Text, Timestamp, Uuid, Validate, base, common_base,
+    text::UriFormat,
+};
 use groundwork_web::{Resource, RowPolicy};
 use sea_orm::{DeriveIntoActiveModel, entity::prelude::*};
 use sea_orm_migration::{
@@ -84,65 +87,68 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     (table, vec![unique])
 }
 
+/// Where a bookmark leads.
+pub type Url = Text<1, 2000, UriFormat>;
+/// What a bookmark is about.
+pub type Title = Text<1, 200>;
+/// A note on a bookmark.
+pub type Note = Text<1, 2000>;
+/// Words to find a bookmark by, with spaces between.
+pub type Tags = Text<0, 200>;
+
 /// A new bookmark.
 #[derive(Clone, Debug, Deserialize, ToSchema, DeriveIntoActiveModel)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"url": "https://example.org", "title": "An example", "tags": "examples reading"}))]
 pub struct NewBookmark {
     /// Where it leads.
-    #[schema(example = "https://example.org", format = "uri", max_length = 2000)]
-    pub url: String,
+    pub url: Url,
     /// What it is about.
-    #[schema(example = "An example", min_length = 1, max_length = 200)]
-    pub title: String,
+    pub title: Title,
     /// A note on it.
     #[serde(default)]
-    #[schema(example = "Read it twice.", max_length = 2000)]
-    pub note: Option<String>,
+    pub note: NullableChange<Note>,
     /// Words to find it by, with spaces between.
     #[serde(default)]
-    #[schema(example = "examples reading", max_length = 200)]
-    pub tags: String,
+    pub tags: Tags,
     /// Whether it stays on top.
     #[serde(default)]
     pub pinned: bool,
 }
 
-/// A change of a bookmark.
+/// A change of a bookmark. A field that is not in the request stays as it is.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema, DeriveIntoActiveModel)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"title": "An example", "pinned": true}))]
 pub struct BookmarkPatch {
     /// Where it leads.
     #[serde(default)]
-    #[schema(value_type = String, example = "https://example.org", format = "uri", max_length = 2000)]
-    pub url: Option<String>,
+    pub url: Change<Url>,
     /// What it is about.
     #[serde(default)]
-    #[schema(value_type = String, example = "An example", min_length = 1, max_length = 200)]
-    pub title: Option<String>,
-    /// A note on it.
+    pub title: Change<Title>,
+    /// A note on it, or null for none.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "Read it twice.", max_length = 2000)]
-    pub note: Patch<String>,
+    pub note: NullableChange<Note>,
     /// Words to find it by, with spaces between.
     #[serde(default)]
-    #[schema(value_type = String, example = "examples reading", max_length = 200)]
-    pub tags: Option<String>,
+    pub tags: Change<Tags>,
     /// Whether it stays on top.
     #[serde(default)]
-    #[schema(value_type = bool)]
-    pub pinned: Option<bool>,
+    pub pinned: Change<bool>,
 }
 
 impl Validate for NewBookmark {
     fn validate(&self, errors: &mut FieldErrors) {
-        errors.check(!self.title.trim().is_empty(), "title", "blank", "must not be blank");
+        self.title.check("title", errors);
     }
 }
 
 impl Validate for BookmarkPatch {
     fn validate(&self, errors: &mut FieldErrors) {
-        let blank = self.title.as_ref().is_some_and(|title| title.trim().is_empty());
-        errors.check(!blank, "title", "blank", "must not be blank");
+        if let Some(title) = self.title.value() {
+            title.check("title", errors);
+        }
     }
 }
 
