@@ -26,7 +26,7 @@ pub mod clock;
 mod contract;
 pub mod database;
 pub mod guard;
-mod postgres;
+pub mod postgres;
 pub mod server;
 
 use std::future::Future;

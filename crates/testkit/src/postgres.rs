@@ -74,6 +74,38 @@ impl Server {
     }
 }
 
+/// A PostgreSQL server of its own, for a test that stops it or changes how it works. It ends when it is dropped, or with
+/// the process.
+#[derive(Debug)]
+pub struct OwnServer {
+    _temp: PgTempDB,
+    /// The URL of its database.
+    pub url: String,
+    /// The folder of its data.
+    pub data: PathBuf,
+}
+
+impl OwnServer {
+    /// Starts one; `None` where PostgreSQL isn't installed.
+    pub async fn start() -> Option<Self> {
+        let Server { temp, .. } = Server::start(&binaries()?);
+        let (url, data) = (temp.connection_uri(), temp.data_dir());
+        connect(&url).await.close().await.expect("closing");
+        Some(Self { _temp: temp, url, data })
+    }
+
+    /// Stops the server with all its connections, and waits until it is gone.
+    pub async fn stop(&self) {
+        let file = std::fs::read_to_string(self.data.join("postmaster.pid")).expect("postmaster.pid");
+        let pid = file.lines().next().unwrap_or_default();
+        let sent = Command::new("kill").args(["-INT", pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -INT {pid}");
+        while self.data.join("postmaster.pid").exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}
+
 /// Connects, with retries while the server is starting.
 async fn connect(url: &str) -> sea_orm::DatabaseConnection {
     let mut tries = 0;

@@ -33,12 +33,14 @@ struct Summary<'a>(&'a str);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = self.0.split_whitespace();
-        f.write_str(words.next().unwrap_or_default())?;
+        let words = self.0.split_whitespace();
+        f.write_str(words.clone().next().unwrap_or_default())?;
         let is_before_table =
-            |word: &&str| ["FROM", "INTO", "UPDATE"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
-        let mut words = self.0.split_whitespace().skip_while(|word| !is_before_table(word)).skip(1);
-        let table = words.next().unwrap_or_default();
+            |word: &str| ["FROM", "INTO", "UPDATE"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
+        let mut pairs = words.clone().zip(words.skip(1));
+        // A parenthesis begins a query in the place of a table.
+        let found = pairs.find(|(word, next)| is_before_table(word) && !next.starts_with('('));
+        let table = found.map_or("", |(_, table)| table);
         let table = table.trim_matches(|letter: char| !letter.is_alphanumeric() && letter != '_');
         if table.is_empty() { Ok(()) } else { write!(f, " {table}") }
     }
@@ -54,6 +56,7 @@ mod tests {
         assert_eq!(summary(r#"SELECT "a"."id" FROM "books" AS "a" WHERE 1"#), "SELECT books");
         assert_eq!(summary(r#"INSERT INTO "books" ("id") VALUES (?)"#), "INSERT books");
         assert_eq!(summary(r#"UPDATE "books" SET "title" = ?"#), "UPDATE books");
+        assert_eq!(summary(r#"SELECT COUNT(*) FROM (SELECT 1 FROM "books") AS "all""#), "SELECT books");
         assert_eq!(summary("BEGIN IMMEDIATE"), "BEGIN");
         assert_eq!(summary(""), "");
     }

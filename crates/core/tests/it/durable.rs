@@ -1,8 +1,8 @@
 //! What is acknowledged is kept, also after the database refused something.
 
-use groundwork_core::{Controller, Db, DbOptions, Error, Result, error::codes};
+use groundwork_core::{Controller, Db, DbOptions, Error, Result, db::Synchronous, error::codes};
 use groundwork_testkit::{Backend, both_databases};
-use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, Statement};
 
 use crate::book::{Entity, Library, NewBook, add, shelf};
 
@@ -103,4 +103,26 @@ async fn a_cancelled_transaction_keeps_nothing(library: &Library) {
         add(db, shelf(1), "Emma", 1).await;
         assert_eq!(books(db).await, number + 1);
     }
+}
+
+/// A commit of SQLite waits for the disk unless it is told otherwise.
+#[test]
+fn sqlite_is_as_durable_as_it_is_told() {
+    groundwork_testkit::run::<Library>(Backend::Sqlite, async |library| {
+        for (synchronous, expected) in
+            [(None, 2), (Some(Synchronous::Full), 2), (Some(Synchronous::Normal), 1)]
+        {
+            let mut options = DbOptions::new(&library.url).unwrap();
+            options.synchronous = synchronous.unwrap_or(options.synchronous);
+            let db = Db::open(&options).await.unwrap();
+            let pragma = |name: &str| Statement::from_string(DbBackend::Sqlite, format!("PRAGMA {name}"));
+            let tx = db.begin().await.unwrap();
+            let row = tx.query_one_raw(pragma("synchronous")).await.unwrap().unwrap();
+            assert_eq!(row.try_get_by_index::<i32>(0).unwrap(), expected);
+            let row = tx.query_one_raw(pragma("journal_mode")).await.unwrap().unwrap();
+            assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "wal");
+            tx.rollback().await.unwrap();
+            db.close().await.unwrap();
+        }
+    });
 }

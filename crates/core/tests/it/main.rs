@@ -11,6 +11,8 @@ mod controller;
 mod durable;
 mod filter;
 mod limits;
+mod outage;
 mod repository;
+mod trace;
 mod transaction;
 mod write;
