@@ -40,13 +40,13 @@ async fn thread(store: &Store, ada: &Caller, charles: &Caller) -> Uuid {
     let tx = store.db.begin().await.unwrap();
     let new = NewThread {
         kind: ThreadType::Group,
-        name: Some("Engines".to_owned()),
+        name: Some("Engines".into()),
         participant_ids: vec![charles.user_id],
         history: None,
     };
     let (thread, _) = threads.start(&tx, ada, new).await.unwrap();
     for index in 0..MESSAGES {
-        let text = NewText { text: format!("message {index}") };
+        let text = NewText { text: format!("message {index}").into() };
         let sent = messages.send(&tx, ada, thread, text).await.unwrap();
         messages.advance_thread(&tx, ada, thread, ReceiptKind::Read, Some(sent.seq)).await.unwrap();
         if index < MESSAGES / 2 {

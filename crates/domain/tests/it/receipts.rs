@@ -19,7 +19,7 @@ const DAY: Duration = Duration::from_hours(24);
 async fn group(store: &Store, owner: &Caller, other: &Caller) -> Uuid {
     let new = NewThread {
         kind: ThreadType::Group,
-        name: Some("Engines".to_owned()),
+        name: Some("Engines".into()),
         participant_ids: vec![other.user_id],
         history: None,
     };
@@ -30,7 +30,7 @@ async fn group(store: &Store, owner: &Caller, other: &Caller) -> Uuid {
 async fn sent_and_read(store: &Store, thread: Uuid, sender: &Caller, reader: &Caller) -> Message {
     let messages = Messages::default();
     store.clock.advance(Duration::from_mins(1));
-    let text = NewText { text: "hello".to_owned() };
+    let text = NewText { text: "hello".into() };
     let write = async |tx: &_| {
         let sent = messages.send(tx, sender, thread, text).await?;
         messages.advance(tx, reader, sent.id, ReceiptKind::Read).await

@@ -24,7 +24,7 @@ async fn every_group_of_many_is_passed_on(store: &Store) {
         let heir = if index % 2 == 0 { &ada } else { &grace };
         let group = NewThread {
             kind: ThreadType::Group,
-            name: Some(format!("Group {index}")),
+            name: Some(format!("Group {index}").into()),
             participant_ids: vec![heir.user_id],
             history: None,
         };
