@@ -9,11 +9,9 @@
 //! use groundwork_core::Repository;
 //! use sea_orm::ActiveValue::Set;
 //!
-//! let tx = db.begin().await?;
 //! let row = note::ActiveModel { title: Set("One".into()), ..Default::default() };
-//! let note = Notes.create(&tx, row).await?;
+//! let note = db.write(async |tx| Notes.create(tx, row).await).await?;
 //! assert_eq!(note::Entity::updated_at(&note), note.created_at);
-//! tx.commit().await?;
 //! # Ok(())
 //! # }
 //! ```

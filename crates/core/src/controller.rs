@@ -38,12 +38,11 @@
 //!     }
 //! }
 //!
-//! let tx = db.begin().await?;
-//! let note = NoteRules.create(&tx, Title("One".into())).await?;
-//! let error = NoteRules.update(&tx, note.id, Title(String::new())).await.unwrap_err();
-//! assert_eq!(error.code().name, "invalid");
-//! NoteRules.delete(&tx, note.id).await?;
-//! assert_eq!(NoteRules.get(&tx, note.id).await.unwrap_err().code().name, "not_found");
+//! let note = db.write(async |tx| NoteRules.create(tx, Title("One".into())).await).await?;
+//! let update = async |tx: &_| NoteRules.update(tx, note.id, Title(String::new())).await;
+//! assert_eq!(db.write(update).await.unwrap_err().code().name, "invalid");
+//! db.write(async |tx| NoteRules.delete(tx, note.id).await).await?;
+//! assert_eq!(NoteRules.get(db.reader(), note.id).await.unwrap_err().code().name, "not_found");
 //! # Ok(())
 //! # }
 //! ```

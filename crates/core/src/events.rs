@@ -11,9 +11,10 @@
 //! use groundwork_core::events::{self, NewEvent, Subject};
 //! use sea_orm::{EntityTrait, PaginatorTrait};
 //!
-//! let tx = db.begin().await?;
-//! events::append(&tx, NewEvent::new("note.created", Subject::new("note", tx.new_id()))).await?;
-//! tx.commit().await?;
+//! db.write(async |tx| {
+//!     events::append(tx, NewEvent::new("note.created", Subject::new("note", tx.new_id()))).await
+//! })
+//! .await?;
 //! assert_eq!(events::Entity::find().count(db.reader()).await?, 1);
 //! # Ok(())
 //! # }

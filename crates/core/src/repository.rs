@@ -8,13 +8,11 @@
 //! use groundwork_core::Repository;
 //! use sea_orm::ActiveValue::Set;
 //!
-//! let tx = db.begin().await?;
 //! let row = note::ActiveModel { title: Set("One".into()), ..Default::default() };
-//! let note = Notes.create(&tx, row).await?;
-//! assert!(Notes.soft_delete(&tx, note.id).await?);
-//! assert_eq!(Notes.get(&tx, note.id).await?, None);
-//! assert!(Notes.restore(&tx, note.id).await?);
-//! tx.commit().await?;
+//! let note = db.write(async |tx| Notes.create(tx, row).await).await?;
+//! assert!(db.write(async |tx| Notes.soft_delete(tx, note.id).await).await?);
+//! assert_eq!(Notes.get(db.reader(), note.id).await?, None);
+//! assert!(db.write(async |tx| Notes.restore(tx, note.id).await).await?);
 //! assert!(Notes.get(db.reader(), note.id).await?.is_some());
 //! # Ok(())
 //! # }

@@ -173,8 +173,8 @@ impl Db {
         }
     }
 
-    /// Begins a transaction, for what [`Db::write`] can't express. Dropping it without [`Tx::commit`] undoes it, at the
-    /// price of a connection.
+    /// Begins a transaction, for tests that look at one half-way. Everything else uses [`Db::write`], which can't forget
+    /// the commit. Dropping the transaction without [`Tx::commit`] undoes it, and closes its connection.
     pub async fn begin(&self) -> Result<Tx> {
         Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), Arc::clone(&self.ids)).await
     }
