@@ -54,7 +54,11 @@ pub(super) fn connect_options(
         .disable_statement_logging();
     match role {
         Role::Read => sqlite.pragma("query_only", "on"),
-        Role::Write => sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal),
+        Role::Write => sqlite
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // Deleted text is overwritten with zeros rather than left in the file.
+            .pragma("secure_delete", "on"),
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod book;
 mod controller;
+mod deleted;
 mod durable;
 mod filter;
 mod limits;
