@@ -1,4 +1,4 @@
-//! Writing a new resource into a service.
+//! Generates a resource in a service.
 
 use std::{
     fmt::Write,
@@ -12,28 +12,28 @@ use crate::{
     spec::{Field, Kind, Resource},
 };
 
-/// This folder where it is a service, and the messenger otherwise.
+/// Returns the current folder if it is a service, and otherwise the messenger.
 pub fn default_service() -> PathBuf {
     let here = PathBuf::from(".");
     if here.join("src/resources/mod.rs").exists() { here } else { PathBuf::from("crates/api") }
 }
 
-/// Writes the resource into the service in that folder, and says what it did. Errors: where it is there already, or the
-/// folder is no service.
+/// Generates the resource in the service in that folder, and returns a summary. Errors: the resource exists, or the folder
+/// is not a service.
 pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     let Resource { snake, plural, name, .. } = resource;
     let list = service.join("src/resources/mod.rs");
     let known = fs::read_to_string(&list)
-        .map_err(|_| format!("{} is no service: it has no src/resources/mod.rs", service.display()))?;
+        .map_err(|_| format!("{} is not a service: it has no src/resources/mod.rs", service.display()))?;
     if known.contains(&format!("pub mod {snake};")) {
-        return Err(format!("there is a resource {snake} already"));
+        return Err(format!("the resource {snake} already exists"));
     }
     let table = format!("#[sea_orm(table_name = \"{plural}\"");
-    // In a workspace the tables of the crates beside it are in the same database.
+    // In a workspace the other crates define tables of the same database.
     let workspace = service.join("../../crates");
     let sources = if workspace.join("api").exists() { workspace } else { service.to_owned() };
     if let Some(file) = file_with(&sources, &table) {
-        return Err(format!("{} has a table {plural} already", file.display()));
+        return Err(format!("{} already defines the table {plural}", file.display()));
     }
     let mut edits = Edits::default();
     edits.create(service.join(format!("src/resources/{snake}.rs")), entity(resource))?;
@@ -60,13 +60,13 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     ))
 }
 
-/// Formats the crate that was written to. Where there is no rustfmt, it is as good unformatted.
+/// Formats the crate. Without rustfmt it stays unformatted, which is not an error.
 fn format(service: &Path) {
     let manifest = service.join("Cargo.toml");
     let _ = Command::new("cargo").args(["fmt", "--manifest-path"]).arg(manifest).status();
 }
 
-/// The first source file below `folder` with a line that begins with `text`; tests and documentation aside.
+/// Returns the first source file below `folder` with a line that begins with `text`, except tests and documentation.
 fn file_with(folder: &Path, text: &str) -> Option<PathBuf> {
     for entry in fs::read_dir(folder).ok()?.flatten() {
         let (path, name) = (entry.path(), entry.file_name());
@@ -163,7 +163,7 @@ fn entity(resource: &Resource) -> String {
     let (create_checks, patch_checks) = (checks(false), checks(true));
     let errors = if texts.is_empty() { "_" } else { "errors" };
     format!(
-        r#"//! The table `{plural}`, what comes in and goes out about it, and whose rows a caller sees.
+        r#"//! The table `{plural}`, its request and response types, and its row policy.
 
 use groundwork_auth::Caller;
 use groundwork_core::{{{imports}}};
@@ -176,7 +176,7 @@ use sea_orm_migration::{{
 use serde::{{Deserialize, Serialize}};
 use utoipa::ToSchema;
 
-/// A row, which is also what clients see.
+/// A row of the table, which is also the response.
 #[sea_orm::compact_model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, ToSchema)]
 #[sea_orm(table_name = "{plural}")]
@@ -185,13 +185,13 @@ pub struct Model {{
     /// The id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// When it was deleted, or null.
     pub deleted_at: Option<Timestamp>,
-    /// Whose it is.
+    /// The user who owns it.
     pub owner_id: Uuid,
 {model}}}
 
@@ -207,7 +207,7 @@ impl Listable for Entity {{
     const FIELDS: &'static [Column] = &[Column::Id, {listed}Column::CreatedAt, Column::UpdatedAt];
 {search}}}
 
-/// The table in its first form. Never changes: what comes later is a further migration.
+/// The table and its indexes in their first version. Never changes: a later change is another migration.
 pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {{
     let table = base::table_v1("{plural}")
         .col(uuid("owner_id"))
@@ -272,9 +272,9 @@ use crate::support::App;
 
 const PATH: &str = "/api/v1/{plural}";
 
-/// One is made, listed, read, changed, deleted and brought back, by its owner alone.
+/// The owner creates, lists, reads, updates, deletes and restores one; others cannot see it.
 #[both_databases]
-async fn has_a_life(app: &App) {{
+async fn is_managed_by_its_owner(app: &App) {{
     let (ada, charles) = (app.client().register("ada").await, app.client().register("charles").await);
     let made = ada.post(PATH, &json!({{{body}}})).await.expect(201);
     let one = format!("{{PATH}}/{{}}", made["id"].as_str().unwrap());
@@ -290,9 +290,9 @@ async fn has_a_life(app: &App) {{
     assert_eq!(ada.get(&one).await.expect(200)["{first}"], changed["{first}"]);
 }}
 
-/// A body with errors is refused with all of them named.
+/// An invalid body is refused with every error.
 #[both_databases]
-async fn refuses_faults(app: &App) {{
+async fn refuses_invalid_bodies(app: &App) {{
     let ada = app.client().register("ada").await;
     let errors = ada.post(PATH, &json!({{"nonsense": 1}})).await.field_errors();
     assert!(errors.contains(&"nonsense: unknown_field".to_owned()), "{{errors:?}}");

@@ -1,5 +1,5 @@
-//! The messenger's server. [`create_app`](app::create_app) is the one place where it is put together; the binary and
-//! the tests call it.
+//! The messenger's server. [`create_app`](app::create_app) assembles it, for the binary and
+//! the tests.
 
 pub mod app;
 pub mod cli;

@@ -47,12 +47,12 @@ impl Settings {
     /// Reads the settings from variables. An empty one counts as unset.
     ///
     /// # Errors
-    /// All values that are not valid, by the names of the variables; `JWT_SECRET` where it is unset in production.
+    /// All values that are not valid, by the names of the variables; `JWT_SECRET` if it is unset in production.
     pub fn from_pairs(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
         Environment::new(variables).read()
     }
 
-    /// The messenger with these settings.
+    /// Returns the messenger with these settings.
     pub fn service(&self) -> Service<'_> {
         Service { name: "messenger", title: "Actix Messenger", settings: &self.service }
     }
@@ -77,7 +77,7 @@ impl Deref for Settings {
     }
 }
 
-/// The reference of all settings in Markdown: `docs/settings.md`.
+/// Returns the reference of all settings in Markdown: `docs/settings.md`.
 pub fn markdown() -> String {
     const INTRODUCTION: &str = "# Settings\n\n\
         Settings are environment variables. Every setting has a default for a developer's machine. An empty variable \
@@ -88,7 +88,7 @@ pub fn markdown() -> String {
     reference::markdown(INTRODUCTION, &Settings::sections())
 }
 
-/// The files of the repository that are made from the settings: their paths from its root, and their texts.
+/// Returns the files of the repository that are generated from the settings: paths relative to its root, and contents.
 pub fn files() -> [(&'static str, String); 3] {
     const LOCAL: &str = "Settings for a developer's machine: an SQLite database, and a JWT secret generated at the first \
         start.\nLoad them with: set -a; . .envs/.local; set +a\nAn empty value counts as unset.";
@@ -103,7 +103,7 @@ pub fn files() -> [(&'static str, String); 3] {
     ]
 }
 
-/// Writes [`files`] below `root`. Returns their paths.
+/// Writes [`files`] below `root`, and returns their paths.
 pub fn write(root: &Path) -> io::Result<Vec<PathBuf>> {
     let write = |(path, text): (&str, String)| {
         let path = root.join(path);

@@ -1,4 +1,4 @@
-//! Signing up, in and out, over the users of any service.
+//! Registering, signing in and signing out, for the users of any service.
 //!
 //! ```no_run
 //! use groundwork_auth::{Accounts, Auth};
@@ -27,7 +27,7 @@ use crate::{
     session::{self, Refreshed},
 };
 
-/// What signing in needs to know of a user.
+/// The data of a user that signing in needs.
 pub trait Account: Send + Sync {
     /// The user's id.
     fn id(&self) -> Uuid;
@@ -39,7 +39,7 @@ pub trait Account: Send + Sync {
     fn group(&self) -> &str;
 }
 
-/// The users of a service, as far as signing up and in goes.
+/// The users of a service, for registering and signing in.
 pub trait Accounts: Clone + Send + Sync + 'static {
     /// A user.
     type Account: Account;
@@ -62,7 +62,7 @@ pub trait Accounts: Clone + Send + Sync + 'static {
     /// Adds a user.
     ///
     /// # Errors
-    /// Those of the service, for example for a name that is taken.
+    /// The errors of the service, for example for a name that is taken.
     fn create(
         &self,
         tx: &Tx,
@@ -102,7 +102,7 @@ pub struct Grant<A> {
     pub account: A,
 }
 
-/// Signs users up, in and out.
+/// Registers users, and signs them in and out.
 #[derive(Clone, Debug)]
 pub struct Auth<A> {
     accounts: A,
@@ -161,12 +161,12 @@ impl<A: Accounts> Auth<A> {
         db.write(sign_up).await
     }
 
-    /// Signs a user in, with the scopes in `scope` that the user's group has, or with all of the group's where `scope` is
+    /// Signs a user in, with the scopes in `scope` that the user's group has, or with all of the group's if `scope` is
     /// absent or blank.
     ///
     /// # Errors
     /// `bad_credentials`, the same for every cause and after the same time; `invalid_scope` for a scope that no group has,
-    /// and where the user's group has none of them; `busy`.
+    /// or if the user's group has none of them; `busy`.
     pub async fn sign_in(
         &self,
         db: &Db,

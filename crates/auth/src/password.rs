@@ -18,9 +18,9 @@ use std::{sync::Arc, time::Duration};
 use groundwork_core::{Error, FieldErrors, Result, error::codes};
 use tokio::{sync::Semaphore, task, time};
 
-/// The most bytes of a password, which is all that bcrypt reads. Longer ones are refused, never truncated.
+/// The maximum length of a password, in bytes: bcrypt reads no more. Longer passwords are refused, never truncated.
 pub const MAX_BYTES: usize = 72;
-/// The fewest characters of a password.
+/// The minimum length of a password, in characters.
 pub const MIN_CHARS: usize = 8;
 
 /// How long a sign-in waits before it hashes.
@@ -96,7 +96,7 @@ impl Passwords {
             .map_err(|_| BUSY.error("too many sign-ins at once; try again in a moment"))?
             .map_err(Error::internal)?;
         let work = move || {
-            // Held by the work itself: a caller who went away must not let another one in.
+            // Held by the task itself: a cancelled request must not free the place while the task still runs.
             let _turn = turn;
             work()
         };

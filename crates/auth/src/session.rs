@@ -1,4 +1,4 @@
-//! Sessions, and the refresh tokens that prolong them.
+//! Sessions, and the refresh tokens that extend them.
 //!
 //! A refresh token has two parts: 32 random bytes that stay the same through its session, and 32 that change with each use.
 //! The session's row holds a hash of each, so a session takes one row however often it is refreshed. A token whose first
@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Scopes;
 
-/// The most sessions that [`sweep`] deletes in one transaction.
+/// The maximum number of sessions that [`sweep`] deletes in one transaction.
 const BATCH: u64 = 1000;
 
 /// A signed-in session.
@@ -146,7 +146,7 @@ pub enum Refreshed {
     Reused,
 }
 
-/// Exchanges the current refresh token of a session for the next, and prolongs the session by `lifetime`.
+/// Exchanges the current refresh token of a session for the next, and extends the session by `lifetime`.
 ///
 /// # Errors
 /// `session_ended`; `token_expired`; `invalid_token` for a token of another session.
@@ -219,7 +219,7 @@ pub async fn sweep(db: &Db, before: Timestamp) -> Result<u64> {
             .filter(row::Column::ExpiresAt.lt(before))
             .limit(BATCH)
             .into_query();
-        // Looked at again as the row is deleted: a refresh may have prolonged the session meanwhile.
+        // Checked again in the statement that deletes: a refresh may have extended the session in between.
         let batch = row::Entity::delete_many()
             .filter(row::Column::Id.in_subquery(over))
             .filter(row::Column::ExpiresAt.lt(before));
@@ -231,7 +231,7 @@ pub async fn sweep(db: &Db, before: Timestamp) -> Result<u64> {
     }
 }
 
-/// The table in its first form, for a service's migrations. It never changes: a later change is a function of its own.
+/// Returns the table and its indexes in their first version, for migrations. A later change is another function.
 pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     #[derive(DeriveIden)]
     enum Sessions {

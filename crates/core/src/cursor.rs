@@ -102,9 +102,9 @@ impl<K: Serialize> Cursor<K> {
 pub struct CursorPage<T> {
     /// The items of this page.
     pub items: Vec<T>,
-    /// The cursor of the next page; null at the end.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
-    /// The cursor of the previous page; null at the beginning.
+    /// The cursor of the previous page; null on the first page.
     pub prev_cursor: Option<String>,
 }
 
@@ -161,8 +161,8 @@ impl<T: ToSchema> PartialSchema for CursorPage<T> {
         ObjectBuilder::new()
             .description(Some("One page of a list, with cursors to the next and the previous page."))
             .property("items", ArrayBuilder::new().items(Ref::from_schema_name(T::name())))
-            .property("next_cursor", cursor("The cursor of the next page; null at the end."))
-            .property("prev_cursor", cursor("The cursor of the previous page; null at the beginning."))
+            .property("next_cursor", cursor("The cursor of the next page; null on the last page."))
+            .property("prev_cursor", cursor("The cursor of the previous page; null on the first page."))
             .required("items")
             .into()
     }

@@ -1,4 +1,4 @@
-//! Typed filters, ordering and search over the fields that an entity opens, and no others.
+//! Typed filters, ordering and search over the fields that an entity allows.
 //!
 //! `field=v`, `field__neq`, `__gt`, `__gte`, `__lt`, `__lte`, `__in` (comma-separated), `__ilike` (contains, without
 //! case), `__isnull`; `order_by=-created_at,username`; `search=text`.
@@ -41,7 +41,7 @@ pub const MAX_FILTERS: usize = 20;
 pub const MAX_IN: usize = 100;
 /// The maximum number of characters of a filter's value.
 pub const MAX_VALUE: usize = 255;
-/// The maximum number of characters of `search` and of a value of `__ilike`. The database looks for them in every row.
+/// The maximum number of characters of `search` and of a value of `__ilike`. The database compares them with every row.
 pub const MAX_PATTERN: usize = 100;
 
 /// An entity whose rows can be listed with filters.
@@ -53,7 +53,7 @@ pub trait Listable: CommonBase {
     const SEARCH: &'static [Self::Column] = &[];
 }
 
-/// What a caller asked of a list.
+/// The filters, the order and the search of a list, as a caller requests them.
 #[derive(Clone, Debug)]
 pub struct ListQuery<E: EntityTrait> {
     filters: Vec<Filter<E::Column>>,
@@ -87,7 +87,7 @@ enum Op {
     IsNull,
 }
 
-/// The operators: what stands after the field's name, and what it means. Parses them and documents them.
+/// The operators: the suffix of the field's name, and its description. Used to parse and to document them.
 const OPERATORS: [(&str, Op, &str); 9] = [
     ("", Op::Eq, "is this value"),
     ("__neq", Op::Neq, "is another value"),
@@ -101,7 +101,7 @@ const OPERATORS: [(&str, Op, &str); 9] = [
 ];
 
 impl Op {
-    /// Whether the operator makes sense for the values of `column`.
+    /// Returns whether the operator is defined for the type of `column`.
     fn fits<C: ColumnTrait>(self, column: C) -> bool {
         let kind = ValueKind::of(column);
         match self {
@@ -129,18 +129,18 @@ impl Op {
     }
 }
 
-/// A parameter of a list's query string.
+/// A parameter of the query string of a list.
 #[derive(Clone)]
 pub struct QueryParameter {
-    /// Its name, such as `created_at__gte`.
+    /// The name, such as `created_at__gte`.
     pub name: String,
-    /// What it does.
+    /// The description, in Markdown.
     pub description: String,
-    /// The schema of its value. An array is written with commas between its items.
+    /// The schema of the value. The items of an array are separated by commas.
     pub schema: Schema,
 }
 
-/// The filters that a list of `E` accepts.
+/// Returns the filters that a list of `E` accepts.
 pub fn filter_parameters<E: Listable>() -> Vec<QueryParameter> {
     let of_field = |column: &E::Column| {
         let column = *column;
@@ -156,7 +156,7 @@ pub fn filter_parameters<E: Listable>() -> Vec<QueryParameter> {
     E::FIELDS.iter().flat_map(of_field).collect()
 }
 
-/// The parameter `order_by` of a list of `E`.
+/// Returns the parameter `order_by` of a list of `E`.
 pub fn order_parameter<E: Listable>() -> QueryParameter {
     let fields = E::FIELDS.iter().map(IdenStatic::as_str);
     let both: Vec<String> = fields.flat_map(|field| [field.to_owned(), format!("-{field}")]).collect();
@@ -164,23 +164,25 @@ pub fn order_parameter<E: Listable>() -> QueryParameter {
     let schema = ArrayBuilder::new().items(item).min_items(Some(1)).max_items(Some(E::FIELDS.len()));
     QueryParameter {
         name: "order_by".to_owned(),
-        description: "The fields to order by; `-` before a field for descending order.".to_owned(),
+        description:
+            "The fields to sort by, separated by commas. `-` before a field sorts in descending order."
+                .to_owned(),
         schema: schema.into(),
     }
 }
 
-/// The parameter `search` of a list of `E`, if it can be searched.
+/// Returns the parameter `search` of a list of `E`, or `None` if it cannot be searched.
 pub fn search_parameter<E: Listable>() -> Option<QueryParameter> {
     let names = E::SEARCH.iter().map(IdenStatic::as_str).collect::<Vec<_>>().join("`, `");
     let schema = ObjectBuilder::new().schema_type(Type::String);
     (!E::SEARCH.is_empty()).then(|| QueryParameter {
         name: "search".to_owned(),
-        description: format!("Only items with this text in one of `{names}`, regardless of case."),
+        description: format!("Only items that contain this text in one of `{names}`, regardless of case."),
         schema: schema.min_length(Some(1)).max_length(Some(MAX_PATTERN)).into(),
     })
 }
 
-/// What kind of value a filterable column holds.
+/// The type of a column that can be filtered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ValueKind {
     Text,
@@ -235,15 +237,15 @@ impl ValueKind {
 }
 
 impl<E: Listable> ListQuery<E> {
-    /// Reads the pairs of a query string, or names every error in them. For a list whose order is fixed, such as one by
-    /// cursor: `order_by` is an unknown field.
+    /// Parses the pairs of a query string for a list whose order is fixed, such as one by cursor: `order_by` is an unknown
+    /// field. Errors: every invalid parameter.
     pub fn parse_unordered<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, FieldErrors> {
         Self::parse_all(pairs, false)
     }
 
-    /// Reads the pairs of a query string, or names every error in them.
+    /// Parses the pairs of a query string. Errors: every invalid parameter.
     pub fn parse<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, FieldErrors> {
@@ -309,10 +311,14 @@ impl<E: Listable> ListQuery<E> {
         let op = OPERATORS.iter().find(|(known, ..)| *known == suffix).map(|(_, op, _)| *op);
         let Some(column) = field::<E>(name) else {
             let known = names::<E>();
-            return errors.add(key, "unknown_field", format!("is not known here; the fields are {known}"));
+            return errors.add(
+                key,
+                "unknown_field",
+                format!("is not a known parameter; the fields are {known}"),
+            );
         };
         let Some(op) = op.filter(|op| op.fits(column)) else {
-            return errors.add(key, "unknown_operator", "has no such operator for this field");
+            return errors.add(key, "unknown_operator", "has an operator that this field does not support");
         };
         if self.filters.iter().any(|known| known.op == op && known.column.as_str() == name) {
             return errors.add(key, "repeated", "is given twice");
@@ -346,7 +352,7 @@ fn names<E: Listable>() -> String {
 }
 
 impl<E: EntityTrait> ListQuery<E> {
-    /// What the filters and the search ask of a row.
+    /// Returns the condition of the filters and the search.
     pub fn condition(&self, backend: DbBackend) -> Condition {
         let all = self.filters.iter().fold(Condition::all(), |all, filter| all.add(filter.expr(backend)));
         let Some((text, columns)) = &self.search else {
@@ -362,20 +368,20 @@ impl<E: EntityTrait> ListQuery<E> {
         self.filters.is_empty() && self.order.is_empty() && self.search.is_none()
     }
 
-    /// Whether the caller named an order.
+    /// Returns whether the caller requested an order.
     pub fn is_ordered(&self) -> bool {
         !self.order.is_empty()
     }
 
-    /// The rows of `select` that match, in the order asked for, and within it by id, descending where nothing is
-    /// asked for (the newest first).
+    /// Applies the filters, the search and the order to `select`. Rows that are equal in that order are sorted by id; without
+    /// an order the newest come first (descending ids).
     pub fn apply(&self, select: Select<E>, backend: DbBackend) -> Select<E>
     where
         E: CommonBase,
     {
         let mut select = select.filter(self.condition(backend));
         for (column, order) in &self.order {
-            // The databases disagree on where nulls go. Only nullable columns are told, lest an index go unused.
+            // The databases differ in where nulls are sorted. Set for nullable columns only, so that indexes are still used.
             select = if column.def().is_null() {
                 select.order_by_with_nulls(*column, order.clone(), NullOrdering::Last)
             } else {
@@ -408,7 +414,7 @@ impl<C: ColumnTrait> Filter<C> {
     }
 }
 
-/// Whether a text column contains `text`, without regard to case. SQLite's `LIKE` folds ASCII letters only.
+/// Returns the condition that a text column contains `text`, regardless of case. SQLite's `LIKE` folds ASCII letters only.
 pub fn contains<C: ColumnTrait>(column: C, text: &str, backend: DbBackend) -> Expr {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
@@ -421,7 +427,7 @@ pub fn contains<C: ColumnTrait>(column: C, text: &str, backend: DbBackend) -> Ex
     pattern.push('%');
     let column = Expr::col(column.as_column_ref());
     match backend {
-        // The backslash escapes there unless something else is said.
+        // The backslash is the default escape character there.
         DbBackend::Postgres => column.ilike(LikeExpr::new(pattern)),
         _ => column.like(LikeExpr::new(pattern).escape('\\')),
     }

@@ -1,4 +1,4 @@
-//! Bounds how many tasks work on the same thing at a time, and how many wait for it, within this process.
+//! Limits how many tasks of this process work on the same key at a time, and how many wait for it.
 //!
 //! A task that waits for a row lock holds a connection to the database. Without a bound, the tasks that wait for one row
 //! use up all connections, and everybody else waits as well. A gate lets a few of them through to the database; the others
@@ -33,8 +33,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Result, error::codes};
 
-/// A gate with a queue for each key. Cheap to clone; the clones share the queues. It keeps nothing of a key that nobody
-/// uses.
+/// A gate with a queue for each key. Cheap to clone; the clones share the queues. Unused keys take no memory.
 pub struct Gate<K>(Arc<Shared<K>>);
 
 struct Shared<K> {
@@ -45,7 +44,7 @@ struct Shared<K> {
 }
 
 struct Queue {
-    /// The tasks that have passed or wait.
+    /// The number of tasks that have passed or wait.
     tasks: usize,
     slots: Arc<Semaphore>,
 }
@@ -63,7 +62,7 @@ impl<K> fmt::Debug for Gate<K> {
 }
 
 impl<K: Clone + Eq + Hash> Gate<K> {
-    /// A gate that lets `at_once` tasks of a key pass at a time, and lets `waiting` more wait for at most `patience`.
+    /// Creates a gate that lets `at_once` tasks of a key pass at a time, and `waiting` more wait for at most `patience`.
     pub fn new(at_once: usize, waiting: usize, patience: Duration) -> Self {
         Self(Arc::new(Shared { at_once, waiting, patience, queues: Mutex::default() }))
     }
@@ -77,7 +76,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         let slot = tokio::time::timeout(self.0.patience, slots.acquire_owned()).await;
         pass.slot = slot.ok().and_then(std::result::Result::ok);
         if pass.slot.is_none() {
-            return Err(codes::BUSY.error("others are changing the same thing; try again in a moment"));
+            return Err(codes::BUSY.error("other requests are changing the same data; try again in a moment"));
         }
         Ok(pass)
     }
@@ -88,9 +87,8 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         let new = || Queue { tasks: 0, slots: Arc::new(Semaphore::new(self.0.at_once)) };
         let queue = queues.entry(key.clone()).or_insert_with(new);
         if queue.tasks >= self.0.at_once.saturating_add(self.0.waiting) {
-            return Err(
-                codes::BUSY.error("too many requests wait to change the same thing; try again in a moment")
-            );
+            return Err(codes::BUSY
+                .error("too many requests are waiting to change the same data; try again in a moment"));
         }
         queue.tasks += 1;
         let pass = Pass { gate: self.clone(), key, slot: None };
@@ -138,7 +136,7 @@ mod tests {
         gate.0.queues().len()
     }
 
-    /// Two pass, one waits, the next is refused at once. A task that goes away makes room, and an unused key is forgotten.
+    /// Two pass, one waits, the next is refused at once. A cancelled task frees its place, and an unused key is removed.
     #[tokio::test]
     async fn bounds_each_key_and_forgets_it() {
         let gate = Gate::new(2, 1, Duration::from_mins(1));

@@ -23,9 +23,9 @@ use utoipa::{
 
 use crate::{Error, FieldErrors, Result};
 
-/// The number of a page, and its size.
+/// A page number and a page size.
 ///
-/// A list by page reads and skips the rows of every page before it, so that a request may skip at most
+/// The database reads the rows of every page before the requested one, so a request may skip at most
 /// [`MAX_OFFSET`](Self::MAX_OFFSET) rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct PageRequest {
@@ -45,7 +45,7 @@ impl PageRequest {
     /// The maximum number of items of a page.
     pub const MAX_SIZE: u64 = 100;
 
-    /// A page within the bounds. Errors: `out_of_range` for `page` or `size`.
+    /// Creates a request. Errors: `out_of_range` for `page` or `size`.
     pub fn new(page: u64, size: u64) -> Result<Self, FieldErrors> {
         let request = Self { page, size };
         let mut errors = FieldErrors::new();
@@ -57,8 +57,7 @@ impl PageRequest {
         if errors.is_empty() { Ok(request) } else { Err(errors) }
     }
 
-    /// The number of rows before the page; `None` if the page is beyond the last of `total` rows, so that there is
-    /// nothing to read.
+    /// Returns the number of rows before the page, or `None` if the page is beyond the last of `total` rows.
     ///
     /// # Errors
     /// `invalid` on `page` for more than [`MAX_OFFSET`](Self::MAX_OFFSET).
@@ -101,18 +100,18 @@ fn default_size() -> u64 {
 pub struct Page<T> {
     /// The items of this page.
     pub items: Vec<T>,
-    /// How many items there are in all.
+    /// The total number of items.
     pub total: u64,
-    /// Which page this is, from 1.
+    /// The number of this page, from 1.
     pub page: u64,
-    /// How many items a page holds.
+    /// The number of items per page.
     pub size: u64,
-    /// How many pages there are.
+    /// The number of pages.
     pub pages: u64,
 }
 
 impl<T> Page<T> {
-    /// The page that `request` asked for.
+    /// Creates the page for `request`.
     pub fn new(items: Vec<T>, total: u64, request: PageRequest) -> Self {
         Self {
             items,
@@ -123,7 +122,7 @@ impl<T> Page<T> {
         }
     }
 
-    /// The same page with each item turned into something else.
+    /// Returns the same page with each item converted.
     pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Page<U> {
         Page {
             items: self.items.into_iter().map(turn).collect(),
@@ -135,7 +134,7 @@ impl<T> Page<T> {
     }
 }
 
-/// The schemas of a generic type are written by hand: a derived one would not name that of its items.
+/// Written by hand: a derived schema of a generic type would not name the schema of its items.
 impl<T: ToSchema> PartialSchema for Page<T> {
     fn schema() -> RefOr<Schema> {
         let number = |description: &str, example: u64| {
@@ -145,10 +144,10 @@ impl<T: ToSchema> PartialSchema for Page<T> {
         let page = ObjectBuilder::new()
             .description(Some("One page of a list."))
             .property("items", ArrayBuilder::new().items(Ref::from_schema_name(T::name())))
-            .property("total", number("How many items there are in all.", 1))
-            .property("page", number("Which page this is, from 1.", 1))
-            .property("size", number("How many items a page holds.", 20))
-            .property("pages", number("How many pages there are.", 1));
+            .property("total", number("The total number of items.", 1))
+            .property("page", number("The number of this page, from 1.", 1))
+            .property("size", number("The number of items per page.", 20))
+            .property("pages", number("The number of pages.", 1));
         ["items", "total", "page", "size", "pages"].into_iter().fold(page, ObjectBuilder::required).into()
     }
 }

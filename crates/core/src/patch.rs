@@ -40,7 +40,7 @@ pub enum Change<T> {
     /// Not in the patch: it stays as it is.
     #[default]
     Absent,
-    /// It is set to this.
+    /// The column is set to this value.
     Value(T),
 }
 
@@ -50,9 +50,9 @@ pub enum NullableChange<T> {
     /// Not in the patch: it stays as it is.
     #[default]
     Absent,
-    /// `null`: it is cleared.
+    /// The field is `null`: the column is cleared.
     Null,
-    /// It is set to this.
+    /// The column is set to this value.
     Value(T),
 }
 

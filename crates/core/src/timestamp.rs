@@ -30,12 +30,12 @@ use utoipa::{
 pub struct Timestamp(PrimitiveDateTime);
 
 impl Timestamp {
-    /// The first moment that RFC 3339 can write, the beginning of the year 0.
+    /// The first moment that RFC 3339 can express: the beginning of the year 0.
     pub const MIN: Self = Self(datetime!(0000-01-01 00:00:00));
-    /// The last moment that RFC 3339 can write with microseconds, the end of the year 9999.
+    /// The last moment that RFC 3339 can express in microseconds: the end of the year 9999.
     pub const MAX: Self = Self(datetime!(9999-12-31 23:59:59.999_999));
 
-    /// The moment of `time`, cut to whole microseconds; [`MIN`](Self::MIN) or [`MAX`](Self::MAX) for one outside them.
+    /// Converts `time`, truncated to whole microseconds and limited to [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
     pub fn new(time: OffsetDateTime) -> Self {
         Self::checked(time).unwrap_or(if time.year() < 5000 { Self::MIN } else { Self::MAX })
     }
@@ -47,13 +47,13 @@ impl Timestamp {
         (Self::MIN..=Self::MAX).contains(&moment).then_some(moment)
     }
 
-    /// This moment without its fraction of a second.
+    /// Returns this moment truncated to whole seconds.
     #[must_use]
     pub fn whole_seconds(self) -> Self {
         Self(self.0.truncate_to_second())
     }
 
-    /// Whole seconds since 1970-01-01T00:00:00Z, as in a JWT's `NumericDate` (RFC 7519, section 2).
+    /// Returns the whole seconds since 1970-01-01T00:00:00Z, as in a JWT's `NumericDate` (RFC 7519, section 2).
     pub fn unix_seconds(self) -> i64 {
         self.0.assume_utc().unix_timestamp()
     }
@@ -64,19 +64,19 @@ impl Timestamp {
         Self(self.0.replace_time(time::Time::MIDNIGHT))
     }
 
-    /// Seconds and nanoseconds since 1970, as a UUIDv7 takes them; a moment before 1970 counts as 1970.
+    /// Returns the seconds and nanoseconds since 1970, for a UUIDv7; (0, 0) for a moment before 1970.
     pub(crate) fn unix_parts(self) -> (u64, u32) {
         let utc = self.0.assume_utc();
         (u64::try_from(utc.unix_timestamp()).unwrap_or(0), utc.nanosecond())
     }
 }
 
-/// A text that is not a [`Timestamp`].
+/// The error for a text that is not a valid [`Timestamp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a time as in RFC 3339, from the year 0000 to 9999 in UTC")]
+#[error("must be an RFC 3339 time from the year 0000 to 9999 in UTC")]
 pub struct NotATime;
 
-/// Ends at [`Timestamp::MAX`].
+/// Saturates at [`Timestamp::MAX`].
 impl ops::Add<Duration> for Timestamp {
     type Output = Self;
 
@@ -86,7 +86,7 @@ impl ops::Add<Duration> for Timestamp {
     }
 }
 
-/// Ends at [`Timestamp::MIN`].
+/// Saturates at [`Timestamp::MIN`].
 impl ops::Sub<Duration> for Timestamp {
     type Output = Self;
 
@@ -107,7 +107,7 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = NotATime;
 
-    /// Reads RFC 3339 with any offset. A fraction below a microsecond is cut.
+    /// Parses RFC 3339 with any offset. The fraction is truncated to microseconds.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         OffsetDateTime::parse(text, &Rfc3339).ok().and_then(Self::checked).ok_or(NotATime)
     }
@@ -130,7 +130,7 @@ impl PartialSchema for Timestamp {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-            .description(Some("RFC 3339, UTC, microseconds"))
+            .description(Some("An RFC 3339 time in UTC, with microseconds."))
             .examples([serde_json::json!("2026-01-31T09:30:00.000000Z")])
             .into()
     }

@@ -1,4 +1,4 @@
-//! Errors in what a caller sent: all at once, each with its field, and never more than fit in a small response.
+//! Validation errors: all of them at once, each with its field, and at most as many as fit in a small response.
 //!
 //! ```
 //! use groundwork_core::FieldErrors;
@@ -18,24 +18,24 @@ use crate::error::{Error, codes};
 /// One error of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where: a field's name, with dots and indexes for what lies deeper (`add.3`).
+    /// The path of the field, with dots for nested fields and items of arrays: `add.3`. Empty for the input as a whole.
     #[schema(example = "username")]
     pub field: String,
-    /// A stable word for programs.
+    /// The stable code of the error, for programs.
     #[schema(example = "too_short")]
     pub code: String,
-    /// A sentence for people, naming the bound.
+    /// A message for people, which names the bound.
     #[schema(example = "must have at least 3 characters")]
     pub message: String,
 }
 
-/// The maximum number of characters of a field's name. A longer one is cut, as a caller may have made it up.
+/// The maximum number of characters of a field's name. A longer one is truncated, as it may come from the caller.
 const MAX_FIELD: usize = 100;
 /// The maximum number of characters of a message.
 const MAX_MESSAGE: usize = 500;
 
 impl FieldError {
-    /// An error of `field`. A name over 100 characters or a message over 500 is cut.
+    /// Creates an error of `field`. A name over 100 characters or a message over 500 is truncated.
     pub fn new(field: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             field: cut(field.into(), MAX_FIELD),
@@ -45,7 +45,7 @@ impl FieldError {
     }
 }
 
-/// At most `max` characters of `text`, the last of which is an ellipsis where some are left out.
+/// Truncates `text` to at most `max` characters, the last of which is then an ellipsis.
 fn cut(mut text: String, max: usize) -> String {
     if text.char_indices().nth(max).is_some()
         && let Some((end, _)) = text.char_indices().nth(max.saturating_sub(1))
@@ -68,7 +68,7 @@ impl FieldErrors {
     /// The maximum number of errors that are kept and reported.
     pub const MAX: usize = 50;
 
-    /// No error yet.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::default()
     }
@@ -82,7 +82,7 @@ impl FieldErrors {
         }
     }
 
-    /// Adds an error unless `ok`.
+    /// Adds an error if `ok` is false.
     pub fn check(&mut self, ok: bool, field: &str, code: &str, message: impl Into<String>) {
         if !ok {
             self.add(field, code, message);
@@ -96,7 +96,7 @@ impl FieldErrors {
         self.check(count <= max, field, "too_long", format!("must have at most {max} characters"));
     }
 
-    /// Adds the errors that `other` found in something that lies at `path` (`items.3`).
+    /// Adds the errors of `other`, with `path` (such as `items.3`) in front of their fields.
     pub fn nest(&mut self, path: &str, other: Self) {
         for error in other.first {
             let dot = if error.field.is_empty() { "" } else { "." };
@@ -115,19 +115,19 @@ impl FieldErrors {
         self.more = self.more.saturating_add(other.more);
     }
 
-    /// The errors of single fields, without those of the input as a whole.
+    /// Returns the errors of single fields, without those of the input as a whole.
     #[must_use]
     pub fn of_fields(mut self) -> Self {
         self.first.retain(|error| !error.field.is_empty());
         self
     }
 
-    /// Whether no error was found.
+    /// Returns whether there is no error.
     pub fn is_empty(&self) -> bool {
         self.first.is_empty() && self.more == 0
     }
 
-    /// The errors in the order in which they were found, at most [`MAX`](Self::MAX). If there are more, the last item
+    /// Returns the errors in the order in which they were added, at most [`MAX`](Self::MAX). If there are more, the last item
     /// has an empty field, the code `more_errors` and their number.
     pub fn into_vec(self) -> Vec<FieldError> {
         let mut all = self.first;
@@ -138,12 +138,12 @@ impl FieldErrors {
         all
     }
 
-    /// `Ok` if there is no error, otherwise an error with code `invalid` that carries them all.
+    /// Returns `Ok` if there is no error, and otherwise an error with the code `invalid` that contains them all.
     pub fn into_result(self) -> Result<(), Error> {
         if self.is_empty() { Ok(()) } else { Err(self.into_error()) }
     }
 
-    /// An error with code `invalid` that carries the errors.
+    /// Returns an error with the code `invalid` that contains the errors.
     pub fn into_error(self) -> Error {
         codes::INVALID.error("the input is invalid").with_field_errors(self)
     }
@@ -155,12 +155,12 @@ impl From<FieldError> for FieldErrors {
     }
 }
 
-/// Input that knows its own rules, beyond the shape that its type gives it.
+/// Input with rules that its schema cannot express.
 pub trait Validate {
-    /// Notes each rule that the value breaks.
+    /// Adds an error for each rule that the value breaks.
     fn validate(&self, errors: &mut FieldErrors);
 
-    /// `Ok`, or an error with code `invalid` naming every error.
+    /// Returns `Ok`, or an error with the code `invalid` that lists every broken rule.
     fn check(&self) -> Result<(), Error> {
         let mut errors = FieldErrors::new();
         self.validate(&mut errors);
@@ -176,7 +176,7 @@ mod tests {
     fn keeps_the_first_errors_and_counts_the_others() {
         let mut errors = FieldErrors::new();
         for index in 0..173 {
-            errors.add(format!("field{index}"), "unknown_field", "is not known here");
+            errors.add(format!("field{index}"), "unknown_field", "is not a known field");
         }
         let mut all = FieldErrors::new();
         all.add("first", "bad_value", "is wrong");

@@ -3,7 +3,7 @@
 use groundwork_core::{Code, Kind};
 
 /// The username or the e-mail address is in use.
-pub const NAME_TAKEN: Code = Code::new("name_taken", Kind::Conflict, "That name is taken")
+pub const NAME_TAKEN: Code = Code::new("name_taken", Kind::Conflict, "The name is taken")
     .example("another account has that username or e-mail address");
 /// The request names a user that does not exist.
 pub const USER_NOT_FOUND: Code =
@@ -33,8 +33,8 @@ pub const LAST_OWNER: Code = Code::new("last_owner", Kind::Conflict, "A group mu
 pub const THREAD_FULL: Code = Code::new("thread_full", Kind::Conflict, "The thread is full")
     .example("a thread has at most 10000 participants");
 /// A message that somebody has read can't be deleted by its sender.
-pub const ALREADY_READ: Code = Code::new("already_read", Kind::Conflict, "Already read")
-    .example("a message that somebody has read can't be taken back");
+pub const ALREADY_READ: Code = Code::new("already_read", Kind::Conflict, "The message has been read")
+    .example("somebody has read the message");
 /// A client knows a version that the thread has not reached, as after a restore of the database.
 pub const VERSION_AHEAD: Code =
     Code::new("version_ahead", Kind::Conflict, "The version is ahead of the thread")

@@ -1,9 +1,9 @@
 //! The messenger itself: users, threads and messages, one folder each with its entity, its queries, its rules and its
 //! data types.
 //!
-//! A rule works inside a transaction that its caller opened ([`Tx`](groundwork_core::Tx)) and says who calls with a
-//! [`Caller`](groundwork_auth::Caller). What someone may not know of is not found; what they may see but not do is
-//! forbidden.
+//! A rule takes a transaction that its caller opened ([`Tx`](groundwork_core::Tx)), and the
+//! [`Caller`](groundwork_auth::Caller). What the caller may not know of is not found; what the caller may see but not change
+//! is forbidden.
 
 pub mod codes;
 pub mod demo;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::contract::Contract;
 
-/// The password of every account that [`Client::register`] makes.
+/// The password of every account that [`Client::register`] creates.
 pub const PASSWORD: &str = "Correct-Horse-1";
 
 /// A client of a server, signed in or not.
@@ -27,29 +27,29 @@ pub const PASSWORD: &str = "Correct-Horse-1";
 pub struct Client {
     http: reqwest::Client,
     base: String,
-    /// The access token that it shows.
+    /// The access token that it sends.
     pub token: Option<String>,
-    /// The refresh token that it got with it.
+    /// The refresh token that was issued with the access token.
     pub refresh_token: Option<String>,
-    /// The own profile, as it was when it signed in.
+    /// The profile of the user, as of signing in; null if it is not signed in.
     pub user: Value,
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// What was asked.
+    /// The method and the URL of the request, for messages.
     pub request: String,
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, where it is JSON, or else a string; null where it is empty.
+    /// The body: its JSON value, or a string if it is not JSON, or null if it is empty.
     pub body: Value,
 }
 
 impl Client {
-    /// A client that isn't signed in.
+    /// Creates a client that is not signed in.
     pub fn new(base: &str) -> Self {
         Self {
             http: reqwest::Client::builder().no_proxy().build().expect("a client"),
@@ -60,38 +60,38 @@ impl Client {
         }
     }
 
-    /// The same client with another access token.
+    /// Returns the same client with another access token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    /// The same client, not signed in.
+    /// Returns the same client without tokens.
     #[must_use]
     pub fn anonymous(&self) -> Self {
         Self { token: None, refresh_token: None, user: Value::Null, ..self.clone() }
     }
 
-    /// The id of the signed-in user.
+    /// Returns the id of the signed-in user, or an empty string.
     pub fn id(&self) -> String {
         self.user.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
-    /// Signs up under that name, with [`PASSWORD`].
+    /// Registers a user with [`PASSWORD`], and returns a client that is signed in as that user.
     pub async fn register(&self, username: &str) -> Self {
         let body = json!({"username": username, "password": PASSWORD});
         let answer = self.anonymous().post("/api/v1/auth/register", &body).await;
         self.signed_in(&answer.expect(201))
     }
 
-    /// Signs in under that name, with [`PASSWORD`].
+    /// Signs in with [`PASSWORD`], and returns a client that is signed in.
     pub async fn login(&self, username: &str) -> Self {
         let body = json!({"username": username, "password": PASSWORD});
         let answer = self.anonymous().post("/api/v1/auth/login", &body).await;
         self.signed_in(&answer.expect(200))
     }
 
-    /// The same client with the tokens of an answer.
+    /// Returns the same client with the tokens of a response.
     #[must_use]
     pub fn signed_in(&self, answer: &Value) -> Self {
         let text = |field: &str| answer.get(field).and_then(Value::as_str).map(str::to_owned);
@@ -103,7 +103,7 @@ impl Client {
         }
     }
 
-    /// A request, with the access token where there is one.
+    /// Builds a request, with the access token if there is one.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.token {
@@ -112,43 +112,43 @@ impl Client {
         }
     }
 
-    /// GET.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Answer {
         send(self.request(Method::GET, path)).await
     }
 
-    /// POST with a JSON body.
+    /// Sends a POST request with a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         send(self.request(Method::POST, path).json(body)).await
     }
 
-    /// POST with a JSON body and an idempotency key.
+    /// Sends a POST request with a JSON body and an idempotency key.
     pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
         send(self.request(Method::POST, path).header("idempotency-key", key).json(body)).await
     }
 
-    /// PATCH with a JSON body.
+    /// Sends a PATCH request with a JSON body.
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
         send(self.request(Method::PATCH, path).json(body)).await
     }
 
-    /// PUT with a JSON body.
+    /// Sends a PUT request with a JSON body.
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
         send(self.request(Method::PUT, path).json(body)).await
     }
 
-    /// DELETE.
+    /// Sends a DELETE request.
     pub async fn delete(&self, path: &str) -> Answer {
         send(self.request(Method::DELETE, path)).await
     }
 }
 
-/// Sends a request that was put together by hand.
+/// Sends a request.
 ///
 /// # Panics
 ///
-/// Where the server can't be reached, and where its OpenAPI document doesn't declare the status or the code of the
-/// answer for this operation, or `/problems` doesn't list the code.
+/// If the server cannot be reached, if its OpenAPI document does not declare the status or the code of the response for
+/// this operation, or if `/problems` does not list the code.
 pub async fn send(request: RequestBuilder) -> Answer {
     let (client, request) = request.build_split();
     let request = request.expect("a request");
@@ -171,21 +171,21 @@ pub async fn send(request: RequestBuilder) -> Answer {
 }
 
 impl Answer {
-    /// The body, provided that the status is `status`.
+    /// Returns the body, and panics unless the status is `status`.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}: {:#}", self.request, self.body);
         self.body
     }
 
-    /// The body as a `T`, provided that the status is `status`.
+    /// Returns the body as a `T`, and panics unless the status is `status`.
     #[track_caller]
     pub fn read<T: DeserializeOwned>(self, status: u16) -> T {
         let body = self.expect(status);
         serde_json::from_value(body.clone()).unwrap_or_else(|error| panic!("{error}: {body:#}"))
     }
 
-    /// The problem, provided that it is one of that status and code, with all that a problem has.
+    /// Returns the problem, and panics unless it is complete and has that status and code.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}: {:#}", self.request, self.body);
@@ -203,14 +203,14 @@ impl Answer {
         self.body
     }
 
-    /// The errors of a 422 `invalid`, as `field: code`, in order.
+    /// Returns the field errors of a 422 `invalid` as `field: code`, in order.
     #[track_caller]
     pub fn field_errors(self) -> Vec<String> {
         field_errors_of(&self.refused(422, "invalid"))
     }
 }
 
-/// The errors that a problem names, as `field: code`, in order.
+/// Returns the field errors of a problem as `field: code`, in order.
 pub fn field_errors_of(problem: &Value) -> Vec<String> {
     let errors = problem.get("errors").and_then(Value::as_array).into_iter().flatten();
     let text = |error: &Value, field: &str| error.get(field).and_then(Value::as_str).map(str::to_owned);

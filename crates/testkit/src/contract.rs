@@ -1,4 +1,4 @@
-//! What a server's OpenAPI document promises, held against what the server answers.
+//! Checks the responses of a server against its OpenAPI document.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::Answer;
 
-/// The refusals by which a path or a method is told not to be there.
+/// The codes for a path or a method that does not exist.
 const NOT_AN_OPERATION: [&str; 2] = ["not_found", "method_not_allowed"];
 
 /// The operations of a document, and the codes of the server's `/problems`.
@@ -24,20 +24,20 @@ pub(crate) struct Contract {
 struct Operation {
     method: String,
     path: String,
-    /// The codes of each status; none for a status that is not a refusal.
+    /// The codes of each status; empty for a status that is not an error.
     statuses: BTreeMap<u16, BTreeSet<String>>,
 }
 
-/// The contracts that were read, by the address of their server.
+/// The contracts read so far, by the base URL of the server.
 static KNOWN: LazyLock<Mutex<HashMap<String, Option<Arc<Contract>>>>> = LazyLock::new(Mutex::default);
 
-/// Forgets the contract of a server, as another one is going to use its address.
+/// Forgets the contract of a server: another one is going to use its address.
 pub(crate) fn forget(base: &str) {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner).remove(base);
 }
 
 impl Contract {
-    /// The contract of the server at this address; `None` where it serves no document. Read once for each server.
+    /// Returns the contract of a server, or `None` if it serves no document. Reads it once for each server.
     pub(crate) async fn of(client: &Client, url: &Url) -> Option<Arc<Self>> {
         let base = url.origin().ascii_serialization();
         if let Some(known) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&base) {
@@ -72,21 +72,21 @@ impl Contract {
         Self { operations, problems }
     }
 
-    /// Panics where the document does not declare the answer's status or code for its operation, or `/problems` does
-    /// not list the code. A path or a method that the document doesn't have may only be refused as such.
+    /// Panics if the document does not declare the status or the code of the response for its operation, or if `/problems`
+    /// does not list the code. A path or a method that is not in the document may only be refused as such.
     pub(crate) fn check(&self, method: &Method, url: &Url, answer: &Answer) {
-        // An answer to HEAD has the status of that to GET, and nothing else.
+        // A response to HEAD has the status of the response to GET, and no body.
         let method = if method == Method::HEAD { "GET" } else { method.as_str() };
         let is_refusal = answer.status >= 400;
         let code = answer.body["code"].as_str().filter(|_| is_refusal);
         if let Some(code) = code {
-            assert!(self.problems.contains(code), "{}: /problems doesn't list {code}", answer.request);
+            assert!(self.problems.contains(code), "{}: /problems does not list {code}", answer.request);
         }
         let Some(operation) = self.find(method, url.path()) else {
             let expected = code.is_none_or(|code| NOT_AN_OPERATION.contains(&code));
             assert!(
                 expected || method == "OPTIONS",
-                "{}: refused with {code:?}, and is not in the document",
+                "{}: refused with {code:?}, but not in the document",
                 answer.request
             );
             return;
@@ -104,7 +104,7 @@ impl Contract {
         );
     }
 
-    /// The operation of a request. A path without variables comes before one with some.
+    /// Returns the operation of a request. A path with fewer variables takes precedence.
     fn find(&self, method: &str, path: &str) -> Option<&Operation> {
         let fitting = self.operations.iter().filter(|operation| fits(&operation.path, path));
         let nearest = fitting.min_by_key(|operation| operation.path.matches('{').count())?;
@@ -113,7 +113,7 @@ impl Contract {
     }
 }
 
-/// Whether a path of the document is that of a request; empty segments don't count.
+/// Returns whether the path of a request matches a path of the document. Empty segments are ignored.
 fn fits(template: &str, path: &str) -> bool {
     let segments = |path: &'_ str| {
         path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! The routes for signing up, in and out, over the users of any service.
+//! The routes to register, sign in and sign out, for the users of any service.
 //!
 //! ```no_run
 //! use groundwork_web::{Routes, accounts::{self, HttpAccounts}};
@@ -41,7 +41,7 @@ use crate::{
 pub struct AuthState<A> {
     /// The database.
     pub db: Db,
-    /// Signing up, in and out.
+    /// The authentication of the users.
     pub auth: Auth<A>,
 }
 
@@ -63,7 +63,7 @@ pub trait HttpAccounts: 'static {
     /// The profile that users see of themselves.
     type Profile: Serialize + ToSchema + 'static;
 
-    /// The codes that signing up is refused with, besides those of invalid input.
+    /// The codes that registering can fail with, besides those of invalid input.
     const SIGN_UP_ERRORS: &'static [Code];
 
     /// The profile of an account.
@@ -78,10 +78,10 @@ type SignUpOf<H> = <<H as HttpAccounts>::Accounts as Accounts>::SignUp;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
-    /// The username or the e-mail address, without regard to case.
+    /// The username or the e-mail address, regardless of case.
     #[schema(example = "ada", max_length = 320)]
     pub username: String,
-    /// The password.
+    /// The password of the account.
     #[schema(example = "Correct-Horse-1", format = "password")]
     pub password: String,
 }
@@ -116,7 +116,7 @@ fn password_grant() -> String {
     "password".to_owned()
 }
 
-/// The form of a token request. It is refused as in RFC 6749, section 5.2.
+/// The form of a token request. Its errors follow RFC 6749, section 5.2.
 #[derive(Debug)]
 struct TokenForm(TokenRequest);
 
@@ -223,7 +223,7 @@ pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
     routes
         .post("/auth/login", "auth_login", "Sign in", login::<H>)
         .describe(
-            "Starts a session and returns its tokens. An unknown username and a wrong password get the same answer.",
+            "Starts a session and returns its tokens. The error does not reveal whether the username or the password is wrong.",
         )
         .errors(&[codes::BAD_CREDENTIALS, password::BUSY]);
     routes

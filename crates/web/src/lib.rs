@@ -1,17 +1,17 @@
-//! The HTTP side of any actix service, without a word about what the service is for.
+//! The HTTP layer of any actix service.
 //!
 //! - [`http`]: the route table, what handlers take and return, and the middleware around them;
 //! - [`openapi`]: the document that follows from the route table, and checking JSON against its schemas;
 //! - [`crud`]: list, create, read, update and delete over HTTP from one declaration;
-//! - [`accounts`]: the routes to sign up, in and out;
+//! - [`accounts`]: the routes to register, sign in and sign out;
 //! - [`service`]: settings, start-up, migrations, health, housekeeping and shutdown.
 //!
 //! A service lists its operations in one [`Routes`] table. The table feeds the router and the OpenAPI document, and most
-//! of the document follows from the types in a handler's signature: [`Scoped`] says which scope is needed, [`Body`],
-//! [`Query`], [`Path`] and [`List`] what is taken, [`Json`], [`Created`] and [`NoContent`] what is returned. So a handler
-//! cannot ask for something that the document does not show.
+//! of the document follows from the types in a handler's signature: [`Scoped`] declares the scope, [`Body`], [`Query`],
+//! [`Path`] and [`List`] declare the input, [`Json`], [`Created`] and [`NoContent`] declare the response. So a handler cannot
+//! require something that the document does not show.
 //!
-//! Every refusal, also of an unknown route or after a panic, is `application/problem+json` ([`Problem`]).
+//! Every error, also for an unknown route or after a panic, is `application/problem+json` ([`Problem`]).
 
 pub mod accounts;
 pub mod crud;

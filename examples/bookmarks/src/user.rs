@@ -1,4 +1,4 @@
-//! The table `users`, and signing up and in with it.
+//! The table `users`, and the accounts based on it.
 
 use groundwork_auth::{Account, Accounts, Auth, password};
 use groundwork_core::{
@@ -22,17 +22,17 @@ pub struct Model {
     /// The id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// When the account was made.
+    /// When the account was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// When it was deleted, or null.
     pub deleted_at: Option<Timestamp>,
-    /// The name, in lower case.
+    /// The username, in lower case.
     pub username: String,
     /// The bcrypt hash of the password.
     pub password_hash: String,
-    /// Whether they may sign in.
+    /// Whether the user can sign in.
     pub is_active: bool,
 }
 
@@ -40,7 +40,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 common_base!();
 
-/// The table in its first form. Never changes: what comes later is a further migration.
+/// The table and its indexes in their first version. Never changes: a later change is another migration.
 pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     let table = base::table_v1("users")
         .col(string_uniq("username"))
@@ -77,12 +77,12 @@ impl Validate for NewUser {
     }
 }
 
-/// What a user sees of themselves.
+/// The profile of the signed-in user.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Profile {
     /// The id.
     pub id: Uuid,
-    /// The name.
+    /// The username, in lower case.
     #[schema(example = "ada")]
     pub username: String,
 }

@@ -21,9 +21,9 @@ use super::threads::MessageOrder;
 use crate::state::State;
 
 const NO_MESSAGE: Code = codes::NOT_FOUND.example("there is no such message");
-const NOT_THE_SENDER: Code = codes::FORBIDDEN.example("only its sender may edit a message");
+const NOT_THE_SENDER: Code = codes::FORBIDDEN.example("only the sender can edit a message");
 const NOT_ALLOWED: Code =
-    codes::FORBIDDEN.example("only its sender, or an admin of the thread, may delete a message");
+    codes::FORBIDDEN.example("only the sender, or an owner or admin of the thread, can delete a message");
 
 /// Adds the operations.
 pub fn routes(routes: &mut Routes) {
@@ -71,7 +71,7 @@ pub fn routes(routes: &mut Routes) {
     routes
         .delete("/messages/{id}", "messages_delete", "Delete a message", delete)
         .describe(
-            "Removes the text for good. The sender can delete a message until somebody else has read it, or at any time \
+            "Removes the text permanently. The sender can delete a message until somebody else has read it, or at any time \
              if the server's `MESSAGE_DELETE_POLICY` is `always`. Owners and admins of the thread, and callers with the \
              scope `messages:admin`, can delete any message.",
         )
@@ -88,7 +88,7 @@ pub fn routes(routes: &mut Routes) {
         .post("/messages/{id}/delivered", "messages_delivered", "Mark a message as delivered", delivered)
         .describe(
             "Marks this message and all earlier ones of its thread as delivered. Repeating the request changes nothing. \
-             For a message that you sent the answer is 404.",
+             A message that you sent is not found (404).",
         )
         .example("id", demo::RECEIVED.to_string())
         .errors(&[NO_MESSAGE]);
@@ -102,14 +102,14 @@ pub fn routes(routes: &mut Routes) {
         .errors(&[NO_MESSAGE]);
 }
 
-/// Whose messages, and how old.
+/// The user and the age of the messages.
 #[derive(Debug, Deserialize, ToSchema)]
 struct Mine {
-    /// Another user, by id or username; needs the scope `messages:admin`.
+    /// Another user, by id or username. Requires the scope `messages:admin`.
     #[serde(default)]
     #[schema(example = "ada", max_length = 50)]
     user: Option<String>,
-    /// The oldest to list, in days, from 1 to 36500.
+    /// The maximum age of the messages in days, from 1 to 36500.
     #[serde(default = "thirty")]
     #[schema(default = 30, minimum = 1, maximum = 36500)]
     max_age_days: u16,
@@ -121,18 +121,18 @@ fn thirty() -> u16 {
     30
 }
 
-/// How many messages around a message.
+/// The number of messages around a message.
 #[derive(Debug, Deserialize, ToSchema)]
 struct Around {
-    /// Messages before it, from 0 to 50.
+    /// The number of messages before it, from 0 to 50.
     #[serde(default = "twenty_five")]
     #[schema(default = 25, minimum = 0, maximum = 50)]
     before: u64,
-    /// Messages after it, from 0 to 50.
+    /// The number of messages after it, from 0 to 50.
     #[serde(default = "twenty_five")]
     #[schema(default = 25, minimum = 0, maximum = 50)]
     after: u64,
-    /// `desc`, the newest first, unless `asc` is given.
+    /// The order: `desc` for the newest first, `asc` for the oldest first.
     #[serde(default)]
     order: MessageOrder,
 }
@@ -141,7 +141,7 @@ fn twenty_five() -> u64 {
     25
 }
 
-/// Which page of the inbox.
+/// The page of the inbox.
 #[derive(Debug, Deserialize, ToSchema)]
 struct Inbox {
     /// True for unread messages only, false for read ones only.
@@ -157,7 +157,7 @@ async fn send(
     idempotent: Idempotent,
     body: Body<NewDirectMessage>,
 ) -> Result<Reply<Created<Message>>, Problem> {
-    // The thread may not exist yet; its two participants are what the wait is bounded by.
+    // The thread may not exist yet, so the queue is that of the two participants.
     let _turn = app.turn(caller.user_id).await?;
     let send = async |tx: &_| {
         let message = app.messages.send_direct(tx, &caller, body.0).await?;

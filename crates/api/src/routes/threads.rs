@@ -175,9 +175,9 @@ fn message_routes(routes: &mut Routes) {
 /// A thread and one of its participants.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 struct ParticipantPath {
-    /// The thread.
+    /// The id of the thread.
     id: Uuid,
-    /// The user.
+    /// The id of the user.
     user_id: Uuid,
 }
 
@@ -201,10 +201,10 @@ impl From<MessageOrder> for Direction {
     }
 }
 
-/// Which messages of a thread.
+/// The messages of a thread to list.
 #[derive(Debug, Deserialize, ToSchema)]
 struct ThreadMessages {
-    /// `desc`, the newest first, unless `asc` is given.
+    /// The order: `desc` for the newest first, `asc` for the oldest first.
     #[serde(default)]
     order: MessageOrder,
     /// Only messages with a lower `seq`. Without `after` the first page has those right before it.
@@ -219,14 +219,14 @@ struct ThreadMessages {
     cursor: CursorRequest,
 }
 
-/// Since when, and how many.
+/// The first version, and the number of changes.
 #[derive(Debug, Deserialize, ToSchema)]
 struct Since {
-    /// The version up to which the caller knows the thread; 0 for all.
+    /// The version of the thread that you know; 0 for all changes.
     #[serde(default)]
     #[schema(default = 0, minimum = 0)]
     since: i64,
-    /// Changes, from 1 to 100.
+    /// The number of changes, from 1 to 100.
     #[serde(default = "default_limit")]
     #[schema(default = 50, minimum = 1, maximum = 100)]
     limit: u64,

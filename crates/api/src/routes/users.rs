@@ -1,4 +1,4 @@
-//! `/users`: profiles, search, and what administrators do.
+//! `/users`: profiles, search and administration.
 
 use actix_web::web::Data;
 use groundwork_core::{Code, Error, Page, PageRequest, Result, Uuid, error::codes};
@@ -66,7 +66,7 @@ pub fn routes(routes: &mut Routes) {
              Without `ids` it lists all users for administrators, and needs the scope `users:read`. Deleted users are \
              left out unless `include_deleted` is true.",
         )
-        .errors(&[codes::MISSING_SCOPE.example("this needs the scope users:read")]);
+        .errors(&[codes::MISSING_SCOPE.example("this operation requires the scope users:read")]);
     routes
         .patch("/users/{id}", "users_update", "Update a user", update)
         .describe(
@@ -101,14 +101,14 @@ struct Search {
     page: PageRequest,
 }
 
-/// Which users, and the page.
+/// The users to list, and the page.
 #[derive(Debug, Deserialize, ToSchema)]
 struct ListUsers {
     /// The ids of at most 100 users, separated by commas.
     #[serde(default)]
     #[schema(example = json!(demo::CHARLES), max_length = 3699)]
     ids: Option<String>,
-    /// Whether deleted users are listed as well.
+    /// Whether to include deleted users.
     #[serde(default)]
     #[schema(default = false)]
     include_deleted: bool,
@@ -120,18 +120,18 @@ struct ListUsers {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Users {
-    /// Without `ids`.
+    /// The response without `ids`.
     Records(Page<UserRecord>),
-    /// With `ids`.
+    /// The response with `ids`.
     Profiles(Page<PublicUser>),
 }
 
 /// Written by hand: `utoipa` can't derive it for a variant that holds a generic type.
 impl PartialSchema for Users {
     fn schema() -> RefOr<Schema> {
-        // A client that tries one after the other finds the one with more fields first.
+        // Records first: a client that tries the alternatives in order must not match the smaller type first.
         OneOfBuilder::new()
-            .description(Some("Records without `ids`, public profiles with `ids`."))
+            .description(Some("A page of users: records without `ids`, public profiles with `ids`."))
             .item(Ref::from_schema_name(Page::<UserRecord>::name()))
             .item(Ref::from_schema_name(Page::<PublicUser>::name()))
             .into()
@@ -202,7 +202,7 @@ async fn list(
         return Ok(Json(Users::Records(users.map(|user| record(&app, user)))));
     };
     caller.require::<ProfileScope>()?;
-    // Filters would tell what a public profile doesn't show.
+    // Filters would reveal private fields.
     if include_deleted || page != PageRequest::default() || !list.query.is_empty() {
         let message = "can't be combined with other parameters";
         return Err(Error::invalid("ids", "not_allowed", message).into());

@@ -65,7 +65,7 @@ fn origins_are_checked_one_by_one() {
     assert!(read(&[("CORS_ORIGINS", "https://a.example.org,http://localhost:3000")]).is_ok());
     assert!(read(&[("CORS_ORIGINS", "*")]).is_ok());
     let error = read(&[("CORS_ORIGINS", "https://a.example.org,b.example.org")]).unwrap_err();
-    assert!(error.starts_with("CORS_ORIGINS must have origins"), "{error}");
+    assert!(error.starts_with("CORS_ORIGINS must contain origins"), "{error}");
     assert!(error.ends_with("\"b.example.org\" has no scheme"), "{error}");
 }
 

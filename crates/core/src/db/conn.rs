@@ -15,11 +15,11 @@ use tracing::Instrument;
 
 use super::{health::Health, sqlite, trace};
 
-/// How much longer than the server we wait for the answer to a statement: the server cancels what takes too long, unless
-/// it has stopped or the network is gone.
+/// How much longer than the server's own limit to wait for the result of a statement. The server cancels a statement that
+/// takes too long, unless it has stopped or the network is down.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Where connections come from.
+/// The pool of connections to either database.
 #[derive(Clone)]
 pub(super) enum Pool {
     Postgres(PgPool, Health),
@@ -40,7 +40,7 @@ impl Pool {
         }
     }
 
-    /// Waits for a free connection. Returns an error at once when the database is found to be down.
+    /// Waits for a free connection. Returns an error as soon as the database is known to be down.
     pub(super) async fn acquire(&self) -> Result<Conn, DbErr> {
         let raw = match self {
             Self::Postgres(pool, health) => tokio::select! {
@@ -70,11 +70,11 @@ enum Raw {
     Sqlite(sqlite::Lease),
 }
 
-/// A connection that is in use. When it is dropped it goes back to its pool, and is used again only if its last statement
-/// was waited for and the connection is sound.
+/// A connection in use. When dropped it returns to its pool, and is reused only if its last statement has completed and
+/// the connection is sound.
 pub(super) struct Conn {
     raw: Raw,
-    /// Whether a statement is in progress. It still is when its future was dropped before the end.
+    /// Whether a statement is in progress, which is still so after its future is dropped before completion.
     in_use: bool,
 }
 
@@ -86,7 +86,7 @@ impl Drop for Conn {
     }
 }
 
-/// Runs one statement on the connection of either database, with all that has to be done before and after.
+/// Runs one statement on the connection of either database, with its time limit, its span and its state.
 macro_rules! run {
     ($self:ident, $limit:expr, $sql:expr, $connection:ident => $work:expr) => {{
         let span = trace::statement($self.backend(), $sql);
@@ -122,7 +122,7 @@ impl Conn {
         }
     }
 
-    /// Never uses the connection again. Closing it undoes its transaction.
+    /// Discards the connection. Closing it rolls back its transaction.
     pub(super) fn discard(&mut self) {
         match &mut self.raw {
             Raw::Postgres(connection) => connection.close_on_drop(),
@@ -177,12 +177,12 @@ fn parts(statement: Statement) -> (String, SqlxValues) {
     (statement.sql, SqlxValues(statement.values.unwrap_or(Values(Vec::new()))))
 }
 
-/// The server did not even cancel the statement.
+/// The error for a server that neither answers nor cancels the statement.
 fn silent() -> sqlx::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the database did not answer").into()
 }
 
-/// Whether the connection can't be used any more.
+/// Returns whether the connection is unusable after this error.
 fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {

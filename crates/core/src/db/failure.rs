@@ -1,4 +1,4 @@
-//! What a failure of the database means for the caller.
+//! Maps errors of the database to codes.
 
 use sea_orm::{
     DbErr, RuntimeErr,
@@ -7,8 +7,8 @@ use sea_orm::{
 
 use crate::{Code, error::codes};
 
-/// The code that a failure of the database is answered with. What passes by itself is a kind of `Unavailable`, so that
-/// the caller tries again; only the rest is `internal`.
+/// Returns the code for an error of the database. Transient errors have a code of the kind `Unavailable`, so that the
+/// caller retries; all others are `internal`.
 pub(crate) fn code(error: &DbErr) -> Code {
     match error {
         DbErr::ConnectionAcquire(_) => codes::UNAVAILABLE,
@@ -66,7 +66,7 @@ fn of_sqlite(code: i32) -> Code {
     const INTERRUPT: i32 = 9;
     const FULL: i32 = 13;
     const CANTOPEN: i32 = 14;
-    /// The shared memory file of the log could not be enlarged.
+    /// The shared memory file of the write-ahead log could not be extended.
     const IOERR_SHMSIZE: i32 = 4874;
     match (code, code & 0xff) {
         (IOERR_SHMSIZE, _) | (_, FULL) => codes::STORAGE_FULL,

@@ -1,4 +1,4 @@
-//! The files of a SQLite database: only their owner may read them.
+//! The files of a SQLite database, which only their owner may read.
 
 use std::{
     fs, io,
@@ -11,8 +11,8 @@ use sea_orm::sqlx::{
 
 use crate::{Error, Result};
 
-/// Creates the file where there is none, and takes the rights to it and to the files beside it from everyone but the
-/// owner. SQLite creates those beside it (`-wal`, `-shm`) with the rights of the file itself.
+/// Creates the file if it does not exist, and restricts it and the files beside it to their owner. SQLite creates the files
+/// beside it (`-wal`, `-shm`) with the permissions of the file itself.
 pub(super) fn secure(file: &Path) -> io::Result<()> {
     match create(file) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -30,7 +30,7 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Creates an empty file that only its owner may read and write. Fails if there is one.
+/// Creates an empty file that only its owner may read and write. Fails if the file exists.
 fn create(file: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -62,7 +62,7 @@ pub(super) async fn copy(options: &SqliteConnectOptions, to: &Path) -> Result<()
     let written = vacuum_into(options, text).await.map_err(|error| error.to_string());
     let written = written.and_then(|()| sync(to).map_err(|error| error.to_string()));
     written.map_err(|error| {
-        // What is half written must not be taken for a backup.
+        // A partly written file must not be mistaken for a backup.
         let _ = fs::remove_file(to);
         Error::internal(format!("{text} can't be written: {error}"))
     })

@@ -1,4 +1,4 @@
-//! Asking the database for a sign of life, on a connection of its own: whether the pools are busy does not matter.
+//! Checks whether the database responds, on a separate connection, so that the result does not depend on busy pools.
 
 use std::{
     io,
@@ -19,9 +19,9 @@ use super::sqlite;
 
 /// How long the database may take to answer.
 const LIMIT: Duration = Duration::from_millis(900);
-/// How long an answer is good for everybody who asks.
+/// How long a result is reused.
 const FRESH: Duration = Duration::from_millis(200);
-/// How long a request waits for a connection before it asks whether the database answers at all.
+/// How long a request waits for a connection before the database is checked.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
@@ -51,7 +51,7 @@ impl Health {
         Self(Arc::new(Mutex::new(State { target, last: None })))
     }
 
-    /// Asks, and gives up after a second.
+    /// Checks the database, with a time limit of one second.
     pub(super) async fn ping(&self) -> Result<(), DbErr> {
         let asked = tokio::time::timeout(LIMIT, async {
             let mut state = self.0.lock().await;
@@ -67,7 +67,7 @@ impl Health {
         asked.await.unwrap_or_else(|_| Err(unreachable(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 
-    /// Returns once a request that waits for a connection need not wait any longer: the database does not answer.
+    /// Returns when the database does not respond, so that a request need not wait for a connection any longer.
     pub(super) async fn lost(&self) -> DbErr {
         tokio::time::sleep(PATIENCE).await;
         loop {
@@ -99,14 +99,14 @@ impl Target {
     async fn ask(&mut self) -> Result<(), sqlx::Error> {
         match self {
             Self::Postgres { options, connection } => {
-                // Taken out meanwhile: a connection whose answer was not waited for must not be used again.
+                // Taken out of the slot: a connection whose statement was cancelled must not be reused.
                 if let Some(mut kept) = connection.take()
                     && kept.ping().await.is_ok()
                 {
                     *connection = Some(kept);
                     return Ok(());
                 }
-                // It may have been the old server's. A new one decides.
+                // The connection may be one to a server that has since restarted. A new connection decides.
                 let mut new = options.connect().await?;
                 new.ping().await?;
                 *connection = Some(new);

@@ -48,10 +48,10 @@ use crate::{
     clock::{SystemClock, UuidV7},
 };
 
-/// A database with the clock and the id source that its rows are made with. Cheap to clone.
+/// A database, with the clock and the id source for its rows. Cheap to clone.
 ///
-/// Reading and writing have connections of their own, so that neither uses up those of the other. SQLite has one writer
-/// at a time: one connection writes, for which callers queue in order, and the others are never held up by it (WAL).
+/// Reads and writes use separate connections, so that neither exhausts those of the other. SQLite has one writer at a time:
+/// one connection writes, for which callers queue in order, and it never blocks the others (WAL).
 #[derive(Clone)]
 pub struct Db {
     reader: Reader,
@@ -71,8 +71,8 @@ impl fmt::Debug for Db {
 }
 
 impl Db {
-    /// Connects. Creates the file of a SQLite database where there is none, and takes the rights to the database's files
-    /// from everyone but their owner.
+    /// Connects to a database. Creates the file of a SQLite database if it does not exist, and restricts the files of the
+    /// database to their owner.
     ///
     /// # Errors
     /// `unavailable` if the database can't be reached or opened within
@@ -113,33 +113,33 @@ impl Db {
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidV7::default()),
         };
-        // The writer comes first: it puts SQLite into WAL mode, which a reader can't.
+        // The writer comes first: it switches SQLite to WAL mode, which a reader cannot do.
         drop(db.writer.acquire().await?);
         drop(db.reader.pool().acquire().await?);
         Ok(db)
     }
 
-    /// The same database with another clock.
+    /// Returns the same database with another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The same database with another source of ids.
+    /// Returns the same database with another source of ids.
     #[must_use]
     pub fn with_ids(mut self, ids: Arc<dyn Ids>) -> Self {
         self.ids = ids;
         self
     }
 
-    /// For reading, outside a transaction.
+    /// Returns a connection for reads outside a transaction.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// For migrations: connections that may change the schema, without bounds on statements and locks. Everything else
-    /// writes in a [`Tx`].
+    /// Returns connections for migrations, which may change the schema and have no limits on statements and locks. Everything
+    /// else writes in a [`Tx`].
     pub fn schema(&self) -> &DatabaseConnection {
         &self.schema
     }
@@ -164,9 +164,9 @@ impl Db {
                 Ok(value)
             }
             Err(error) => {
-                // The caller needs the first error. A failed rollback keeps nothing either.
+                // The caller needs the first error. After a failed rollback the connection is closed, which discards the transaction.
                 if let Err(error) = tx.rollback().await {
-                    tracing::debug!(%error, "the database had undone the transaction already");
+                    tracing::debug!(%error, "the rollback failed; the database had already rolled back the transaction");
                 }
                 Err(error)
             }
@@ -179,18 +179,18 @@ impl Db {
         Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), Arc::clone(&self.ids)).await
     }
 
-    /// Which database it is.
+    /// Returns the database system.
     pub fn backend(&self) -> DbBackend {
         self.writer.backend()
     }
 
-    /// The present moment.
+    /// Returns the current time of the clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Asks the database for a sign of life, on a connection of its own: it answers also while every other connection is
-    /// in use. Gives up after a second.
+    /// Checks whether the database responds, on a separate connection, so that it works while all other connections are in
+    /// use. Gives up after one second.
     ///
     /// # Errors
     /// `unavailable`.
@@ -198,7 +198,7 @@ impl Db {
         Ok(self.health.ping().await?)
     }
 
-    /// Closes the connections, after the work in progress.
+    /// Closes all connections once the work in progress has finished.
     pub async fn close(self) -> Result<()> {
         self.reader.pool().close().await;
         self.writer.close().await;
@@ -222,7 +222,7 @@ pub async fn backup(url: &DatabaseUrl, to: &Path) -> Result<()> {
     }
 }
 
-/// `error` with a unique violation turned into the refusal that `conflict` makes.
+/// Returns the result of `conflict` if `error` is a unique violation, and otherwise `error`.
 pub fn conflict_as(error: impl Into<Error>, conflict: impl FnOnce() -> Error) -> Error {
     let error = error.into();
     if error.is_unique_violation() { conflict() } else { error }

@@ -1,4 +1,4 @@
-//! What a database is opened with.
+//! The options for opening a database.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::Result;
 /// How to reach a database, and how long its work may take.
 #[derive(Clone, Debug)]
 pub struct DbOptions {
-    /// Which database.
+    /// The URL of the database.
     pub url: DatabaseUrl,
-    /// The most connections of this process, at least 2. Half of them read and half of them write; SQLite has one that
+    /// The maximum number of connections of this process, at least 2. Half of them read and half of them write; SQLite has one that
     /// writes. Migrations and health checks use one more each.
     pub max_connections: u32,
-    /// How long to wait for a free connection before the answer is `unavailable`.
+    /// How long to wait for a free connection before failing with `unavailable`.
     pub acquire_timeout: Duration,
     /// How long a statement in a transaction may take before it is cancelled with `query_timeout`.
     pub statement_timeout: Duration,
@@ -28,7 +28,7 @@ pub struct DbOptions {
     /// How long a transaction may stay open on PostgreSQL without a statement before the server ends it. It frees the
     /// locks of a process that has stopped without closing its connections.
     pub idle_in_transaction_timeout: Duration,
-    /// When SQLite has a commit on the disk.
+    /// When a commit of SQLite returns.
     pub synchronous: Synchronous,
 }
 
@@ -48,7 +48,7 @@ pub enum Synchronous {
 }
 
 impl DbOptions {
-    /// The usual bounds: 20 connections, 5 s to get one, 30 s for a statement in a transaction, 5 s for a read, 2 s for a
+    /// Returns the defaults: 20 connections, 5 s to get one, 30 s for a statement in a transaction, 5 s for a read, 2 s for a
     /// lock, 10 s idle in a transaction.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl DbOptions {
         Ok(Self::for_url(url.parse()?))
     }
 
-    /// The same for a URL that is parsed already.
+    /// Returns the defaults for a URL that is already parsed.
     pub fn for_url(url: DatabaseUrl) -> Self {
         Self {
             url,
@@ -71,12 +71,12 @@ impl DbOptions {
         }
     }
 
-    /// The connections that read.
+    /// Returns the number of connections that read.
     pub(super) fn readers(&self) -> u32 {
         self.max_connections.saturating_sub(self.writers()).max(1)
     }
 
-    /// The connections that write.
+    /// Returns the number of connections that write.
     pub(super) fn writers(&self) -> u32 {
         if self.url.is_sqlite() { 1 } else { (self.max_connections / 2).max(1) }
     }

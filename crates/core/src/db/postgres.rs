@@ -50,8 +50,8 @@ pub(super) fn pool(connect: PgConnectOptions, size: u32, options: &DbOptions) ->
         .connect_lazy_with(connect)
 }
 
-/// A pool for migrations, which run and wait as long as they take: without the bounds on statements and locks. It opens
-/// a connection when it needs one, and closes it after.
+/// Returns a pool for migrations, without limits on statements and locks. It opens a connection when one is needed, and
+/// closes it afterwards.
 pub(super) fn schema_pool(base: &PgConnectOptions, options: &DbOptions) -> PgPool {
     let unbounded = base.clone().disable_statement_logging().options([
         ("statement_timeout", "0"),

@@ -1,4 +1,4 @@
-//! Reading outside a transaction.
+//! Reads outside a transaction.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Runtim
 
 use super::conn::Pool;
 
-/// Runs each statement on a free connection, outside a transaction. It can't write, and a statement that takes longer
+/// Runs each statement on a free connection, outside a transaction. It cannot write, and a statement that takes longer
 /// than [`DbOptions::read_timeout`](super::DbOptions::read_timeout) is cancelled with the code `query_timeout`.
 #[derive(Clone, Debug)]
 pub struct Reader {

@@ -1,8 +1,8 @@
 //! Connections to SQLite.
 //!
-//! The pool is our own. A statement is bounded in time by a progress handler, which needs to know the deadline of the
-//! statement that runs on its connection, and sqlx's pool has no place to keep that beside a connection. Setting the
-//! handler anew for each statement is no way out: `lock_handle` can hang when it is called often.
+//! This module has its own pool. A progress handler enforces the time limit of a statement. It needs the deadline of the
+//! statement that runs on its connection, and sqlx's pool cannot store that with a connection. Setting the handler again for
+//! each statement is not an alternative: `lock_handle` can hang when it is called often.
 
 use std::{
     fmt,
@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{DbOptions, Synchronous};
 
-/// How many virtual machine instructions run between two looks at the deadline: some 20 µs.
+/// The number of virtual machine instructions between two checks of the deadline: about 20 µs.
 const INSTRUCTIONS: i32 = 1000;
 /// How long a migration waits for the write lock.
 const SCHEMA_LOCK_TIMEOUT: Duration = Duration::from_mins(10);
@@ -35,7 +35,7 @@ pub(super) enum Role {
     Write,
 }
 
-/// The options of every connection to the database.
+/// Returns the options of every connection to the database.
 pub(super) fn connect_options(
     base: &SqliteConnectOptions,
     options: &DbOptions,
@@ -62,7 +62,7 @@ pub(super) fn connect_options(
     }
 }
 
-/// A pool for migrations, which run as long as they take. It opens a connection when it needs one, and closes it after.
+/// Returns a pool for migrations, without a time limit. It opens a connection when one is needed, and closes it afterwards.
 pub(super) fn schema_pool(base: &SqliteConnectOptions, options: &DbOptions) -> SqlitePool {
     let sqlite = connect_options(base, options, Role::Write).busy_timeout(SCHEMA_LOCK_TIMEOUT);
     SqlitePoolOptions::new()
@@ -72,7 +72,7 @@ pub(super) fn schema_pool(base: &SqliteConnectOptions, options: &DbOptions) -> S
         .connect_lazy_with(sqlite)
 }
 
-/// When the statement that runs on a connection has to end.
+/// The deadline of the statement that runs on a connection.
 #[derive(Debug)]
 struct Deadline {
     start: Instant,
@@ -146,7 +146,7 @@ impl Pool {
         Ok(Lease { handle: Some(handle), pool: Arc::clone(&self.0), _slot: slot })
     }
 
-    /// Closes the connections, after the work in progress. From then on there is none to be had.
+    /// Closes the connections once the work in progress has finished. No connection is available after that.
     pub(super) async fn close(&self) {
         let all = self.0.slots.acquire_many(self.0.size).await;
         self.0.slots.close();
@@ -162,7 +162,7 @@ impl Pool {
 
 impl Shared {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Handle>> {
-        // A list of connections is sound whatever the thread that panicked did to it.
+        // The list stays valid even if a thread panics while it holds the lock.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -178,11 +178,11 @@ async fn connect(options: &SqliteConnectOptions, limit: Duration) -> Result<Hand
     tokio::time::timeout(limit, open).await.map_err(|_| sqlx::Error::PoolTimedOut)?
 }
 
-/// A connection that is in use. It goes back to its pool when it is dropped, unless it was discarded.
+/// A connection in use. It returns to its pool when dropped, unless it was discarded.
 pub(super) struct Lease {
     handle: Option<Handle>,
     pool: Arc<Shared>,
-    /// Released after the connection is back.
+    /// Released after the connection has returned to the pool.
     _slot: OwnedSemaphorePermit,
 }
 
@@ -194,14 +194,14 @@ impl Lease {
         Ok(&mut handle.raw)
     }
 
-    /// The end of the statement.
+    /// Clears the deadline after the statement.
     pub(super) fn done(&mut self) {
         if let Some(handle) = &self.handle {
             handle.deadline.clear();
         }
     }
 
-    /// Interrupts what it is doing and closes it. Closing undoes a transaction.
+    /// Interrupts the current statement and closes the connection, which rolls back its transaction.
     pub(super) fn discard(&mut self) {
         if let Some(handle) = self.handle.take() {
             handle.deadline.set(Duration::ZERO);

@@ -5,8 +5,8 @@ use std::fmt;
 use sea_orm::{DbBackend, sqlx};
 use tracing::{Span, field};
 
-/// The span of a statement, named as OpenTelemetry's conventions for databases say. It has the text of the statement, in
-/// which values are placeholders, and never a value.
+/// Creates the span of a statement, with the names of OpenTelemetry's conventions for databases. It contains the text of the
+/// statement, in which values are placeholders, and never a value.
 pub(super) fn statement(backend: DbBackend, sql: &str) -> Span {
     let system = match backend {
         DbBackend::Postgres => "postgresql",
@@ -20,7 +20,7 @@ pub(super) fn statement(backend: DbBackend, sql: &str) -> Span {
     )
 }
 
-/// The end of a statement: what it failed with, and a line in the log.
+/// Logs the end of a statement, with its error if it failed.
 pub(super) fn ended(span: &Span, error: Option<&sqlx::Error>) {
     if let Some(error) = error {
         span.record("error", field::display(error));
@@ -28,7 +28,7 @@ pub(super) fn ended(span: &Span, error: Option<&sqlx::Error>) {
     span.in_scope(|| tracing::debug!("statement ended"));
 }
 
-/// The operation and the first table, such as `SELECT books`.
+/// Returns the operation and the first table, such as `SELECT books`.
 struct Summary<'a>(&'a str);
 
 impl fmt::Display for Summary<'_> {

@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::conn::{Conn, Pool};
 use crate::{Error, Ids, Result, Timestamp};
 
-/// A transaction, with the one moment that all of its rows carry. See [`Db::write`](super::Db::write).
+/// A transaction, with one time that all of its rows share. See [`Db::write`](super::Db::write).
 ///
-/// Once a statement has failed, every later one fails too, and so does [`commit`](Tx::commit). That is so on PostgreSQL;
-/// SQLite would go on, in some cases outside the transaction, which it has undone.
+/// After a statement has failed, all later statements and [`commit`](Tx::commit) fail too. PostgreSQL works like this by
+/// itself; SQLite would continue, in some cases outside the transaction, which it has already rolled back.
 pub struct Tx {
     session: Mutex<Session>,
     backend: DbBackend,
@@ -22,8 +22,8 @@ pub struct Tx {
     ids: Arc<dyn Ids>,
 }
 
-/// The connection of a transaction. It goes back to its pool only after a commit or a rollback that succeeded; otherwise
-/// it is closed, which undoes the transaction. So no transaction ever begins within another one that nobody ends.
+/// The connection of a transaction. It returns to its pool only after a successful commit or rollback; otherwise it is
+/// closed, which rolls back the transaction. So no transaction begins inside an unfinished one.
 struct Session {
     conn: Conn,
     ended: bool,
@@ -45,7 +45,7 @@ impl Session {
         Ok(())
     }
 
-    /// The connection for the next statement, which has failed until it is known to have succeeded.
+    /// Returns the connection for the next statement, which counts as failed until it succeeds.
     fn next(&mut self) -> Result<&mut Conn, DbErr> {
         if self.failed {
             return Err(DbErr::Custom("an earlier statement of the transaction failed".to_owned()));
@@ -84,11 +84,11 @@ impl Tx {
         Ok(Self { session: Mutex::new(session), backend, limit, now, ids })
     }
 
-    /// Makes all of it lasting.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// `internal` if a statement of the transaction failed, and the errors of the database. Nothing is kept then, except
-    /// where the connection is lost while the server commits: in that case it is unknown.
+    /// `internal` if a statement of the transaction failed, and the errors of the database. Nothing is kept after an error,
+    /// except if the connection is lost during the commit: then it is unknown whether the commit took effect.
     pub async fn commit(self) -> Result<()> {
         let mut session = self.session.into_inner();
         if session.failed {
@@ -97,18 +97,18 @@ impl Tx {
         Ok(session.end(self.limit, "COMMIT").await?)
     }
 
-    /// Undoes all of it.
+    /// Rolls the transaction back.
     pub async fn rollback(self) -> Result<()> {
         let mut session = self.session.into_inner();
         Ok(session.end(self.limit, "ROLLBACK").await?)
     }
 
-    /// When the transaction began.
+    /// Returns the time at which the transaction began, which all of its rows carry.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// A new id.
+    /// Returns a new id.
     pub fn new_id(&self) -> Uuid {
         self.ids.next(self.now)
     }

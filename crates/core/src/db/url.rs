@@ -1,4 +1,4 @@
-//! The address of a database, which may hold a password.
+//! The URL of a database, which may contain a password.
 
 use std::{fmt, path::Path, str::FromStr};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{Error, Result};
 
-/// The address of a database: `sqlite://path/to/file.db`, or `postgres://user:password@host:5432/name` with the
+/// The URL of a database: `sqlite://path/to/file.db`, or `postgres://user:password@host:5432/name` with the
 /// parameters of libpq that sqlx supports (`sslmode`, `sslrootcert` and others).
 ///
 /// It is parsed once. Its text is not kept; `Display`, `Debug` and errors show no part of it that may be secret.
@@ -29,17 +29,17 @@ pub(super) enum Target {
 }
 
 impl DatabaseUrl {
-    /// The address of a SQLite file.
+    /// Returns the URL of a SQLite file.
     pub fn sqlite_file(path: impl AsRef<Path>) -> Self {
         Self(Target::Sqlite(Box::new(SqliteConnectOptions::new().filename(path))))
     }
 
-    /// Whether it is the address of a SQLite database.
+    /// Returns whether this is the URL of a SQLite database.
     pub fn is_sqlite(&self) -> bool {
         matches!(self.0, Target::Sqlite(_))
     }
 
-    /// The file of a SQLite database.
+    /// Returns the file of a SQLite database, or `None` for PostgreSQL.
     pub fn file(&self) -> Option<&Path> {
         match &self.0 {
             Target::Sqlite(options) => Some(options.get_filename()),
@@ -48,7 +48,7 @@ impl DatabaseUrl {
     }
 }
 
-/// Where the database is, without the user and the password.
+/// Shows the location of the database, without the user and the password.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -75,7 +75,7 @@ impl FromStr for DatabaseUrl {
 }
 
 impl<'de> Deserialize<'de> for DatabaseUrl {
-    /// Parses a string. The error is what the text must do, to follow the name of a setting.
+    /// Parses a string. The error is the requirement that the text does not meet, to follow "must".
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
@@ -92,7 +92,7 @@ fn parse(text: &str) -> Result<DatabaseUrl, &'static str> {
     }
     let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
     let rest = rest.ok_or("begin with postgres:// or sqlite://")?;
-    // A reserved character in the password ends the authority early. The remainder would be taken for the name of the
+    // A reserved character in the password ends the authority early. The remainder would be parsed as the name of the
     // database or for a parameter, and would show in messages.
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     if rest.get(authority_end..).is_some_and(|after| after.contains(['@', '#'])) {
@@ -108,7 +108,7 @@ fn parse(text: &str) -> Result<DatabaseUrl, &'static str> {
     Ok(DatabaseUrl(Target::Postgres(Box::new(options))))
 }
 
-/// What `PgConnectOptions` reads. It logs any other parameter with its value, and ignores it.
+/// The parameters that `PgConnectOptions` reads. It logs any other parameter with its value, and ignores it.
 const PARAMETERS: &[&str] = &[
     "application_name",
     "dbname",

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 /// A message. A deleted message remains as a tombstone without its text.
 ///
 /// Invariant: within a thread `created_at` never decreases as `seq` increases, even if the servers' clocks
-/// disagree.
+/// differ.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "messages")]

@@ -20,7 +20,7 @@ pub const END: i64 = i64::MAX;
 const RANKS: [i16; 2] = [1, 2];
 
 /// The messages after `from_seq` up to `seq` were first received or read (`rank` 1), or first by a second user
-/// (`rank` 2), by `user_id` at `at`; by nobody yet where these are null.
+/// (`rank` 2), by `user_id` at `at`; by nobody yet if these are null.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "first_receipts")]
@@ -41,7 +41,7 @@ pub struct Model {
     pub from_seq: i64,
     /// Whose receipt it was, or null.
     pub user_id: Option<Uuid>,
-    /// When, or null.
+    /// The time of that receipt, or null.
     pub at: Option<Timestamp>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// The part of both.
+    /// Returns the intersection.
     fn overlap(self, other: Self) -> Option<Self> {
         let span = Self { from: self.from.max(other.from), to: self.to.min(other.to) };
         (span.from < span.to).then_some(span)

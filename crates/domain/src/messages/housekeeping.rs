@@ -20,18 +20,18 @@ use super::{
 };
 use crate::threads::{self, participant};
 
-/// The most rows that one transaction reads, so that it is short.
+/// The maximum number of rows that one transaction reads, to keep it short.
 const BATCH: u64 = 1000;
 
-/// Folds the receipts that are older than `detail`, and deletes those of threads that were deleted before. Returns how
-/// many rows there are less.
+/// Folds the receipts that are older than `detail`, and deletes those of threads that were deleted before. Returns
+/// the number of rows saved.
 ///
-/// It may be repeated, interrupted, and run on several servers at once.
+/// It can be repeated, interrupted, and run on several servers at once.
 ///
 /// # Errors
-/// Those of the database.
+/// The errors of the database.
 pub async fn sweep(db: &Db, detail: Duration) -> Result<u64> {
-    // Whole days only: what is folded once needs no second look.
+    // Whole days only, so that a folded day is final.
     let before = (db.now() - detail).start_of_day();
     let mut gone = 0;
     while let Some(folded) = db.write(async |tx| fold_one(tx, before).await).await? {
@@ -46,14 +46,14 @@ pub async fn sweep(db: &Db, detail: Duration) -> Result<u64> {
     }
 }
 
-/// Folds old receipts of one participant. Returns how many rows it saved, or `None` where nothing is left to fold.
+/// Folds old receipts of one participant. Returns how many rows it saved, or `None` if nothing is left to fold.
 async fn fold_one(tx: &Tx, before: Timestamp) -> Result<Option<u64>> {
     let unfolded =
         || Entity::find().filter(Expr::col((Entity, Column::Folded)).not()).filter(Column::At.lt(before));
     let Some(oldest) = unfolded().order_by_asc(Column::At).one(tx).await? else {
         return Ok(None);
     };
-    // Another server may fold the same rows: whoever has the participant's row is alone with them.
+    // Another server may fold the same rows: the lock of the participant's row excludes it.
     participant::Entity::find_by_id((oldest.thread_id, oldest.user_id))
         .lock(LockType::NoKeyUpdate)
         .one(tx)
@@ -107,7 +107,7 @@ fn fold(rows: Vec<Model>) -> Vec<Model> {
     folded
 }
 
-/// Deletes some receipts of threads that were deleted before `before`, and returns how many.
+/// Deletes some receipts of threads that were deleted before `before`, and returns their number.
 async fn delete_some(tx: &Tx, before: Timestamp) -> Result<u64> {
     use first_receipt::{Column as F, Entity as FirstReceipts};
     use threads::entity::{Column as T, Entity as Threads};

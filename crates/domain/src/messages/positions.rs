@@ -21,11 +21,11 @@ use crate::{
 /// Moves a position of `user` to `seq`, or to the end of the thread. Messages that are read count as delivered. A move
 /// backward does nothing.
 ///
-/// Locks the user's row in the thread, and before it the thread where the receipt is the first or the second for a
+/// Locks the user's row in the thread, and before it the thread if the receipt is the first or the second for a
 /// message. So the readers of a large group don't wait for each other.
 ///
 /// # Errors
-/// `not_found` where the user is not in the thread; `invalid` for a `seq` beyond its end.
+/// `not_found` if the user is not in the thread; `invalid` for a `seq` beyond its end.
 pub(super) async fn advance(
     tx: &Tx,
     user: Uuid,
@@ -48,7 +48,7 @@ pub(super) async fn advance(
     if moves.is_empty() {
         return Ok(());
     }
-    // What is open can only become less, so without the lock this errs on the safe side.
+    // Open spans only shrink, so without the lock the result is at worst too large.
     let is_first = Open::load(tx, thread_id, &moves).await?.touches(&moves);
     if is_first {
         lock_thread(tx, thread_id).await?;
@@ -58,7 +58,7 @@ pub(super) async fn advance(
     if moves.is_empty() {
         return Ok(());
     }
-    // No receipt is older than a message that it covers, even where the servers' clocks disagree.
+    // No receipt is older than a message that it covers, even if the servers' clocks differ.
     let at = tx.now().max(thread.last_activity_at);
     if is_first {
         Open::load(tx, thread_id, &moves).await?.record(tx, thread_id, user, at, &moves).await?;
@@ -74,7 +74,7 @@ pub(super) async fn advance(
         update = update.col_expr(position, Expr::value(span.to));
     }
     update.exec(tx).await?;
-    // A `read` receipt says that the messages were delivered as well.
+    // A `read` receipt implies that the messages were delivered.
     let own = moves.iter().find(|(moved, _)| *moved == kind);
     if let Some((_, span)) = own {
         let row = receipt::ActiveModel {

@@ -4,7 +4,7 @@ use groundwork_core::{Timestamp, Uuid};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What a receipt says.
+/// The kind of a receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -16,7 +16,7 @@ pub enum ReceiptKind {
 }
 
 /// A receipt: the user received or read the messages after `from_seq` up to `seq`, and no others. A participant who
-/// left and came back has not read what was said meanwhile, though their position is beyond it.
+/// left and came back has not read the messages sent in between, although their position is beyond them.
 ///
 /// Invariant: `at` is not before the `created_at` of any message up to `seq`.
 #[sea_orm::model]
@@ -35,9 +35,9 @@ pub struct Model {
     /// The position that was reached.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
-    /// The position before.
+    /// The previous position.
     pub from_seq: i64,
-    /// When.
+    /// When the position moved.
     pub at: Timestamp,
     /// Whether the row is old and stands for all receipts of its day; `at` is then that of the last one.
     pub folded: bool,

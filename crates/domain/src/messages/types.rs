@@ -11,12 +11,12 @@ use crate::threads::{Participant, entity::History};
 /// The text of a message. It is kept exactly.
 pub type MessageText = Text<1, 4096>;
 
-/// A text to send, or to put in place of another.
+/// The text of a message.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"text": "Hello, Charles!"}))]
 pub struct NewText {
-    /// 1 to 4096 characters, not blank; kept exactly.
+    /// The text: 1 to 4096 characters, not blank. It is stored unchanged.
     pub text: MessageText,
 }
 
@@ -31,12 +31,12 @@ impl Validate for NewText {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"receiver_username": "charles", "text": "Hello, Charles!"}))]
 pub struct NewDirectMessage {
-    /// 1 to 4096 characters, not blank; kept exactly.
+    /// The text: 1 to 4096 characters, not blank. It is stored unchanged.
     pub text: MessageText,
-    /// The receiver. Either this or `receiver_username` is required.
+    /// The id of the receiver. Either this or `receiver_username` is required.
     #[serde(default)]
     pub receiver_id: Option<Uuid>,
-    /// The receiver, by name.
+    /// The username of the receiver.
     #[serde(default)]
     #[schema(max_length = 50)]
     pub receiver_username: Option<String>,
@@ -46,9 +46,11 @@ impl Validate for NewDirectMessage {
     fn validate(&self, errors: &mut FieldErrors) {
         self.text.check("text", errors);
         match (&self.receiver_id, &self.receiver_username) {
-            (None, None) => errors.add("receiver_id", "missing", "is required, or receiver_username"),
+            (None, None) => {
+                errors.add("receiver_id", "missing", "is required unless receiver_username is given")
+            }
             (Some(_), Some(_)) => {
-                errors.add("receiver_username", "not_allowed", "can't be given beside receiver_id");
+                errors.add("receiver_username", "not_allowed", "can't be combined with receiver_id");
             }
             _ => {}
         }
@@ -157,9 +159,9 @@ pub struct MessageList {
     pub items: Vec<Message>,
     /// The authors of the messages.
     pub authors: Vec<Author>,
-    /// The cursor of the next page; null at the end.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
-    /// The cursor of the previous page; null at the beginning.
+    /// The cursor of the previous page; null on the first page.
     pub prev_cursor: Option<String>,
 }
 
@@ -190,7 +192,7 @@ pub enum Change {
         /// The name of a group.
         #[schema(example = "Engines")]
         name: Option<String>,
-        /// What someone who joins later sees.
+        /// Which earlier messages new participants see.
         history: History,
     },
     /// A participant joined, left or got another role.
@@ -218,7 +220,7 @@ impl Change {
     }
 }
 
-/// What changed in a thread since a version, in the order of the last change of each item.
+/// The changes of a thread since a version, in the order of the last change of each item.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Changes {
     /// The changes. All changes of a version are on one page, so there may be more than `limit`.

@@ -16,14 +16,14 @@ pub enum ThreadType {
     Group,
 }
 
-/// Which earlier messages a user sees who joins a thread later.
+/// Which earlier messages new participants of a thread see.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
 )]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum History {
-    /// None: only messages from joining on.
+    /// None: new participants see messages from joining on.
     #[default]
     FromJoining,
     /// All messages.
@@ -54,7 +54,7 @@ pub struct Model {
     pub creator_id: Uuid,
     /// For a direct thread the ids of the two users in order; unique.
     pub direct_key: Option<String>,
-    /// Which earlier messages a user sees who joins later.
+    /// Which earlier messages new participants see.
     pub history: History,
     /// The `seq` of the last message; 0 for none.
     pub last_seq: i64,

@@ -35,7 +35,7 @@ pub struct NewThread {
     /// The other participants: 1 user for a direct thread, 1 to 100 for a group.
     #[schema(min_items = 1, max_items = 100)]
     pub participant_ids: Vec<Uuid>,
-    /// Which earlier messages those see who join a group later; `from_joining` by default.
+    /// Which earlier messages new participants of a group see; `from_joining` by default.
     #[serde(default)]
     pub history: Option<History>,
 }
@@ -75,7 +75,7 @@ pub struct ThreadPatch {
     /// A new name.
     #[serde(default)]
     pub name: Change<ThreadName>,
-    /// Which earlier messages those see who join from now on.
+    /// Which earlier messages participants see who join from now on.
     #[serde(default)]
     pub history: Change<History>,
 }
@@ -99,7 +99,7 @@ pub struct ParticipantsPatch {
     #[serde(default)]
     #[schema(max_items = 100)]
     pub add: Vec<Uuid>,
-    /// Users to remove, at most 100. Everybody may remove themselves alone, which is leaving.
+    /// Users to remove, at most 100. To leave the group, remove only yourself.
     #[serde(default)]
     #[schema(max_items = 100)]
     pub remove: Vec<Uuid>,
@@ -155,7 +155,7 @@ pub struct Participant {
     pub last_read_seq: i64,
 }
 
-/// What changed by adding and removing participants.
+/// The added and removed participants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ParticipantsChange {
     /// The participants who were added, in the order of their ids.
@@ -164,22 +164,22 @@ pub struct ParticipantsChange {
     pub removed: Vec<Uuid>,
 }
 
-/// The caller's part in a thread.
+/// Your membership in a thread.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Membership {
-    /// The role.
+    /// Your role.
     pub role: Role,
-    /// When the caller last joined.
+    /// When you last joined.
     pub joined_at: Timestamp,
-    /// The `seq` of the last message that was delivered to the caller.
+    /// The `seq` of the last message that was delivered to you.
     #[schema(example = 7)]
     pub last_delivered_seq: i64,
-    /// The `seq` of the last message that the caller has read.
+    /// The `seq` of the last message that you have read.
     #[schema(example = 7)]
     pub last_read_seq: i64,
 }
 
-/// A thread, as the caller sees it.
+/// A thread, as you see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Thread {
     /// The id.
@@ -192,24 +192,24 @@ pub struct Thread {
     pub name: Option<String>,
     /// The user who created the thread.
     pub creator_id: Uuid,
-    /// Which earlier messages those see who join later.
+    /// Which earlier messages new participants see.
     pub history: History,
-    /// The caller's part.
+    /// Your membership.
     pub me: Membership,
     /// The first 50 participants, in the order of their ids.
     pub participants: Vec<Participant>,
     /// The number of participants.
     #[schema(example = 2)]
     pub participant_count: i32,
-    /// The last message that the caller can see, or null.
+    /// The last message that you can see, or null.
     pub last_message: Option<Message>,
     /// The `seq` of the last message; 0 for none.
     #[schema(example = 8)]
     pub last_seq: i64,
-    /// The number of changes so far; goes up by one with each.
+    /// The number of changes so far. Each change increments it by one.
     #[schema(example = 9)]
     pub version: i64,
-    /// The number of messages of others that the caller has not read.
+    /// The number of messages of others that you have not read.
     #[schema(example = 1)]
     pub unread_count: i64,
     /// When the thread was created.

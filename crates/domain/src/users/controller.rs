@@ -222,11 +222,10 @@ async fn note(tx: &Tx, user: Uuid, actor: Uuid) -> Result<()> {
     events::append(tx, NewEvent::new(USER_UPDATED, subject::user(user)).of_user(user).by(actor)).await
 }
 
-/// What every change of a user involves, whoever makes it. Private to this file: whether the caller may make the change
-/// is checked by [`Users`].
+/// The steps of every change of a user. Private to this file: [`Users`] checks whether the caller may make the change.
 struct UserRules {
     repository: UserRepository,
-    /// Who makes the change; the user where it is `None`.
+    /// The user who makes the change; `None` for the changed user.
     actor: Option<Uuid>,
 }
 

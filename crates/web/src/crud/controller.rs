@@ -45,8 +45,8 @@ impl<'a, R: Resource> ResourceController<'a, R> {
         Self { caller, rows, view, if_match }
     }
 
-    /// What the caller is told of an error in changing the row `id`: a row that they may see but not change is
-    /// `forbidden`, and one that they may not see is `not_found`.
+    /// Converts an error of changing the row `id`: a row that the caller may see but not change is
+    /// `forbidden`, and one that the caller may not see is `not_found`.
     pub(super) async fn explain(&self, tx: &Tx, id: Uuid, error: Error) -> Error {
         if error.code() != codes::NOT_FOUND {
             return Self::explain_reference(error);
@@ -57,13 +57,13 @@ impl<'a, R: Resource> ResourceController<'a, R> {
         }
     }
 
-    /// What the caller is told of an error in writing a row: one that refers to a row that does not exist is `forbidden`.
+    /// Converts an error of writing a row: a row that refers to a row that does not exist is `forbidden`.
     pub(super) fn explain_reference(error: Error) -> Error {
         if error.is_foreign_key_violation() { Self::not_yours() } else { error }
     }
 
     /// A change must leave a row that the caller may change (`WITH CHECK` in PostgreSQL's row-level security). Otherwise it
-    /// could point a row at the parent of somebody else.
+    /// could move a row to the parent of another user.
     async fn check(&self, tx: &Tx, row: &RowOf<R>) -> Result<()> {
         if self.view.get(tx, R::id_of(row)).await?.is_some() {
             return Ok(());
@@ -75,7 +75,7 @@ impl<'a, R: Resource> ResourceController<'a, R> {
     /// so that it tells nothing about the rows of others.
     fn not_yours() -> Error {
         codes::FORBIDDEN
-            .error(format!("the {} refers to something that is not yours or does not exist", R::NAME))
+            .error(format!("the {} refers to a resource that is not yours or does not exist", R::NAME))
     }
 
     async fn note(&self, tx: &Tx, verb: &str, row: &RowOf<R>) -> Result<()> {

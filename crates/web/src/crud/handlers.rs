@@ -14,7 +14,7 @@ use crate::{
     Scoped, http::etag::etag_of,
 };
 
-/// No row has this id: a resource has no example of its own.
+/// The example id of every resource. No row has it.
 const EXAMPLE_ID: &str = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
 
 /// Mounts a [`Resource`].
@@ -33,9 +33,7 @@ impl<R: Resource> Crud<R> {
         routes.tag(tag, format!("Create, list, update, delete and restore {tag}.")).example("id", EXAMPLE_ID);
         routes
             .get(path, id("list"), format!("List {tag}"), list::<R>)
-            .describe(format!(
-                "Returns the {tag} that you can see. Filters, order and search select from them."
-            ))
+            .describe(format!("Returns the {tag} that you can see. Filters, order and search apply to them."))
             .extension("x-resource", mark("list"));
         routes
             .post(path, id("create"), format!("Create {article} {name}"), create::<R>)

@@ -8,7 +8,7 @@ use super::ColumnOf;
 /// Which rows a caller may see and change, and the values that are set in the rows that they create.
 ///
 /// A change is checked twice: the row as it was must be writable, and the row as it becomes, as with `USING` and `WITH
-/// CHECK` in PostgreSQL. So nobody can create a row that belongs to somebody else, or give one of theirs away. Such a change is
+/// CHECK` in PostgreSQL. So nobody can create a row that belongs to another user, or give a row to one. Such a change is
 /// refused with `forbidden`, and so is one that refers to a row that does not exist.
 #[derive(Clone, Debug)]
 pub struct RowPolicy<E: EntityTrait> {
@@ -24,17 +24,17 @@ impl<E: EntityTrait> RowPolicy<E> {
         Self { readable: own.clone(), writable: own, stamp: vec![(owner, caller.user_id.into())] }
     }
 
-    /// Everybody sees all rows; the caller changes their own.
+    /// Everybody can see all rows; the caller can change their own.
     pub fn public_own(owner: ColumnOf<E>, caller: &Caller) -> Self {
         Self { readable: Condition::all(), ..Self::own(owner, caller) }
     }
 
-    /// Everybody with the scopes sees and changes all rows.
+    /// Everybody with the scopes can see and change all rows.
     pub fn all() -> Self {
         Self { readable: Condition::all(), writable: Condition::all(), stamp: Vec::new() }
     }
 
-    /// The caller sees the rows that match `readable`, and changes those that also match `writable`. The conditions may have
+    /// The caller can see the rows that match `readable`, and change those that also match `writable`. The conditions may have
     /// sub-selects, for example over the table of a parent.
     pub fn matching(readable: Condition, writable: Condition) -> Self {
         Self { writable: Condition::all().add(readable.clone()).add(writable), readable, stamp: Vec::new() }

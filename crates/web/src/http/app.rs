@@ -1,4 +1,4 @@
-//! Putting a service together: its routes, its documents, and the middleware around them.
+//! Assembles a service: its routes, its documents, and the middleware around them.
 //!
 //! ```
 //! use groundwork_web::Routes;
@@ -33,18 +33,18 @@ use crate::{
     service::{connection, health::Probe},
 };
 
-/// What a service decides about its shell.
+/// The options of a [`WebApp`].
 #[derive(Clone, Debug)]
 pub struct WebAppOptions {
-    /// What the OpenAPI document says of the service.
+    /// The general part of the OpenAPI document.
     pub about: About,
-    /// The most bytes of a request's body.
+    /// The maximum size of a request's body, in bytes.
     pub body_limit: BodyLimit,
-    /// The web pages, by origin, that may call the service; `*` for any. None by default.
+    /// The origins whose web pages may call the service; `*` for any. None by default.
     pub cors_origins: Vec<String>,
 }
 
-/// Everything of a service that isn't its own: made once, and shared by all workers.
+/// The parts of an app that are the same for every service. Created once, and shared by all workers.
 #[derive(Clone, Debug)]
 pub struct WebApp {
     routes: Arc<Routes>,
@@ -56,7 +56,7 @@ pub struct WebApp {
 }
 
 impl WebApp {
-    /// A shell around `routes`, to which the table of problems and the health checks are added.
+    /// Creates the app for `routes`, to which the table of error codes and the health checks are added.
     pub fn new(
         options: WebAppOptions,
         mut routes: Routes,
@@ -76,17 +76,17 @@ impl WebApp {
         })
     }
 
-    /// The OpenAPI document.
+    /// Returns the OpenAPI document.
     pub fn document(&self) -> &Document {
         &self.document
     }
 
-    /// What health is judged by.
+    /// Returns the probe of the health checks.
     pub fn probe(&self) -> &Probe {
         &self.probe
     }
 
-    /// An actix app with all of it. The caller adds the state of its handlers with `app_data`.
+    /// Returns an actix app. The caller adds the state of its handlers with `app_data`.
     pub fn app(
         &self,
     ) -> App<
@@ -125,31 +125,30 @@ impl WebApp {
     }
 }
 
-/// Answers are for their caller alone: tokens must not be kept by anything on the way (RFC 6749, section 5.1), and neither
-/// should messages be.
+/// Responses must not be cached: they contain tokens (RFC 6749, section 5.1) and private data.
 fn default_headers() -> DefaultHeaders {
     DefaultHeaders::new()
         .add((header::CACHE_CONTROL, "no-store"))
         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
 }
 
-/// Adds the operations that every service has: health, and the table of problems.
+/// Adds the operations that every service has: the health checks and the table of error codes.
 pub fn system_routes(routes: &mut Routes) {
     routes.prefix("");
     crate::service::health::routes(routes);
     routes
         .get("/problems", "problems_list", "List the error codes", problems)
-        .describe("Returns every code that an operation can answer with.");
+        .describe("Returns every error code of the API.");
     routes
         .get("/problems/{code}", "problems_get", "Get an error code", problem)
-        .describe("Describes an error code. The `type` of an error links here.")
-        .errors(&[groundwork_core::error::codes::NOT_FOUND.example("there is no such kind of problem")]);
+        .describe("Returns an error code with its status and title. The `type` of an error links here.")
+        .errors(&[groundwork_core::error::codes::NOT_FOUND.example("there is no such error code")]);
 }
 
-/// The code in the path of a problem's description.
+/// An error code in the path.
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 struct CodePath {
-    /// The code.
+    /// The error code.
     #[schema(example = "not_found")]
     code: String,
 }
@@ -163,12 +162,12 @@ async fn problem(
     all: web::Data<Vec<ProblemType>>,
 ) -> std::result::Result<Json<ProblemType>, Problem> {
     let found = all.iter().find(|problem| problem.code == path.0.code);
-    found.copied().map(Json).ok_or_else(|| groundwork_core::Error::not_found("kind of problem").into())
+    found.copied().map(Json).ok_or_else(|| groundwork_core::Error::not_found("error code").into())
 }
 
-/// The table of problems.
+/// The error codes of the service.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct Problems {
-    /// All of them, by code.
+    /// The error codes, sorted by code.
     pub items: Vec<ProblemType>,
 }

@@ -1,4 +1,4 @@
-//! Bearer tokens (RFC 6750). The token is checked before anything else of a request.
+//! Bearer tokens (RFC 6750). The token is checked before any other part of a request is read.
 //!
 //! ```
 //! use groundwork_auth::Scope;
@@ -12,7 +12,7 @@
 //! }
 //!
 //! async fn clear(caller: Scoped<NotesWrite>) -> Result<NoContent, Problem> {
-//!     let _whose = caller.user_id; // there is no caller without the scope
+//!     let _owner = caller.user_id; // the caller has the scope
 //!     Ok(NoContent)
 //! }
 //!
@@ -124,7 +124,7 @@ impl<S> Deref for Scoped<S> {
     }
 }
 
-/// The requirement to be signed in, whatever the scopes: for what every caller may do, such as signing out.
+/// Requires a signed-in caller with any scopes, for operations that every caller may use, such as signing out.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedIn;
 

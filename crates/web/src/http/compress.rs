@@ -1,4 +1,4 @@
-//! Compressing answers (RFC 9110, section 8.4).
+//! Compresses responses (RFC 9110, section 8.4).
 
 use actix_http::encoding::Encoder;
 use actix_web::{
@@ -9,11 +9,11 @@ use actix_web::{
     middleware::Next,
 };
 
-/// The fewest bytes of a body that is compressed: a smaller one fits into a packet as it is.
+/// The minimum size of a compressed body, in bytes. A smaller body fits into one packet.
 const MIN_BYTES: u64 = 1024;
 
-/// Middleware that compresses a large body with gzip where the caller takes that. A body of unknown length is a stream and
-/// stays as it is, so that what is written to it arrives at once.
+/// Middleware that compresses a large body with gzip if the caller accepts it. A body of unknown length is a stream and is
+/// not compressed, so that its data arrives immediately.
 pub(crate) async fn compress<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

@@ -1,4 +1,4 @@
-//! Which web pages of other origins may call the service (Fetch Standard, section 3.2).
+//! Allows web pages of other origins to call the service (CORS; Fetch Standard, section 3.2).
 
 use actix_cors::Cors;
 use actix_web::http::{
@@ -8,14 +8,14 @@ use actix_web::http::{
 
 use crate::http::request_id;
 
-/// The headers of an answer that a page may read.
+/// The response headers that a page may read.
 const EXPOSED: [HeaderName; 4] =
     [request_id::HEADER, header::ETAG, header::RETRY_AFTER, HeaderName::from_static("idempotency-replayed")];
 
-/// Middleware that lets pages of these origins call the service; `*` stands for any. Without credentials: a token goes into
-/// a header that the page itself sets.
+/// Middleware that allows pages of these origins to call the service; `*` allows any. Credentials are not allowed: pages send
+/// the token in a header.
 pub(crate) fn cors(origins: &[String]) -> Cors {
-    // Named, as `*` would not cover them for every browser.
+    // Listed by name, as `*` does not cover them in every browser.
     let cors = Cors::default().allow_any_method().allow_any_header().expose_headers(EXPOSED).max_age(3600);
     if origins.iter().any(|origin| origin == "*") {
         return cors.allow_any_origin();
@@ -26,7 +26,7 @@ pub(crate) fn cors(origins: &[String]) -> Cors {
 /// Checks that `entry` is `*`, or an origin as browsers send it: `scheme://host` or `scheme://host:port`.
 ///
 /// # Errors
-/// What is wrong with it: "has no scheme".
+/// The reason, such as "has no scheme".
 pub(crate) fn check_origin(entry: &str) -> Result<(), &'static str> {
     if entry == "*" {
         return Ok(());
@@ -37,13 +37,13 @@ pub(crate) fn check_origin(entry: &str) -> Result<(), &'static str> {
         return Err("has no valid scheme");
     }
     if rest.contains(['/', '?', '#']) {
-        return Err("has a path, and an origin ends with the host or the port");
+        return Err("has a path, but an origin ends with the host or the port");
     }
     if rest.contains('@') {
         return Err("has a user name");
     }
     if rest.contains('*') {
-        return Err("has a wildcard, and only `*` alone stands for any origin");
+        return Err("has a wildcard, but only a single `*` allows any origin");
     }
     let authority: Authority = rest.parse().map_err(|_| "has no valid host")?;
     if authority.host().is_empty() {
@@ -54,10 +54,10 @@ pub(crate) fn check_origin(entry: &str) -> Result<(), &'static str> {
         return Err("has no valid port");
     }
     if matches!((scheme, authority.port_u16()), ("http", Some(80)) | ("https", Some(443))) {
-        return Err("has the default port, which browsers leave out");
+        return Err("has the default port, which browsers omit");
     }
     if entry.chars().any(|c| c.is_ascii_uppercase()) {
-        return Err("has an upper-case letter, and browsers send lower case");
+        return Err("has an upper-case letter, but browsers send lower case");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1): nobody overwrites a change that they have not seen.
+//! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1): a client does not overwrite a change that it has not seen.
 //!
 //! ```
 //! use actix_web::http::header::EntityTag;
@@ -29,20 +29,20 @@ use crate::{
     openapi::describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
-/// The entity tag of a row: when it was last changed, to the microsecond.
+/// The entity tag of a row: the time of its last change, in microseconds.
 pub fn etag_of<E: CommonBase>(row: &<E as EntityTrait>::Model) -> EntityTag {
     EntityTag::new_strong(E::updated_at(row).to_string())
 }
 
-/// The states of a row that the caller of a change accepts, if the request says so. An argument of a handler.
+/// The `If-Match` header of a request. An argument of a handler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IfMatch(Option<header::IfMatch>);
 
 impl IfMatch {
-    /// Checks that the caller accepts the state with the tag `current`. Tags are compared strongly: a weak one never matches.
+    /// Checks the header against the tag `current`. Tags are compared strongly: a weak one never matches.
     ///
     /// # Errors
-    /// `precondition_failed` if they accept other states only; `precondition_required` if `required` and they do not say.
+    /// `precondition_failed` if the header does not match; `precondition_required` if it is `required` and absent.
     pub fn check(&self, current: &EntityTag, required: bool) -> Result<()> {
         match &self.0 {
             Some(header::IfMatch::Any) => Ok(()),

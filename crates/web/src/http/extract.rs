@@ -1,4 +1,4 @@
-//! What a handler takes: body, query and path, each checked against the schema that the document shows.
+//! Extractors for the body, the query and the path, each checked against the schema in the document.
 //!
 //! ```
 //! use groundwork_core::{FieldErrors, Validate};
@@ -59,10 +59,10 @@ use crate::{
     openapi::schema::schema_of,
 };
 
-/// The bounds of a request's body. Kept as app data.
+/// The limits of a request's body. Kept as app data.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimit {
-    /// The most bytes.
+    /// The maximum size, in bytes.
     pub bytes: usize,
     /// How long a client may take to send it, in total.
     pub timeout: Duration,
@@ -77,27 +77,27 @@ impl Default for BodyLimit {
 
 /// A JSON body.
 ///
-/// Errors: `malformed` where it is not valid JSON, `too_large`, `unsupported_media_type`, and `invalid` naming every error.
+/// Errors: `malformed` if it is not valid JSON, `too_large`, `unsupported_media_type`, and `invalid` with every field error.
 #[derive(Clone, Debug)]
 pub struct Body<T>(pub T);
 
-/// An `application/x-www-form-urlencoded` body, as OAuth 2.0 has it (RFC 6749, section 3.2): a parameter without a value
-/// counts as absent, an unknown one is ignored, and a repeated one is refused.
+/// An `application/x-www-form-urlencoded` body as in OAuth 2.0 (RFC 6749, section 3.2): a parameter without a value counts
+/// as absent, an unknown one is ignored, and a repeated one is refused.
 #[derive(Clone, Debug)]
 pub struct Form<T>(pub T);
 
-/// The query string. Errors: `invalid`, also for a parameter that is not known.
+/// The query string. Errors: `invalid`, also for an unknown parameter.
 #[derive(Clone, Debug)]
 pub struct Query<T>(pub T);
 
-/// The variable parts of the path. Errors: `invalid`.
+/// The parameters of the path. Errors: `invalid`.
 #[derive(Clone, Debug)]
 pub struct Path<T>(pub T);
 
-/// A path with one id in it.
+/// The parameter of a path with one id.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 pub struct IdPath {
-    /// The id.
+    /// The id of the resource.
     #[schema(example = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11")]
     pub id: Uuid,
 }
@@ -166,7 +166,7 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Query<T> {
             let (value, rest) = split_known::<T>(&pairs)?;
             let mut errors = FieldErrors::new();
             for (name, _) in rest {
-                errors.add(name, "unknown_parameter", "is not known here");
+                errors.add(name, "unknown_parameter", "is not a known parameter");
             }
             Ok(Self(shaped(&value, errors)?))
         };
@@ -187,13 +187,13 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Path<T> {
     }
 }
 
-/// `value` as a `T`: of the right shape, and keeping its own rules.
+/// Converts `value` to a `T`, and checks its schema and its own rules.
 fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Value) -> Result<T> {
     let mut errors = FieldErrors::new();
     schema_of::<T>()?.check(value, &mut errors);
     match T::deserialize(value) {
         Ok(input) => {
-            // Its own rules say more than the schema can, so they come first. What they say of the whole may be due to
+            // The type's own rules are more specific than the schema, so they come first. Their errors about the whole may be due to
             // a field of the wrong type.
             let mut all = FieldErrors::new();
             input.validate(&mut all);
@@ -208,7 +208,7 @@ fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Value) -
     }
 }
 
-/// `value` as a `T`, with the errors that were found before.
+/// Converts `value` to a `T`. `errors` are those found before.
 pub(crate) fn shaped<T: DeserializeOwned + ToSchema + 'static>(
     value: &Value,
     mut errors: FieldErrors,
@@ -220,8 +220,8 @@ pub(crate) fn shaped<T: DeserializeOwned + ToSchema + 'static>(
     }
 }
 
-/// A shape that serde refuses is one that the schema refuses, and says more about. Where it doesn't, serde's word
-/// has to do.
+/// The schema usually refuses what serde refuses, with a better message. Otherwise serde's message
+/// is used.
 fn unreadable(mut errors: FieldErrors, error: &serde_json::Error) -> Error {
     if errors.is_empty() {
         errors.add("", "wrong_shape", error.to_string());
@@ -232,7 +232,7 @@ fn unreadable(mut errors: FieldErrors, error: &serde_json::Error) -> Error {
 /// The maximum number of bytes of a query string.
 pub const MAX_QUERY: usize = 8 * 1024;
 
-/// The pairs of the request's query string. Errors: `invalid` for one over [`MAX_QUERY`].
+/// Returns the pairs of the request's query string. Errors: `invalid` for one over [`MAX_QUERY`].
 pub(crate) fn query_pairs(request: &HttpRequest) -> Result<Vec<(String, String)>> {
     let query = request.query_string();
     if query.len() > MAX_QUERY {
@@ -245,14 +245,14 @@ pub(crate) fn query_pairs(request: &HttpRequest) -> Result<Vec<(String, String)>
     pairs(query)
 }
 
-/// The pairs of a query string or a form.
+/// Parses the pairs of a query string or a form.
 fn pairs(text: &str) -> Result<Vec<(String, String)>> {
     web::Query::<Vec<(String, String)>>::from_query(text)
         .map(web::Query::into_inner)
         .map_err(|error| codes::MALFORMED.error(error.to_string()))
 }
 
-/// What of a query string is named in `T`, as JSON, and the rest. Errors: `invalid` for a parameter given twice.
+/// Splits a query string into the parameters of `T`, as JSON, and the others. Errors: `invalid` for a repeated parameter.
 pub(crate) fn split_known<T: ToSchema + 'static>(
     pairs: &[(String, String)],
 ) -> Result<(Value, Vec<(&str, &str)>)> {
@@ -271,14 +271,14 @@ fn refuse_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
     errors.into_result()
 }
 
-/// Whether the request says that it has a body.
+/// Returns whether the headers announce a body.
 fn is_announced(request: &HttpRequest) -> bool {
     let headers = request.headers();
     let length = headers.get("content-length").and_then(|value| value.to_str().ok());
     headers.contains_key("transfer-encoding") || length.is_some_and(|length| length != "0")
 }
 
-/// The media type of the body; `None` if it is absent or malformed.
+/// Returns the media type of the body, or `None` if it is absent or malformed.
 fn media_type(request: &HttpRequest) -> Option<Mime> {
     request.mime_type().ok().flatten()
 }
@@ -324,7 +324,7 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> DescribeInput for Body
 }
 
 impl<T: ToSchema + 'static> Form<T> {
-    /// Adds the body to the operation, without its refusals.
+    /// Adds the body to the operation, without its errors.
     pub(crate) fn describe_body(doc: &mut OperationDoc) {
         describe_body::<T>(doc, "application/x-www-form-urlencoded", Required::True);
     }
@@ -343,7 +343,7 @@ fn describe_body<T: ToSchema + 'static>(doc: &mut OperationDoc, media_type: &str
     doc.field_error_example(example_errors::<T>());
 }
 
-/// What is wrong with an input of type `T` that is refused, for an example.
+/// Returns the field errors of an invalid input of type `T`, for an example.
 pub(crate) fn example_errors<T: ToSchema + 'static>() -> Vec<FieldError> {
     schema_of::<T>().map(|schema| schema.example_errors()).unwrap_or_default()
 }
@@ -369,7 +369,7 @@ impl<T: ToSchema + 'static> DescribeInput for Path<T> {
     }
 }
 
-/// The fields of `T` as parameters.
+/// Returns the fields of `T` as parameters.
 pub(crate) fn parameters<T: ToSchema + 'static>(place: &ParameterIn) -> Vec<Parameter> {
     let Ok(schema) = schema_of::<T>() else {
         return Vec::new();
@@ -388,7 +388,7 @@ pub(crate) fn parameters<T: ToSchema + 'static>(place: &ParameterIn) -> Vec<Para
     schema.fields.iter().filter_map(describe).collect()
 }
 
-/// The schema without null, which a path or a query can't say: an `Option` there is one that may be left out.
+/// Returns the schema without null, which a path or a query cannot express: an `Option` is an optional parameter there.
 fn never_null(mut schema: Value) -> Value {
     if let Some(Value::Array(kinds)) = schema.get_mut("type") {
         kinds.retain(|kind| kind != "null");

@@ -64,12 +64,12 @@ use crate::{
 pub const HEADER: &str = "idempotency-key";
 /// The response header of a repeat; its value is `true`.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// The most characters of a key.
+/// The maximum number of characters of a key.
 pub const MAX_LENGTH: usize = 255;
 /// How long a key is valid.
 pub const LIFETIME: Duration = Duration::from_hours(24);
 
-/// The most keys that [`sweep`] deletes in one transaction.
+/// The maximum number of keys that [`sweep`] deletes in one transaction.
 const BATCH: u64 = 1000;
 
 /// A key that was used, and what its request created.
@@ -90,7 +90,7 @@ pub mod row {
         pub key: String,
         /// SHA-256 of method, path and body, base64url.
         pub request_hash: String,
-        /// What refers to the result, in JSON: its id, or several.
+        /// The reference to the result, in JSON: its id, or several.
         #[sea_orm(column_type = "Text")]
         pub result: String,
         /// When the key may be used for another request.
@@ -187,14 +187,14 @@ impl DescribeInput for Idempotent {
 }
 
 impl Idempotent {
-    /// Runs `effect` in a transaction and commits it, or runs `replay` where an earlier request with the same key did so.
+    /// Runs `effect` in a transaction and commits it, or runs `replay` if an earlier request with the same key did so.
     ///
     /// `effect` returns the response, and a reference to its result, which is stored with the key: an id, several, or
     /// `()`. It must not contain anything that a user wrote. `replay` builds the response again from that reference.
     ///
     /// # Errors
-    /// Those of `effect` and `replay`; `idempotency_key_reused` where the earlier request had another method, path or
-    /// body; `gone` where `replay` finds nothing.
+    /// Those of `effect` and `replay`; `idempotency_key_reused` if the earlier request had another method, path or
+    /// body; `gone` if `replay` finds nothing.
     pub async fn run<K: Serialize + DeserializeOwned, R>(
         self,
         db: &Db,
@@ -256,12 +256,12 @@ async fn keep(tx: &Tx, key: &Key, result: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
-/// Not found says something of the request, which was right when it was first sent.
+/// Converts `not_found` to `gone`: the resource existed when the request was first sent.
 fn gone(error: Error) -> Error {
     match error.code().kind {
         Kind::NotFound => codes::GONE.error(
-            "the first request with this Idempotency-Key succeeded; its result was deleted since, or you may no \
-             longer see it",
+            "the first request with this Idempotency-Key succeeded; its result has been deleted, or you may \
+             no longer see it",
         ),
         _ => error,
     }
@@ -279,7 +279,7 @@ pub async fn sweep(db: &Db, before: Timestamp) -> Result<u64> {
             .limit(BATCH)
             .into_query();
         let key = Expr::tuple([Expr::col(row::Column::UserId), Expr::col(row::Column::Key)]);
-        // Looked at again as the row is deleted: a request may have taken the key over meanwhile.
+        // Checked again in the statement that deletes: a request may have taken over the key in between.
         let batch = row::Entity::delete_many()
             .filter(key.in_subquery(expired))
             .filter(row::Column::ExpiresAt.lte(before));
@@ -291,8 +291,7 @@ pub async fn sweep(db: &Db, before: Timestamp) -> Result<u64> {
     }
 }
 
-/// The response of an operation that takes an idempotency key, with the header `Idempotency-Replayed: true` where it is
-/// that of a repeat.
+/// The response of an operation that takes an idempotency key, with the header `Idempotency-Replayed: true` for a repeat.
 #[derive(Clone, Debug)]
 pub struct Reply<R> {
     /// The response.
@@ -325,7 +324,7 @@ impl<R: DescribeOutput> DescribeOutput for Reply<R> {
     }
 }
 
-/// The table in its first form, for a service's migrations. It never changes: a later change is a function of its own.
+/// Returns the table and its indexes in their first version, for migrations. A later change is another function.
 pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     #[derive(DeriveIden)]
     enum IdempotencyKeys {

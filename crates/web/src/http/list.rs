@@ -35,15 +35,15 @@ use crate::{
     openapi::describe::{DescribeInput, OperationDoc},
 };
 
-/// A list's query: `P` is what there is besides the filters of `E`, such as a page. The caller may choose the order if
-/// `ORDERED`.
+/// The query of a list. `P` are its parameters besides the filters of `E`, such as a page. The caller may choose the order
+/// if `ORDERED`.
 ///
-/// A field whose name is that of a variable part of the path can't be filtered by.
+/// A field cannot be filtered by if its name is that of a path parameter.
 ///
-/// Errors: `invalid`, also for a field that is not open to filters.
+/// Errors: `invalid`, also for a field that does not allow filters.
 #[derive(Clone, Debug)]
 pub struct List<E: Listable, P = PageRequest, const ORDERED: bool = true> {
-    /// The page or cursor, and the list's own parameters.
+    /// The page or cursor, and the other parameters of the list.
     pub request: P,
     /// The filters, the order and the search.
     pub query: ListQuery<E>,
@@ -71,7 +71,7 @@ impl<E: Listable, P: DeserializeOwned + ToSchema + 'static, const ORDERED: bool>
                 Err(errors) => (ListQuery::default(), errors),
             };
             for (name, _) in fixed {
-                errors.add(name, "unknown_parameter", "is not known here");
+                errors.add(name, "unknown_parameter", "is not a known parameter");
             }
             Ok(Self { request: shaped(&value, errors)?, query })
         };
@@ -85,7 +85,7 @@ impl<E: Listable, P: ToSchema + 'static, const ORDERED: bool> DescribeInput for 
         let own = parameters::<P>(&ParameterIn::Query);
         let order = ORDERED.then(order_parameter::<E>);
         let others = order.into_iter().chain(search_parameter::<E>()).chain(filter_parameters::<E>());
-        // A parameter of the list's own takes the place of a filter of that name, as it does when they are read.
+        // A parameter of the list replaces a filter of the same name, as it does in parsing.
         let others: Vec<_> = others
             .filter(|other| path.iter().all(|name| name != field_of(&other.name)))
             .filter(|other| own.iter().all(|own| own.name != other.name))
@@ -97,7 +97,7 @@ impl<E: Listable, P: ToSchema + 'static, const ORDERED: bool> DescribeInput for 
     }
 }
 
-/// The field of a filter: `seq` of `seq__gt`.
+/// Returns the field of a filter: `seq` of `seq__gt`.
 fn field_of(name: &str) -> &str {
     name.split_once("__").map_or(name, |(field, _)| field)
 }
@@ -111,7 +111,7 @@ fn parameter(QueryParameter { name, description, schema }: QueryParameter) -> Pa
     let is_list = matches!(schema, Schema::Array(_));
     let parameter = parameter.schema(Some(schema));
     if is_list {
-        // Commas between the items, rather than the name again for each.
+        // The items are separated by commas; the parameter is not repeated.
         parameter.style(Some(ParameterStyle::Form)).explode(Some(false)).build()
     } else {
         parameter.build()

@@ -1,4 +1,4 @@
-//! A panic in a handler is the error of that one request.
+//! Turns a panic in a handler into an error of that request.
 
 use std::panic::AssertUnwindSafe;
 
@@ -12,7 +12,7 @@ use groundwork_core::Error;
 
 use crate::Problem;
 
-/// Middleware of every operation: a panic is an error of that one request.
+/// Middleware of every operation: a panic is a 500 for that request, and the service continues.
 pub(crate) async fn catch_panics<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

@@ -1,4 +1,4 @@
-//! Problem details (RFC 9457): the one shape of every refusal.
+//! Problem details (RFC 9457), the format of every error.
 //!
 //! ```
 //! use groundwork_core::{Error, Kind};
@@ -37,40 +37,40 @@ use crate::http::request_id::RequestId;
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// What a client is told (RFC 9457, section 3.1, with our members `code`, `request_id` and `errors`).
+/// An error (RFC 9457, section 3.1), with the additional members `code`, `request_id` and `errors`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
-    /// A reference to the description of this kind of problem.
+    /// The URL of the description of the error code.
     #[serde(rename = "type")]
     #[schema(example = "/problems/invalid")]
     pub kind: String,
-    /// What kind of problem it is, for people.
+    /// A summary of the error code, for people.
     #[schema(example = "The input is invalid")]
     pub title: String,
     /// The HTTP status.
     #[schema(example = 422)]
     pub status: u16,
-    /// What is particular to this occurrence, for people.
+    /// A description of this occurrence, for people.
     #[schema(example = "the input is invalid")]
     pub detail: String,
-    /// The path that was asked for.
+    /// The path of the request.
     #[schema(example = "/api/v1/auth/register")]
     pub instance: String,
-    /// A stable word for programs.
+    /// The stable error code, for programs.
     #[schema(example = "invalid")]
     pub code: String,
-    /// Quote it when reporting the problem.
+    /// The id of the request. Quote it when you report a problem.
     #[schema(example = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11")]
     pub request_id: String,
-    /// Every error in the input, where that is the problem.
+    /// The invalid fields of the input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// At the token endpoint: the error code of RFC 6749, section 5.2, which equals `code`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "invalid_grant")]
     pub error: Option<&'static str>,
-    /// At the token endpoint: `detail` in the characters that RFC 6749 allows.
+    /// At the token endpoint: `detail`, limited to the characters that RFC 6749 allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "the refresh token has expired")]
     pub error_description: Option<String>,
@@ -100,16 +100,16 @@ impl ProblemBody {
     }
 }
 
-/// An entry of the table of problems that a service can answer with.
+/// An error code of the service.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct ProblemType {
-    /// The stable word.
+    /// The error code.
     #[schema(example = "not_found")]
     pub code: &'static str,
     /// The HTTP status.
     #[schema(example = 404)]
     pub status: u16,
-    /// What it means.
+    /// A summary of the error code, for people.
     #[schema(example = "Not found")]
     pub title: &'static str,
 }
@@ -120,7 +120,7 @@ impl From<Code> for ProblemType {
     }
 }
 
-/// The HTTP status of a kind of refusal.
+/// Returns the HTTP status of a kind of refusal.
 pub fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Malformed => StatusCode::BAD_REQUEST,
@@ -141,7 +141,7 @@ pub fn status(kind: Kind) -> StatusCode {
     }
 }
 
-/// The error of a handler: an [`Error`] on its way to becoming a response.
+/// The error type of handlers: an [`Error`] that becomes a problem document.
 #[derive(Debug)]
 pub struct Problem(pub Error);
 
@@ -162,13 +162,13 @@ impl ResponseError for Problem {
         status(self.0.code().kind)
     }
 
-    /// Only the status: [`render`] writes the body, as it knows the request.
+    /// Sets the status only: [`render`] writes the body, as it knows the request.
     fn error_response(&self) -> HttpResponse<BoxBody> {
         HttpResponse::new(self.status_code())
     }
 }
 
-/// Middleware that gives every refusal its body, and logs each error of our own, once.
+/// Middleware that writes the body of every error, and logs each error of the service once.
 pub async fn render<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -188,7 +188,7 @@ pub async fn render<B: MessageBody + 'static>(
         Some(Problem(error)) => {
             let code = error.code();
             if code.kind == Kind::Unavailable {
-                tracing::warn!(error = %error, code = code.name, "a request failed for now");
+                tracing::warn!(error = %error, code = code.name, "a request failed temporarily");
             } else {
                 tracing::error!(error = %error, "a request failed");
             }
@@ -220,11 +220,11 @@ fn write(
     let code = refusal.code;
     let challenge = challenge(code, &refusal.detail);
     let body = ProblemBody::new(code, refusal.detail, refusal.field_errors, path, id);
-    // For the log of requests.
+    // Read by the request log.
     response.response_mut().extensions_mut().insert(code);
     *response.response_mut().status_mut() = status(code.kind);
     if code.kind == Kind::Timeout {
-        // The rest of the body may come at any time.
+        // The rest of the body may still arrive.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let headers = response.headers_mut();
@@ -240,7 +240,7 @@ fn write(
     response.map_body(|_, _| BoxBody::new(json))
 }
 
-/// The `WWW-Authenticate` header of a refusal (RFC 6750, section 3). A request without a token is told no error.
+/// The `WWW-Authenticate` header of a refusal (RFC 6750, section 3). A request without a token gets no `error`.
 fn challenge(code: Code, detail: &str) -> Option<HeaderValue> {
     let challenge = match oauth::bearer_error(code) {
         Some(error) => {
@@ -253,7 +253,7 @@ fn challenge(code: Code, detail: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&challenge).ok()
 }
 
-/// The code for a status that came from actix rather than from us.
+/// Returns the code for a status that actix set.
 fn code_of(status: StatusCode) -> Option<Code> {
     Some(match status {
         StatusCode::BAD_REQUEST => codes::MALFORMED,
@@ -270,7 +270,7 @@ fn without_cause(code: Code) -> Refusal {
     Refusal { code, detail: code.example.to_owned(), field_errors: Vec::new() }
 }
 
-/// The answer to a path that nothing is at.
+/// The handler of unknown paths.
 pub async fn unknown_route() -> Result<HttpResponse, Problem> {
-    Err(codes::NOT_FOUND.error("there is nothing at this path").into())
+    Err(codes::NOT_FOUND.error("no operation has this path").into())
 }

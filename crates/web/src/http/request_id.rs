@@ -20,7 +20,7 @@ use groundwork_core::{
 
 /// The header.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-/// The most characters taken over from a request; a longer or unprintable id is replaced by one of ours.
+/// The maximum number of characters of a request's id. A longer or unprintable id is replaced by a new one.
 pub const MAX_LENGTH: usize = 128;
 
 static IDS: LazyLock<UuidV7> = LazyLock::new(UuidV7::default);
@@ -30,7 +30,7 @@ static IDS: LazyLock<UuidV7> = LazyLock::new(UuidV7::default);
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The id of this request.
+    /// Returns the id of this request.
     pub fn of(request: &HttpRequest) -> Self {
         request.extensions().get::<Self>().cloned().unwrap_or_else(Self::new)
     }
@@ -47,7 +47,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Middleware that gives each request its id.
+/// Middleware that sets the id of each request.
 pub async fn assign<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

@@ -16,7 +16,7 @@ use crate::http::request_id::RequestId;
 
 /// Middleware that logs each request when its response is ready: the method, the pattern of the route, the status, the
 /// time in milliseconds, the id of the user, the address of the client, the code of the problem and the id of the request.
-/// Neither the path nor the query is logged: they hold ids, and what people search for.
+/// The path and the query are not logged: they contain ids and search texts.
 ///
 /// Events from inside the request are in the span `request`, which has the same id.
 pub(crate) async fn record<B: MessageBody + 'static>(
@@ -53,7 +53,7 @@ pub(crate) async fn record<B: MessageBody + 'static>(
     outcome
 }
 
-/// The time since `start` in milliseconds, with three decimals.
+/// Returns the time since `start` in milliseconds, with three decimals.
 fn milliseconds(start: Instant) -> f64 {
     (start.elapsed().as_secs_f64() * 1_000_000.0).round() / 1000.0
 }

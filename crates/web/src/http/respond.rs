@@ -1,4 +1,4 @@
-//! What a handler gives back.
+//! The responses of handlers.
 //!
 //! ```
 //! use actix_web::{Responder, test::TestRequest};
@@ -23,16 +23,16 @@ use crate::openapi::describe::{DescribeOutput, OperationDoc};
 #[derive(Clone, Debug)]
 pub struct Json<T>(pub T);
 
-/// 201 with what was made.
+/// 201 with the created resource.
 #[derive(Clone, Debug)]
 pub struct Created<T>(pub T);
 
-/// 201 with what was made, or 200 with what was there already.
+/// 201 with the created resource, or 200 with the existing one.
 #[derive(Clone, Debug)]
 pub struct CreatedOrFound<T> {
-    /// Whether it was made just now.
+    /// Whether the request created the resource.
     pub created: bool,
-    /// The thing.
+    /// The resource.
     pub body: T,
 }
 

@@ -1,4 +1,4 @@
-//! The one table of operations, from which come both the router and the OpenAPI document.
+//! The table of operations, from which both the router and the OpenAPI document are generated.
 //!
 //! ```
 //! use groundwork_web::{NoContent, Routes};
@@ -8,8 +8,8 @@
 //! }
 //!
 //! let mut routes = Routes::new();
-//! routes.prefix("/api/v1").tag("system", "Signs of life");
-//! routes.get("/ping", "system_ping", "Give a sign of life", ping).describe("Says nothing of the database.");
+//! routes.prefix("/api/v1").tag("system", "Health checks.");
+//! routes.get("/ping", "system_ping", "Check the process", ping).describe("The database is not checked.");
 //! ```
 
 use std::{
@@ -34,7 +34,7 @@ use crate::{
     openapi::describe::{DescribeInput, DescribeOutput, OperationDoc},
 };
 
-/// A text of the document.
+/// A text in the document.
 pub type Text = Cow<'static, str>;
 
 /// The operations of a service.
@@ -67,25 +67,25 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
-    /// Says more than the summary, in Markdown. Every operation needs it: without, the service does not start.
+    /// Sets the description, in Markdown. Every operation needs one: without it the service does not start.
     pub fn describe(&mut self, description: impl Into<String>) -> &mut Self {
         self.description = description.into();
         self
     }
 
-    /// Says what the handler refuses, beyond what its arguments refuse.
+    /// Declares the codes that the handler fails with, besides those of its arguments.
     pub fn errors(&mut self, codes: &[Code]) -> &mut Self {
         self.doc.error(codes);
         self
     }
 
-    /// Gives the path parameter `name` an example of its own.
+    /// Sets the example of the path parameter `name`.
     pub fn example(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
         self.doc.path_examples.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Marks the operation for those who read the document: `x-` and a name, and a value.
+    /// Sets an extension of the operation: `x-` and a name, and a value.
     pub fn extension(&mut self, name: &str, value: serde_json::Value) -> &mut Self {
         self.doc.extensions.push((name.to_owned(), value));
         self
@@ -118,7 +118,7 @@ impl Entry {
         self.doc.clone().build(&self.id, &self.tag, &self.summary, &self.description, &instance)
     }
 
-    /// Errors: `internal` where the document would not say what the operation does, or would say something twice.
+    /// Errors: `internal` if the documentation of the operation is incomplete or ambiguous.
     fn check(&self) -> Result<()> {
         let fail = |what: &str| Err(Error::internal(format!("the operation {} {what}", self.id)));
         if self.summary.is_empty() || self.description.is_empty() {
@@ -138,18 +138,18 @@ impl Entry {
 }
 
 impl Routes {
-    /// An empty table.
+    /// Creates an empty table.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// From here on paths begin with `prefix`.
+    /// Sets the prefix of the paths of the operations that follow.
     pub fn prefix(&mut self, prefix: &str) -> &mut Self {
         prefix.clone_into(&mut self.prefix);
         self
     }
 
-    /// From here on operations are under this heading.
+    /// Sets the tag of the operations that follow.
     pub fn tag(&mut self, name: impl Into<Text>, description: impl Into<Text>) -> &mut Self {
         self.tag = name.into();
         if !self.tags.iter().any(|(known, _)| *known == self.tag) {
@@ -158,14 +158,14 @@ impl Routes {
         self
     }
 
-    /// From here on the path parameter `name` has this example.
+    /// Sets the example of the path parameter `name` for the operations that follow.
     pub fn example(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
         self.examples.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Errors: `internal` where an operation lacks a summary, a description or a tag, names a parameter twice, or has
-    /// the id of another one.
+    /// Errors: `internal` if an operation lacks a summary, a description or a tag, repeats a parameter, or has the id of
+    /// another one.
     pub(crate) fn check(&self) -> Result<()> {
         let mut ids = BTreeSet::new();
         for entry in &self.entries {
@@ -180,7 +180,7 @@ impl Routes {
         }
     }
 
-    /// A GET. `id` is `thing_verb` and the operation's name for generated clients.
+    /// Adds a GET. `id` is `thing_verb`, and the name of the operation in generated clients.
     pub fn get<H, A>(
         &mut self,
         path: &str,
@@ -196,7 +196,7 @@ impl Routes {
         self.add(Method::GET, path, id, summary, handler)
     }
 
-    /// A POST.
+    /// Adds a POST.
     pub fn post<H, A>(
         &mut self,
         path: &str,
@@ -212,7 +212,7 @@ impl Routes {
         self.add(Method::POST, path, id, summary, handler)
     }
 
-    /// A PUT.
+    /// Adds a PUT.
     pub fn put<H, A>(
         &mut self,
         path: &str,
@@ -228,7 +228,7 @@ impl Routes {
         self.add(Method::PUT, path, id, summary, handler)
     }
 
-    /// A PATCH.
+    /// Adds a PATCH.
     pub fn patch<H, A>(
         &mut self,
         path: &str,
@@ -244,7 +244,7 @@ impl Routes {
         self.add(Method::PATCH, path, id, summary, handler)
     }
 
-    /// A DELETE.
+    /// Adds a DELETE.
     pub fn delete<H, A>(
         &mut self,
         path: &str,
@@ -311,7 +311,7 @@ impl Routes {
         &self.tags
     }
 
-    /// Every code that an operation can answer with.
+    /// Returns every code that an operation can fail with.
     pub fn codes(&self) -> Vec<Code> {
         let mut all: BTreeMap<&str, Code> = codes::ALL.iter().map(|code| (code.name, *code)).collect();
         for entry in &self.entries {
@@ -320,8 +320,8 @@ impl Routes {
         all.into_values().collect()
     }
 
-    /// Puts the operations into an app. A path without variable parts comes before one that has some, so that
-    /// `/users/me` is not taken for the id of a user.
+    /// Adds the operations to an app. A path without parameters comes before one with parameters, so that `/users/me` does
+    /// not match `/users/{id}`.
     pub fn mount(&self, config: &mut web::ServiceConfig) {
         let mut paths: Vec<(&str, Vec<&Entry>)> = Vec::new();
         for entry in &self.entries {
@@ -345,7 +345,7 @@ impl Routes {
 }
 
 fn wrong_method(allow: &str) -> HttpResponse {
-    let problem = Problem(codes::METHOD_NOT_ALLOWED.error(format!("the methods here are {allow}")));
+    let problem = Problem(codes::METHOD_NOT_ALLOWED.error(format!("the methods of this path are {allow}")));
     let mut response = HttpResponse::from_error(problem);
     if let Ok(allow) = header::HeaderValue::from_str(allow) {
         response.headers_mut().insert(header::ALLOW, allow);

@@ -1,4 +1,4 @@
-//! How the types in a handler's signature write its part of the OpenAPI document.
+//! Derives the description of an operation from the types in its handler's signature.
 //!
 //! ```
 //! use groundwork_web::openapi::describe::{DescribeOutput, OperationDoc};
@@ -35,31 +35,31 @@ const EXAMPLE_REQUEST_ID: &str = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
 /// One operation of the document, under construction.
 #[derive(Clone, Default)]
 pub struct OperationDoc {
-    /// The scope needed, and what it allows; one without a name means that signing in is enough.
+    /// The required scope and its description. An empty name means that any signed-in caller is allowed.
     pub scope: Option<(&'static str, &'static str)>,
-    /// Whether it takes an `Idempotency-Key`.
+    /// Whether the operation accepts an `Idempotency-Key`.
     pub idempotent: bool,
-    /// In path, query and header.
+    /// The parameters in path, query and header.
     pub parameters: Vec<Parameter>,
-    /// An example for each of the path's parameters, by name.
+    /// The examples of the path parameters, by name.
     pub path_examples: BTreeMap<String, String>,
-    /// What the body is.
+    /// The request body.
     pub body: Option<RequestBody>,
-    /// What comes back when all is well, by status.
+    /// The responses of success, by status.
     pub answers: BTreeMap<u16, Response>,
-    /// The refusals.
+    /// The codes that the operation can fail with.
     pub errors: Vec<Code>,
-    /// What is wrong with an input that is refused as `invalid`, for an example.
+    /// The field errors of the example of an `invalid` input.
     pub field_errors: Vec<FieldError>,
-    /// Members of its own, by name (`x-…`).
+    /// The extensions, by name (`x-…`).
     pub extensions: Vec<(String, serde_json::Value)>,
-    /// The schemas that it refers to.
+    /// The schemas that the operation refers to.
     pub schemas: Vec<(String, RefOr<Schema>)>,
 }
 
 impl OperationDoc {
-    /// Adds `T` to the document's schemas and gives a reference to it. A generic type has to have a name of its own for
-    /// each type that it holds, as [`Page`](groundwork_core::Page) does: a derived one would be the same for all.
+    /// Adds `T` to the schemas of the document and returns a reference to it. A generic type must have a different name for
+    /// each of its type arguments, as [`Page`](groundwork_core::Page) does: a derived name would be the same for all.
     pub fn schema<T: ToSchema>(&mut self) -> Ref {
         let name = T::name().into_owned();
         T::schemas(&mut self.schemas);
@@ -67,14 +67,14 @@ impl OperationDoc {
         Ref::from_schema_name(name)
     }
 
-    /// JSON content of type `T` in a request.
+    /// Returns JSON content of type `T` in a request.
     pub fn input<T: ToSchema>(&mut self) -> Content {
         let schema = self.schema::<T>();
         ContentBuilder::new().schema(Some(schema)).build()
     }
 
-    /// JSON content of type `T` in an answer. A field that may be null is always sent, and so it is required; one that
-    /// is left out when it is empty must not be nullable.
+    /// Returns JSON content of type `T` in a response. A nullable field is always sent, so it is required; a field that is
+    /// omitted when empty must not be nullable.
     pub fn output<T: ToSchema>(&mut self) -> Content {
         let inputs = std::mem::take(&mut self.schemas);
         let content = self.input::<T>();
@@ -86,7 +86,7 @@ impl OperationDoc {
         content
     }
 
-    /// Notes refusals.
+    /// Adds codes that the operation can fail with.
     pub fn error(&mut self, codes: &[Code]) {
         for code in codes {
             if !self.errors.contains(code) {
@@ -95,7 +95,7 @@ impl OperationDoc {
         }
     }
 
-    /// Notes an answer.
+    /// Adds a response.
     pub fn answer(&mut self, status: u16, description: &str, content: Option<Content>) {
         let mut response = ResponseBuilder::new().description(description);
         if let Some(content) = content {
@@ -104,14 +104,14 @@ impl OperationDoc {
         self.answers.insert(status, response.build());
     }
 
-    /// Shows these field errors as an example of an `invalid` input. Those of a later argument take precedence.
+    /// Sets the field errors of the example of an `invalid` input. Those of a later argument take precedence.
     pub fn field_error_example(&mut self, errors: Vec<FieldError>) {
         if !errors.is_empty() {
             self.field_errors = errors;
         }
     }
 
-    /// The finished operation. `instance` is an example of its path.
+    /// Builds the operation. `instance` is an example of its path.
     pub fn build(
         mut self,
         id: &str,
@@ -156,7 +156,7 @@ impl OperationDoc {
             for code in codes {
                 let detail = match self.scope {
                     Some((scope, _)) if code == codes::MISSING_SCOPE && !scope.is_empty() => {
-                        format!("this needs the scope {scope}")
+                        format!("this operation requires the scope {scope}")
                     }
                     _ => code.example.to_owned(),
                 };
@@ -175,13 +175,13 @@ impl OperationDoc {
             let bearer = SecurityRequirement::new("token", Vec::<&str>::new());
             vec![SecurityRequirement::new("oauth2", scopes), bearer]
         });
-        // An empty list says that no token is needed.
+        // An empty list means that no token is required.
         operation = operation.securities(Some(securities));
         operation.build()
     }
 }
 
-/// Requires every nullable field of a schema.
+/// Marks every nullable field of a schema as required.
 fn require_nullable(schema: &mut RefOr<Schema>) {
     let RefOr::T(schema) = schema else { return };
     match schema {
@@ -214,15 +214,15 @@ fn is_nullable(schema: &RefOr<Schema>) -> bool {
     }
 }
 
-/// A handler's argument that says what it takes.
+/// An argument of a handler that describes itself in the document.
 pub trait DescribeInput {
-    /// Writes it into the operation.
+    /// Adds its description to the operation.
     fn describe(doc: &mut OperationDoc);
 }
 
-/// A handler's result that says what it gives.
+/// A response of a handler that describes itself in the document.
 pub trait DescribeOutput {
-    /// Writes it into the operation.
+    /// Adds its description to the operation.
     fn describe(doc: &mut OperationDoc);
 }
 

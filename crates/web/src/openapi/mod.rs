@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the route table, and the page that shows it.
+//! The OpenAPI document, generated from the route table, and the page that shows it.
 //!
 //! ```
 //! use groundwork_web::{Routes, openapi::{About, document}};
@@ -6,7 +6,7 @@
 //! let about = About {
 //!     title: "Notes".to_owned(),
 //!     version: "1.0.0".to_owned(),
-//!     description: "Notes, each user's own.".to_owned(),
+//!     description: "Notes of users.".to_owned(),
 //!     token_url: "/api/v1/auth/token".to_owned(),
 //!     ..About::default()
 //! };
@@ -31,28 +31,28 @@ use utoipa_swagger_ui::{Config, Url};
 
 use crate::Routes;
 
-/// What the document says of the service as a whole.
+/// The general part of the document.
 #[derive(Clone, Debug, Default)]
 pub struct About {
-    /// Its name.
+    /// The title of the API.
     pub title: String,
-    /// Its version.
+    /// The version of the service.
     pub version: String,
-    /// What it is, in Markdown.
+    /// The description, in Markdown.
     pub description: String,
-    /// Scopes that no operation asks for by itself, and better words for those that one does.
+    /// Scopes with their descriptions: those that no operation declares, and better descriptions for others.
     pub scopes: Vec<(&'static str, &'static str)>,
-    /// Whom to ask about it.
+    /// The contact for questions about the API.
     pub contact: Option<Link>,
-    /// The terms of its use.
+    /// The license of the API.
     pub license: Option<Link>,
-    /// Where it is. None stands for where the document is.
+    /// The URLs of the servers. Empty means the server of the document itself.
     pub servers: Vec<Link>,
-    /// Where tokens are got, as the `password` flow of OAuth 2.0 has it.
+    /// The path of the token endpoint, for the `password` flow of OAuth 2.0.
     pub token_url: String,
 }
 
-/// A name, and where to find out more.
+/// A name with an optional URL.
 #[derive(Clone, Debug)]
 pub struct Link {
     /// The name.
@@ -61,8 +61,8 @@ pub struct Link {
     pub url: Option<String>,
 }
 
-/// The document of a route table. Errors: `internal` where an operation lacks a summary, a description or a tag, names a
-/// parameter twice, or has the id of another one.
+/// Returns the document of a route table. Errors: `internal` if an operation lacks a summary, a description or a tag, repeats
+/// a parameter, or has the id of another one.
 pub fn document(about: &About, routes: &Routes) -> Result<OpenApi> {
     routes.check()?;
     let (mut paths, mut components) = (Paths::new(), Components::new());
@@ -93,7 +93,7 @@ pub fn document(about: &About, routes: &Routes) -> Result<OpenApi> {
     );
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
     components.add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([Flow::Password(flow)])));
-    // After the password flow in the order of names, which is that of the Authorize dialog.
+    // Sorted after the password flow, as the Authorize dialog sorts by name.
     components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
     let tags = routes.tags().iter();
     let tags = tags
@@ -118,17 +118,17 @@ pub fn document(about: &About, routes: &Routes) -> Result<OpenApi> {
     Ok(document.components(Some(components)).tags(Some(tags)).build())
 }
 
-/// The document as text, made once and served often.
+/// The document as text, which is generated once.
 #[derive(Clone, Debug)]
 pub struct Document(Arc<str>);
 
 impl Document {
-    /// The text of `document`.
+    /// Creates the text of `document`.
     pub fn new(document: &OpenApi) -> Result<Self> {
         Ok(Self(document.to_pretty_json().map_err(Error::internal)?.into()))
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -156,12 +156,12 @@ pub fn mount(document: &Document, title: &str, config: &mut web::ServiceConfig) 
     );
 }
 
-/// A redirection.
+/// Returns a redirect to `path`.
 pub fn to(path: &'static str) -> HttpResponse {
     HttpResponse::Found().insert_header((header::LOCATION, path)).finish()
 }
 
-/// The `title` element of the page.
+/// Returns the `title` element of the page.
 struct PageTitle(String);
 
 fn escaped(text: &str) -> String {

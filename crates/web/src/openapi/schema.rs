@@ -1,5 +1,5 @@
-//! Checking JSON against the schema that the OpenAPI document shows, so that what is documented is what is enforced,
-//! and all errors are named at once.
+//! Checks JSON against the schema in the OpenAPI document, so that what is documented is what is enforced, and reports all
+//! errors at once.
 //!
 //! ```
 //! use groundwork_core::{FieldErrors, PageRequest};
@@ -31,13 +31,13 @@ pub struct TypeSchema {
     validator: Validator,
     /// The top-level fields, those of flattened parts included, each with its schema.
     pub fields: BTreeMap<String, Value>,
-    /// The names of the fields that must be given.
+    /// The names of the required fields.
     pub required: BTreeSet<String>,
 }
 
 static CACHE: LazyLock<RwLock<HashMap<TypeId, Arc<TypeSchema>>>> = LazyLock::new(RwLock::default);
 
-/// The schema of `T`, made at first use.
+/// Returns the schema of `T`, which is created at first use.
 pub fn schema_of<T: ToSchema + 'static>() -> Result<Arc<TypeSchema>> {
     let id = TypeId::of::<T>();
     if let Some(known) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
@@ -65,14 +65,14 @@ impl TypeSchema {
         bound_integers(&mut root);
         let validator = jsonschema::draft202012::options()
             .should_validate_formats(true)
-            // What passes must also be a `Timestamp`, so that the error names the field.
+            // A valid value must also parse as a `Timestamp`, so that the error names the field.
             .with_format("date-time", |text: &str| text.parse::<Timestamp>().is_ok())
             .build(&root)
             .map_err(|error| Error::internal(error.to_string()))?;
         Ok(Self { validator, fields, required })
     }
 
-    /// Notes everything that is wrong with `value`.
+    /// Adds all errors of `value`.
     pub fn check(&self, value: &Value, errors: &mut FieldErrors) {
         for error in self.validator.iter_errors(value) {
             note(&error, errors);
@@ -80,7 +80,7 @@ impl TypeSchema {
         refuse_nul(value, &mut String::new(), errors);
     }
 
-    /// The errors of a value that one of the fields can't have, for an example; none where there is no such field.
+    /// Returns the errors of an invalid value of one of the fields, for an example; empty if every value is valid.
     pub(crate) fn example_errors(&self) -> Vec<FieldError> {
         self.fields.iter().find_map(|(name, field)| self.example_error(name, field)).into_iter().collect()
     }
@@ -95,7 +95,7 @@ impl TypeSchema {
         })
     }
 
-    /// A JSON object of texts from a path or a query, with what the schema says is a number or a boolean made one.
+    /// Returns a JSON object of the texts of a path or a query, converted to numbers and booleans as the schema requires.
     pub fn typed<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
         let mut object = Map::new();
         for (name, text) in pairs {
@@ -181,7 +181,7 @@ fn merge(schema: &mut Value, other: &Value, without: &[&str]) {
     }
 }
 
-/// Says of each integer with a format what it can hold, which the format alone doesn't enforce.
+/// Adds the bounds of each integer format to the schema, as the format alone does not enforce them.
 fn bound_integers(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -220,7 +220,7 @@ fn collect_fields(
     required.extend(names.map(str::to_owned));
 }
 
-/// A field's schema with what it refers to written out, so that it can stand alone as a parameter.
+/// Returns the schema of a field with its references resolved, so that it can be used for a parameter.
 fn resolved(field: &Value, components: &Value) -> Value {
     let Some(target) = target_of(field, components) else {
         return field.clone();
@@ -235,7 +235,7 @@ fn target_of<'a>(schema: &Value, components: &'a Value) -> Option<&'a Value> {
     components.pointer(schema["$ref"].as_str()?.strip_prefix("#/components")?)
 }
 
-/// PostgreSQL can't hold NUL in a text, and nobody means it.
+/// Refuses NUL, which PostgreSQL cannot store in a text.
 fn refuse_nul(value: &Value, path: &mut String, errors: &mut FieldErrors) {
     let mut inside = |name: &str, value: &Value, errors: &mut FieldErrors| {
         let length = path.len();
@@ -280,7 +280,7 @@ fn note(error: &ValidationError<'_>, errors: &mut FieldErrors) {
         }
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             for name in unexpected {
-                errors.add(below(name), "unknown_field", "is not known here");
+                errors.add(below(name), "unknown_field", "is not a known field");
             }
         }
         ValidationErrorKind::Type { kind } => {
@@ -312,13 +312,13 @@ fn note(error: &ValidationError<'_>, errors: &mut FieldErrors) {
                 options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             errors.add(at(), "unknown_value", format!("must be one of {}", options.join(", ")));
         }
-        other => errors.add(at(), other.keyword(), "does not have the form that the documentation shows"),
+        other => errors.add(at(), other.keyword(), "does not match the schema in the documentation"),
     }
 }
 
 fn type_names(kind: &TypeKind) -> String {
     let name = |kind: String| match kind.as_str() {
-        "string" => "a text".to_owned(),
+        "string" => "a string".to_owned(),
         "integer" => "a whole number".to_owned(),
         "boolean" => "true or false".to_owned(),
         "array" | "object" => format!("an {kind}"),
@@ -337,7 +337,7 @@ fn format_name(format: &str) -> &str {
     match format {
         "uuid" => "a UUID",
         "email" => "an e-mail address",
-        "date-time" => "a time as in RFC 3339, from the year 0000 to 9999 in UTC",
+        "date-time" => "an RFC 3339 time from the year 0000 to 9999 in UTC",
         "uri" => "a URI",
         other => other,
     }

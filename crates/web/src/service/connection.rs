@@ -1,7 +1,7 @@
-//! Closing connections whose client has stopped.
+//! Closes connections whose client has stopped sending or reading.
 //!
 //! actix bounds the time for the head of the first request on a connection, and the time that a connection is idle. It
-//! bounds neither the head of a further request, of which a client can send one byte now and then for ever, nor the time
+//! bounds neither the head of a further request, of which a client can send single bytes indefinitely, nor the time
 //! that a client takes to read a response.
 
 use std::{

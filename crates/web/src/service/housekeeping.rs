@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use groundwork_core::{Db, Result};
 
-/// How often.
+/// The interval.
 const INTERVAL: Duration = Duration::from_hours(1);
 /// How long a session that is over is kept, so that its tokens are refused with `session_ended` or `token_expired`.
 const KEEP_SESSIONS: Duration = Duration::from_hours(24);
@@ -19,13 +19,13 @@ const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 /// How long an expired idempotency key is kept, so that none is deleted under a request that is still running.
 const KEEP_KEYS: Duration = Duration::from_hours(1);
 
-/// Runs [`sweep`] now and then every hour, forever.
+/// Runs [`sweep`] immediately and then every hour, without end.
 pub async fn run(db: Db) {
     let sweep = || async { sweep(&db).await };
     hourly("housekeeping", sweep).await;
 }
 
-/// Runs `task` now and then every hour, forever. A service runs its own housekeeping with it. An error is logged under
+/// Runs `task` immediately and then every hour, without end. A service runs its own housekeeping with it. An error is logged under
 /// `name`, and the task runs again in an hour.
 pub async fn hourly<F: Future<Output = Result<()>>>(name: &str, task: impl Fn() -> F) {
     let mut ticks = tokio::time::interval(INTERVAL);

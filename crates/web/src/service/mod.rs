@@ -1,4 +1,4 @@
-//! Starting and stopping a service.
+//! Starts and stops a service.
 //!
 //! ```no_run
 //! # use sea_orm_migration::MigratorTrait;
@@ -53,7 +53,7 @@ use crate::{
 /// A service: its names and its settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Service<'a> {
-    /// The name in `kebab-case`, which is also that of its SQLite file and the default issuer of its tokens.
+    /// The name in `kebab-case`: also the name of the SQLite file, and the default issuer of tokens.
     pub name: &'a str,
     /// The name for people.
     pub title: &'a str,
@@ -61,14 +61,14 @@ pub struct Service<'a> {
     pub settings: &'a ServiceSettings,
 }
 
-/// Why a service did not start: a sentence for the operator, with the name of the setting that is the cause, if one is.
+/// The reason why a service did not start: a sentence for the operator, which names the setting that is the cause, if any.
 pub type StartError = Box<dyn Error>;
 
 impl Service<'_> {
-    /// Starts to log to standard error, as the settings say. Call it once in a process.
+    /// Starts logging to standard error, as the settings define. Call it once in a process.
     ///
     /// # Errors
-    /// Where the process logs already.
+    /// If the process already logs.
     pub fn log(&self) -> Result<(), StartError> {
         let app = &self.settings.app;
         // PostgreSQL's notices ("already exists, skipping") are logged only on request.
@@ -86,7 +86,7 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Opens the database. Creates the data folder where it does not exist.
+    /// Opens the database. Creates the data folder if it does not exist.
     pub async fn open(&self) -> Result<Db, StartError> {
         if self.settings.is_embedded() {
             prepare_data_dir(&self.settings.app.data_dir)?;
@@ -111,7 +111,7 @@ impl Service<'_> {
     /// Applies the pending migrations, or checks that there are none, as the settings say.
     ///
     /// # Errors
-    /// Where migrations are pending and `MIGRATE_ON_START` is false, and where a newer version has changed the schema.
+    /// If migrations are pending and `MIGRATE_ON_START` is false, and if a newer version has changed the schema.
     pub async fn prepare<M: MigratorTrait>(&self, db: &Db) -> Result<(), StartError> {
         if self.settings.database.migrate_on_start {
             let applied = migrate::up::<M>(db).await.map_err(|error| cause(&error))?;
@@ -192,7 +192,7 @@ impl Service<'_> {
             let cores = || std::thread::available_parallelism().map_or(1, usize::from);
             raise_file_limit(server.workers.unwrap_or_else(cores) * server.max_connections_per_worker);
         }
-        // Before anybody learns that the service runs, and may stop it.
+        // Before the address is announced: a signal to stop may follow at once.
         let stop = server::stop_signals()?;
         self.announce(&listener)?;
         let options = ServerOptions {
@@ -248,8 +248,8 @@ fn cause(error: &groundwork_core::Error) -> String {
     }
 }
 
-/// Creates the data folder where there is none, and makes sure that files can be created in it. Only the user who runs
-/// the service may enter it, also where it existed.
+/// Creates the data folder if it does not exist, and checks that files can be created in it. Only the user who runs the
+/// service may enter it, even if it existed.
 fn prepare_data_dir(folder: &Path) -> Result<(), StartError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -267,7 +267,7 @@ fn prepare_data_dir(folder: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-/// A folder of another owner, such as a volume of Kubernetes, can't be restricted. Its files are all the same.
+/// A folder of another owner, such as a Kubernetes volume, cannot be restricted. The files in it are restricted anyway.
 #[cfg(unix)]
 fn restrict(folder: &Path) {
     use std::os::unix::fs::PermissionsExt;

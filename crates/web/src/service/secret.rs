@@ -1,4 +1,4 @@
-//! The JWT secret that the server generates and stores where none is set.
+//! The JWT secret that the server generates and stores if none is set.
 //!
 //! ```
 //! let folder = tempfile::tempdir().unwrap();
@@ -25,7 +25,7 @@ pub fn keep(folder: &Path) -> io::Result<Secret> {
     let text = fs::read_to_string(&path)?;
     let text = text.trim();
     if text.len() < groundwork_auth::token::MIN_SECRET_BYTES {
-        let message = format!("{} holds no secret; delete it to have a new one made", path.display());
+        let message = format!("{} contains no secret; delete the file to generate a new one", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     Ok(Secret::new(text))

@@ -1,4 +1,4 @@
-//! Running a server until it is told to stop, and draining it then.
+//! Runs a server until it receives a signal to stop, and drains it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::service::{connection, health::Probe};
 pub struct ServerOptions {
     /// The number of threads that handle requests; `None` for the number of cores.
     pub workers: Option<usize>,
-    /// The most connections of each thread. Further ones wait until one is closed.
+    /// The maximum number of connections of each thread. Further connections wait until one is closed.
     pub max_connections: usize,
     /// How long a connection may be idle between two requests.
     pub keep_alive: Duration,
@@ -110,7 +110,7 @@ where
     }
 }
 
-/// Waits for a message. Without a sender it waits for ever.
+/// Waits for a message, indefinitely if there is no sender.
 async fn received(stop: &mut mpsc::Receiver<()>) {
     if stop.recv().await.is_none() {
         pending::<()>().await;
@@ -120,7 +120,7 @@ async fn received(stop: &mut mpsc::Receiver<()>) {
 /// Returns a receiver that gets a message for each SIGTERM and each SIGINT (Ctrl-C) of this process.
 ///
 /// # Errors
-/// Where the process can't listen for signals.
+/// If the process cannot listen for signals.
 pub fn stop_signals() -> io::Result<mpsc::Receiver<()>> {
     let (sender, receiver) = mpsc::channel(2);
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! The table `bookmarks`, and what comes in and goes out about it.
+//! The table `bookmarks`, its request and response types, and its row policy.
 
 use groundwork_auth::Caller;
 use groundwork_core::{
@@ -23,26 +23,26 @@ pub struct Model {
     /// The id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// When it was deleted, or null.
     pub deleted_at: Option<Timestamp>,
-    /// Whose it is.
+    /// The user who owns it.
     pub owner_id: Uuid,
-    /// Where it leads. Nobody has the same one twice.
+    /// The URL, unique for each owner.
     #[schema(example = "https://example.org")]
     pub url: String,
-    /// What it is about.
+    /// The title.
     #[schema(example = "An example")]
     pub title: String,
-    /// A note on it.
+    /// A note.
     pub note: Option<String>,
-    /// Words to find it by, with spaces between.
+    /// Tags, separated by spaces.
     #[schema(example = "examples reading")]
     pub tags: String,
-    /// Whether it stays on top.
+    /// Whether the bookmark is pinned.
     pub pinned: bool,
 }
 
@@ -67,7 +67,7 @@ impl Listable for Entity {
     const SEARCH: &'static [Column] = &[Column::Url, Column::Title, Column::Note, Column::Tags];
 }
 
-/// The table in its first form. Never changes: what comes later is a further migration.
+/// The table and its indexes in their first version. Never changes: a later change is another migration.
 pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     let table = base::table_v1("bookmarks")
         .col(uuid("owner_id"))
@@ -101,39 +101,39 @@ pub type Tags = Text<0, 200>;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"url": "https://example.org", "title": "An example", "tags": "examples reading"}))]
 pub struct NewBookmark {
-    /// Where it leads.
+    /// The URL, unique for each owner.
     pub url: Url,
-    /// What it is about.
+    /// The title.
     pub title: Title,
-    /// A note on it.
+    /// A note.
     #[serde(default)]
     pub note: NullableChange<Note>,
-    /// Words to find it by, with spaces between.
+    /// Tags, separated by spaces.
     #[serde(default)]
     pub tags: Tags,
-    /// Whether it stays on top.
+    /// Whether the bookmark is pinned.
     #[serde(default)]
     pub pinned: bool,
 }
 
-/// A change of a bookmark. A field that is not in the request stays as it is.
+/// A change of a bookmark. An absent field stays as it is. A field that is not in the request stays as it is.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema, DeriveIntoActiveModel)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"title": "An example", "pinned": true}))]
 pub struct BookmarkPatch {
-    /// Where it leads.
+    /// The URL, unique for each owner.
     #[serde(default)]
     pub url: Change<Url>,
-    /// What it is about.
+    /// The title.
     #[serde(default)]
     pub title: Change<Title>,
     /// A note on it, or null for none.
     #[serde(default)]
     pub note: NullableChange<Note>,
-    /// Words to find it by, with spaces between.
+    /// Tags, separated by spaces.
     #[serde(default)]
     pub tags: Change<Tags>,
-    /// Whether it stays on top.
+    /// Whether the bookmark is pinned.
     #[serde(default)]
     pub pinned: Change<bool>,
 }

@@ -1,17 +1,17 @@
-//! Signing up and in, and that every resource is guarded.
+//! Accounts, and the authorization of every resource.
 
 use groundwork_testkit::{both_databases, client::PASSWORD, guard::every_resource_is_guarded};
 use serde_json::json;
 
 use crate::support::App;
 
-/// Every operation of every resource is guarded.
+/// Every operation of every resource checks the caller.
 #[both_databases]
 async fn resources_are_guarded(app: &App) {
     every_resource_is_guarded(&app.client(), &[]).await;
 }
 
-/// A user signs up once, and signs in whatever the case of the name.
+/// A user registers once, and signs in regardless of the case of the name.
 #[both_databases]
 async fn users_sign_up_and_in(app: &App) {
     let ada = app.client().register("Ada").await;

@@ -23,7 +23,7 @@ async fn urls(client: &Client, query: &str) -> Vec<String> {
     page["items"].as_array().unwrap().iter().map(|item| item["url"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A bookmark is made, read, changed, deleted and brought back; each leaves its event.
+/// A bookmark is created, read, updated, deleted and restored; each change appends an event.
 #[both_databases]
 async fn a_bookmark_lives(app: &App) {
     let ada = app.client().register("ada").await;
@@ -51,7 +51,7 @@ async fn a_bookmark_lives(app: &App) {
     );
 }
 
-/// Everybody has their own, and the same URL only once.
+/// Users see only their own bookmarks, and have each URL once.
 #[both_databases]
 async fn everybody_has_their_own(app: &App) {
     let ada = app.client().register("ada").await;
@@ -84,7 +84,7 @@ async fn lists_are_filtered(app: &App) {
     );
 }
 
-/// Who says which state they have seen doesn't overwrite another.
+/// An update with `If-Match` does not overwrite a change that the caller has not seen.
 #[both_databases]
 async fn no_change_is_lost(app: &App) {
     let ada = app.client().register("ada").await;
@@ -105,7 +105,7 @@ async fn no_change_is_lost(app: &App) {
     assert_eq!(now.expect(200)["title"], "two");
 }
 
-/// Several are made at once or none, and each faulty one is named.
+/// A bulk request creates all items or none, and names each invalid one.
 #[both_databases]
 async fn several_are_made_or_none(app: &App) {
     let ada = app.client().register("ada").await;

@@ -1,5 +1,5 @@
-//! What the service promises, on both databases.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what isn't as promised ends the test")]
+//! Tests of the service, on both databases.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed expectation ends the test")]
 
 mod accounts;
 mod bookmark;

@@ -32,7 +32,7 @@ impl Fixture for App {
 }
 
 impl App {
-    /// A client that isn't signed in.
+    /// Returns a client that is not signed in.
     pub fn client(&self) -> Client {
         self.server.client()
     }

@@ -39,7 +39,7 @@ impl Environment {
 }
 
 impl fmt::Debug for Environment {
-    /// Shows the names only.
+    /// Shows the names only, as values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.keys()).finish()
     }
@@ -63,7 +63,7 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads one variable, or `default` where it is unset. Returns `None` after an error.
+    /// Reads one variable, or `default` if it is unset. Returns `None` after an error.
     pub fn get<T: for<'de> Deserialize<'de>>(
         &mut self,
         field: &str,
@@ -114,7 +114,7 @@ pub struct Section {
 pub struct Setting {
     /// The name of the variable.
     pub name: String,
-    /// The value where the variable is unset.
+    /// The value if the variable is unset.
     pub default: Option<String>,
     /// What the setting does and what is allowed, in Markdown on one line.
     pub description: String,
@@ -129,7 +129,7 @@ impl Setting {
         documentation: &[&str],
     ) -> Self {
         let lines: Vec<_> = documentation.iter().map(|line| line.trim()).collect();
-        // No restricted type allows this text, so that the error says what it allows.
+        // No restricted type allows this text, so the error describes what is allowed.
         let probe = T::deserialize(Value { text: Some("\0"), bounds });
         let allowed = probe.err().map(|Invalid(requirement)| format!(" Must {requirement}."));
         Self {
@@ -140,7 +140,7 @@ impl Setting {
     }
 }
 
-/// What a value must do: "be a whole number from 1 to 10".
+/// The requirement that a value does not meet, to follow "must": "be a whole number from 1 to 10".
 #[derive(Debug)]
 struct Invalid(String);
 
@@ -152,7 +152,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// The standard messages repeat the value; these say what is allowed.
+/// The standard messages repeat the value; these describe what is allowed.
 impl serde::de::Error for Invalid {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self(message.to_string())
@@ -282,9 +282,9 @@ impl IntoDeserializer<'_, Invalid> for Value<'_> {
 ///     pub struct MailSettings {
 ///         /// The name of the mail server.
 ///         mail_host: String = "localhost",
-///         /// How often a mail is tried.
+///         /// The number of attempts to send a mail.
 ///         mail_attempts: u32 [1..=10] = 3,
-///         /// The address of the sender. Unset, no mail is sent.
+///         /// The address of the sender. If unset, no mail is sent.
 ///         mail_from: Option<String>,
 ///     }
 /// }

@@ -1,4 +1,4 @@
-//! The settings that every service has, by section, and the documents that are made from them. A setting is added in one
+//! The settings that every service has, by section, and the documents that are generated from them. A setting is added in one
 //! place: a field in [`settings!`](crate::settings).
 //!
 //! ```
@@ -45,11 +45,11 @@ crate::settings! {
         /// Where the service runs. In `production` it starts only with a `JWT_SECRET`, and logs JSON unless `LOG_FORMAT`
         /// is set.
         app_env: AppEnv = "development",
-        /// The folder for the SQLite database and the JWT secret, where `DATABASE_URL` and `JWT_SECRET` are unset.
+        /// The folder for the SQLite database and the JWT secret, if `DATABASE_URL` and `JWT_SECRET` are unset.
         data_dir: PathBuf = "data",
-        /// What is logged: a level for all modules, and levels for single ones.
+        /// The log level: one for all modules, and optionally others for single modules.
         log: LogFilter = "info",
-        /// The format of the log. Unset, `json` in production and `text` otherwise.
+        /// The format of the log. If unset, `json` in production and `text` otherwise.
         log_format: Option<LogFormat>,
     }
 }
@@ -60,13 +60,13 @@ crate::settings! {
     pub struct ServerSettings {
         /// The address to listen on; `0.0.0.0` for all, as in a container.
         host: String = "127.0.0.1",
-        /// The port to listen on; 0 for any that is free.
+        /// The port to listen on; 0 for any free port.
         port: u16 = 8080,
-        /// The number of threads that handle requests. Unset, the number of cores.
+        /// The number of threads that handle requests. If unset, the number of cores.
         workers: Option<usize> [1..=1024],
-        /// The largest request body in bytes.
+        /// The maximum size of a request body, in bytes.
         body_limit_bytes: usize [16_384..=16_777_216] = 65_536,
-        /// The most connections of each thread. Further ones wait until one is closed.
+        /// The maximum number of connections of each thread. Further connections wait until one is closed.
         max_connections_per_worker: usize [1..=100_000] = 4096,
         /// How long a client may take to send the head of a request, to send its body, and to accept more of a response,
         /// in seconds.
@@ -78,8 +78,8 @@ crate::settings! {
         shutdown_delay_seconds: u64 [0..=3600] = 0,
         /// How long requests in progress have to finish after that, in seconds.
         shutdown_timeout_seconds: u64 [0..=3600] = 30,
-        /// The web pages that may call the API, by origin, separated by commas: `https://chat.example.org`. `*` allows
-        /// any. Unset, none may.
+        /// The origins whose web pages may call the API, separated by commas: `https://chat.example.org`. `*` allows any
+        /// origin. If unset, none is allowed.
         cors_origins: Vec<String>,
     }
 }
@@ -88,11 +88,11 @@ crate::settings! {
     /// The database.
     #[title = "Database"]
     pub struct DatabaseSettings {
-        /// `postgres://user:password@host:5432/name` or `sqlite://path/to/file.db`. Unset, an SQLite database in
-        /// `DATA_DIR`, named for the service.
+        /// `postgres://user:password@host:5432/name` or `sqlite://path/to/file.db`. If unset, an SQLite database in
+        /// `DATA_DIR`, named after the service.
         database_url: Option<DatabaseUrl>,
-        /// The most connections of this server to the database: half of them read and half of them write; SQLite has one
-        /// that writes. Health checks use one more, and so do migrations.
+        /// The maximum number of connections of this server to the database. Half of them read and half of them write;
+        /// SQLite has one that writes. Health checks use one more, and so do migrations.
         database_max_connections: u32 [2..=1000] = 20,
         /// How long a request waits for a free connection before it is refused with 503, in seconds.
         database_acquire_timeout_seconds: u64 [1..=300] = 5,
@@ -121,17 +121,17 @@ crate::settings! {
     #[title = "Passwords and tokens"]
     pub struct AuthSettings {
         /// The secret that signs access tokens, the same on every server: `openssl rand -base64 48`. Required in
-        /// production. Unset, one is generated and kept in `DATA_DIR`.
+        /// production. If unset, one is generated and stored in `DATA_DIR`.
         jwt_secret: Option<Secret> [32..=4096],
-        /// The `iss` claim of access tokens. Unset, the name of the service.
+        /// The `iss` claim of access tokens. If unset, the name of the service.
         jwt_issuer: Option<String>,
-        /// The `aud` claim of access tokens. Unset, the name of the service.
+        /// The `aud` claim of access tokens. If unset, the name of the service.
         jwt_audience: Option<String>,
         /// The lifetime of an access token in minutes.
         access_token_minutes: u64 [1..=1440] = 15,
         /// How long a session lasts without being refreshed, in days.
         session_days: u64 [1..=365] = 30,
-        /// The cost of bcrypt: each step doubles the time of a sign-in. Use less than 10 for tests only.
+        /// The cost of bcrypt: each step doubles the time of a sign-in. Use values below 10 for tests only.
         bcrypt_cost: u32 [4..=20] = 12,
     }
 }
@@ -140,13 +140,13 @@ crate::settings! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AppEnv {
-    /// On a developer's machine.
+    /// A developer's machine.
     Development,
-    /// On a server.
+    /// A production server.
     Production,
 }
 
-/// Which events are logged, as `tracing_subscriber::EnvFilter` has it, without spans and fields.
+/// The filter of the log, in the syntax of `tracing_subscriber::EnvFilter`, without spans and fields.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct LogFilter(String);
@@ -161,7 +161,7 @@ impl LogFilter {
 impl TryFrom<String> for LogFilter {
     type Error = &'static str;
 
-    /// `EnvFilter` takes a level that it doesn't know for the name of a module; this does not.
+    /// Unlike `EnvFilter`, this does not take an unknown level for the name of a module.
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let is_level = |level: &str| level.parse::<LevelFilter>().is_ok();
         let is_module = |module: &str| {
@@ -184,9 +184,9 @@ impl TryFrom<String> for LogFilter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Lines of text for people.
     Text,
-    /// A JSON object on each line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -220,11 +220,11 @@ impl FromEnvironment for ServiceSettings {
         let auth = AuthSettings::read(reader);
         let settings = Self { app: app?, server: server?, database: database?, auth: auth? };
         if settings.is_production() && settings.auth.jwt_secret.is_none() {
-            reader.refuse("JWT_SECRET", "be set in production; `openssl rand -base64 48` makes one");
+            reader.refuse("JWT_SECRET", "be set in production; generate one with `openssl rand -base64 48`");
         }
         for entry in &settings.server.cors_origins {
             if let Err(reason) = check_origin(entry) {
-                let rule = "have origins as `https://chat.example.org`, separated by commas, or `*`";
+                let rule = "contain origins such as `https://chat.example.org`, separated by commas, or `*`";
                 reader.refuse("CORS_ORIGINS", &format!("{rule}; {entry:?} {reason}"));
             }
         }
@@ -243,18 +243,18 @@ impl FromEnvironment for ServiceSettings {
 }
 
 impl ServiceSettings {
-    /// Whether `APP_ENV` is `production`.
+    /// Returns whether `APP_ENV` is `production`.
     pub fn is_production(&self) -> bool {
         self.app.app_env == AppEnv::Production
     }
 
-    /// The URL of the database: `DATABASE_URL`, or that of the file in `DATA_DIR`, which is named for the service.
+    /// Returns the URL of the database: `DATABASE_URL`, or the file in `DATA_DIR`, which is named after the service.
     pub fn database_url(&self, service: &str) -> DatabaseUrl {
         let in_data_dir = || DatabaseUrl::sqlite_file(self.app.data_dir.join(format!("{service}.db")));
         self.database.database_url.clone().unwrap_or_else(in_data_dir)
     }
 
-    /// What the database is opened with.
+    /// Returns the options for opening the database.
     pub fn database_options(&self, service: &str) -> DbOptions {
         let database = &self.database;
         DbOptions {
@@ -271,7 +271,7 @@ impl ServiceSettings {
         }
     }
 
-    /// Whether the database is the one in `DATA_DIR`.
+    /// Returns whether the database is the file in `DATA_DIR`.
     pub fn is_embedded(&self) -> bool {
         self.database.database_url.is_none()
     }

@@ -1,4 +1,4 @@
-//! The documents of the settings: the reference in Markdown, and files for a shell.
+//! The documents of the settings: the reference in Markdown, and environment files.
 
 use super::{Section, Setting};
 
@@ -32,7 +32,7 @@ pub fn env_file(introduction: &str, sections: &[Section], values: &[(&str, &str)
     comment(introduction) + &sections.iter().map(section).collect::<String>()
 }
 
-/// The text in lines that begin with `#`.
+/// Returns the text as lines that begin with `#`.
 fn comment(text: &str) -> String {
     let mut lines = String::new();
     for paragraph in text.lines() {
