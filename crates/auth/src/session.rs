@@ -1,10 +1,11 @@
 //! Sessions, and the refresh tokens that extend them.
 //!
-//! A refresh token has two parts: 32 random bytes that stay the same through its session, and 32 that change with each use.
-//! The session's row holds a hash of each, so a session takes one row however often it is refreshed. A token whose first
-//! part is known and whose second part is not the current one was used before: somebody has a copy of it, and the session
-//! is ended (RFC 9700, section 4.14.2). This holds for every token that the session ever had, for as long as its row is kept.
-//! The first part is known only from a refresh token of the session, so nobody else can end a session in this way.
+//! A refresh token has two parts: 32 random bytes that stay the same through its session, and 32 that change with each
+//! use. The session's row holds a hash of each, so a session takes one row however often it is refreshed. A token whose
+//! first part is known and whose second part is not the current one was used before: somebody has a copy of it, and the
+//! session is ended (RFC 9700, section 4.14.2). This holds for every token that the session ever had, for as long as
+//! its row is kept. The first part is known only from a refresh token of the session, so nobody else can end a session
+//! in this way.
 //!
 //! ```
 //! use groundwork_auth::session;

@@ -373,8 +373,8 @@ impl<E: EntityTrait> ListQuery<E> {
         !self.order.is_empty()
     }
 
-    /// Applies the filters, the search and the order to `select`. Rows that are equal in that order are sorted by id; without
-    /// an order the newest come first (descending ids).
+    /// Applies the filters, the search and the order to `select`. Rows that are equal in that order are sorted by id;
+    /// without an order the newest come first (descending ids).
     pub fn apply(&self, select: Select<E>, backend: DbBackend) -> Select<E>
     where
         E: CommonBase,

@@ -34,20 +34,20 @@ use utoipa::{
 
 use crate::text::inline;
 
-/// A field that a patch leaves as it is or sets. Null is refused. Put `#[serde(default)]` on the field.
+/// A field that a patch keeps or sets. Null is refused. Put `#[serde(default)]` on the field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Change<T> {
-    /// Not in the patch: it stays as it is.
+    /// The field is absent: the column stays as it is.
     #[default]
     Absent,
     /// The column is set to this value.
     Value(T),
 }
 
-/// A field that a patch leaves as it is, clears or sets. Put `#[serde(default)]` on the field.
+/// A field that a patch keeps, clears or sets. Put `#[serde(default)]` on the field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NullableChange<T> {
-    /// Not in the patch: it stays as it is.
+    /// The field is absent: the column stays as it is.
     #[default]
     Absent,
     /// The field is `null`: the column is cleared.
@@ -57,12 +57,12 @@ pub enum NullableChange<T> {
 }
 
 impl<T> Change<T> {
-    /// The value, if the field is in the patch.
+    /// Returns the value, or `None` if the field is absent.
     pub fn value(&self) -> Option<&T> {
         self.as_ref().into_value()
     }
 
-    /// The value, if the field is in the patch.
+    /// Returns the value, or `None` if the field is absent.
     pub fn into_value(self) -> Option<T> {
         match self {
             Self::Absent => None,
@@ -70,7 +70,7 @@ impl<T> Change<T> {
         }
     }
 
-    /// Whether the field is not in the patch.
+    /// Returns whether the field is absent.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
@@ -84,7 +84,7 @@ impl<T> Change<T> {
 }
 
 impl<T> NullableChange<T> {
-    /// The value, if there is one.
+    /// Returns the value, or `None` if the field is absent or null.
     pub fn value(&self) -> Option<&T> {
         match self {
             Self::Value(value) => Some(value),
@@ -92,12 +92,12 @@ impl<T> NullableChange<T> {
         }
     }
 
-    /// Whether the field is not in the patch.
+    /// Returns whether the field is absent.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    /// What a nullable column becomes; `None` if it stays as it is.
+    /// Returns the new value of a nullable column, or `None` if it stays as it is.
     pub fn into_change(self) -> Option<Option<T>> {
         match self {
             Self::Absent => None,
@@ -131,7 +131,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for NullableChange<T> {
     }
 }
 
-/// A plain value is written out where it is used; anything else is referred to.
+/// Inlines the schema of a plain value, and refers to any other by name.
 fn is_plain(schema: &RefOr<Schema>) -> bool {
     matches!(schema, RefOr::T(Schema::Object(object))
         if object.properties.is_empty() && object.enum_values.is_none())

@@ -73,7 +73,7 @@ impl<const MIN: usize, const MAX: usize, F> Text<MIN, MAX, F> {
         errors.check(!self.0.contains('\0'), field, "bad_value", "must not contain NUL");
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn into_string(self) -> String {
         self.0
     }

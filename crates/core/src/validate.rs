@@ -10,6 +10,8 @@
 //! assert_eq!((errors[0].code.as_str(), errors[1].field.as_str()), ("too_short", "due"));
 //! ```
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -92,8 +94,18 @@ impl FieldErrors {
     /// Checks that `text` has between `min` and `max` characters (Unicode scalar values, as in JSON Schema).
     pub fn length(&mut self, field: &str, text: &str, min: usize, max: usize) {
         let count = text.chars().count();
-        self.check(count >= min, field, "too_short", format!("must have at least {min} characters"));
-        self.check(count <= max, field, "too_long", format!("must have at most {max} characters"));
+        self.check(
+            count >= min,
+            field,
+            "too_short",
+            format!("must have at least {}", counted(min, "character")),
+        );
+        self.check(
+            count <= max,
+            field,
+            "too_long",
+            format!("must have at most {}", counted(max, "character")),
+        );
     }
 
     /// Adds the errors of `other`, with `path` (such as `items.3`) in front of their fields.
@@ -127,13 +139,12 @@ impl FieldErrors {
         self.first.is_empty() && self.more == 0
     }
 
-    /// Returns the errors in the order in which they were added, at most [`MAX`](Self::MAX). If there are more, the last item
-    /// has an empty field, the code `more_errors` and their number.
+    /// Returns the errors in the order in which they were added, at most [`MAX`](Self::MAX). If there are more, the
+    /// last item has an empty field, the code `more_errors` and their number.
     pub fn into_vec(self) -> Vec<FieldError> {
         let mut all = self.first;
         if self.more > 0 {
-            let errors = if self.more == 1 { "error" } else { "errors" };
-            all.push(FieldError::new("", "more_errors", format!("and {} more {errors}", self.more)));
+            all.push(FieldError::new("", "more_errors", format!("and {}", counted(self.more, "more error"))));
         }
         all
     }
@@ -155,6 +166,11 @@ impl From<FieldError> for FieldErrors {
     }
 }
 
+/// Returns `count` and `noun`, in the plural unless `count` is 1: `1 character`, `20 characters`.
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == N::from(1) { "" } else { "s" })
+}
+
 /// Input with rules that its schema cannot express.
 pub trait Validate {
     /// Adds an error for each rule that the value breaks.
@@ -171,6 +187,15 @@ pub trait Validate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_in_the_singular_and_the_plural() {
+        assert_eq!(counted(1_u64, "item"), "1 item");
+        assert_eq!((counted(0_u64, "item"), counted(2_u64, "item")), ("0 items".into(), "2 items".into()));
+        let mut errors = FieldErrors::new();
+        errors.length("title", "", 1, 20);
+        assert_eq!(errors.into_vec()[0].message, "must have at least 1 character");
+    }
 
     #[test]
     fn keeps_the_first_errors_and_counts_the_others() {

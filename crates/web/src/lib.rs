@@ -6,10 +6,10 @@
 //! - [`accounts`]: the routes to register, sign in and sign out;
 //! - [`service`]: settings, start-up, migrations, health, housekeeping and shutdown.
 //!
-//! A service lists its operations in one [`Routes`] table. The table feeds the router and the OpenAPI document, and most
-//! of the document follows from the types in a handler's signature: [`Scoped`] declares the scope, [`Body`], [`Query`],
-//! [`Path`] and [`List`] declare the input, [`Json`], [`Created`] and [`NoContent`] declare the response. So a handler cannot
-//! require something that the document does not show.
+//! A service lists its operations in one [`Routes`] table. The table feeds the router and the OpenAPI document, and
+//! most of the document follows from the types in a handler's signature: [`Scoped`] declares the scope, [`Body`],
+//! [`Query`], [`Path`] and [`List`] declare the input, [`Json`], [`Created`] and [`NoContent`] declare the response. So
+//! a handler cannot require something that the document does not show.
 //!
 //! Every error, also for an unknown route or after a panic, is `application/problem+json` ([`Problem`]).
 

@@ -138,8 +138,8 @@ impl Db {
         &self.reader
     }
 
-    /// Returns connections for migrations, which may change the schema and have no limits on statements and locks. Everything
-    /// else writes in a [`Tx`].
+    /// Returns connections for migrations, which may change the schema and have no limits on statements and locks.
+    /// Everything else writes in a [`Tx`].
     pub fn schema(&self) -> &DatabaseConnection {
         &self.schema
     }
@@ -164,7 +164,8 @@ impl Db {
                 Ok(value)
             }
             Err(error) => {
-                // The caller needs the first error. After a failed rollback the connection is closed, which discards the transaction.
+                // The caller needs the first error. After a failed rollback the connection is closed, which discards
+                // the transaction.
                 if let Err(error) = tx.rollback().await {
                     tracing::debug!(%error, "the rollback failed; the database had already rolled back the transaction");
                 }
@@ -173,8 +174,8 @@ impl Db {
         }
     }
 
-    /// Begins a transaction, for tests that look at one half-way. Everything else uses [`Db::write`], which can't forget
-    /// the commit. Dropping the transaction without [`Tx::commit`] undoes it, and closes its connection.
+    /// Begins a transaction, for tests that inspect an unfinished one. Everything else uses [`Db::write`], which always
+    /// commits. Dropping the transaction without [`Tx::commit`] rolls it back, and closes its connection.
     pub async fn begin(&self) -> Result<Tx> {
         Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), Arc::clone(&self.ids)).await
     }

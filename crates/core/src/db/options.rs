@@ -12,8 +12,8 @@ use crate::Result;
 pub struct DbOptions {
     /// The URL of the database.
     pub url: DatabaseUrl,
-    /// The maximum number of connections of this process, at least 2. Half of them read and half of them write; SQLite has one that
-    /// writes. Migrations and health checks use one more each.
+    /// The maximum number of connections of this process, at least 2. Half of them read and half of them write; SQLite
+    /// has one that writes. Migrations and health checks use one more each.
     pub max_connections: u32,
     /// How long to wait for a free connection before failing with `unavailable`.
     pub acquire_timeout: Duration,
@@ -48,8 +48,8 @@ pub enum Synchronous {
 }
 
 impl DbOptions {
-    /// Returns the defaults: 20 connections, 5 s to get one, 30 s for a statement in a transaction, 5 s for a read, 2 s for a
-    /// lock, 10 s idle in a transaction.
+    /// Returns the defaults: 20 connections, 5 s to get one, 30 s for a statement in a transaction, 5 s for a read, 2 s
+    /// for a lock, 10 s idle in a transaction.
     ///
     /// # Errors
     /// `internal` if `url` is not a valid [`DatabaseUrl`]. The error does not repeat it.

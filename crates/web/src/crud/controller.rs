@@ -71,8 +71,8 @@ impl<'a, R: Resource> ResourceController<'a, R> {
         Err(Self::not_yours())
     }
 
-    /// The refusal of a row that refers to something that the caller may not use. It is the same where that does not exist,
-    /// so that it tells nothing about the rows of others.
+    /// The error for a row that refers to a row that the caller may not use. It is the same if that row does not exist, so
+    /// that it reveals nothing about the rows of others.
     fn not_yours() -> Error {
         codes::FORBIDDEN
             .error(format!("the {} refers to a resource that is not yours or does not exist", R::NAME))

@@ -34,8 +34,8 @@ impl<E: EntityTrait> RowPolicy<E> {
         Self { readable: Condition::all(), writable: Condition::all(), stamp: Vec::new() }
     }
 
-    /// The caller can see the rows that match `readable`, and change those that also match `writable`. The conditions may have
-    /// sub-selects, for example over the table of a parent.
+    /// The caller can see the rows that match `readable`, and change those that also match `writable`. The conditions
+    /// may have sub-selects, for example over the table of a parent.
     pub fn matching(readable: Condition, writable: Condition) -> Self {
         Self { writable: Condition::all().add(readable.clone()).add(writable), readable, stamp: Vec::new() }
     }

@@ -12,8 +12,8 @@ use crate::http::request_id;
 const EXPOSED: [HeaderName; 4] =
     [request_id::HEADER, header::ETAG, header::RETRY_AFTER, HeaderName::from_static("idempotency-replayed")];
 
-/// Middleware that allows pages of these origins to call the service; `*` allows any. Credentials are not allowed: pages send
-/// the token in a header.
+/// Middleware that allows pages of these origins to call the service; `*` allows any. Credentials are not allowed:
+/// pages send the token in a header.
 pub(crate) fn cors(origins: &[String]) -> Cors {
     // Listed by name, as `*` does not cover them in every browser.
     let cors = Cors::default().allow_any_method().allow_any_header().expose_headers(EXPOSED).max_age(3600);

@@ -193,8 +193,8 @@ fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Value) -
     schema_of::<T>()?.check(value, &mut errors);
     match T::deserialize(value) {
         Ok(input) => {
-            // The type's own rules are more specific than the schema, so they come first. Their errors about the whole may be due to
-            // a field of the wrong type.
+            // The type's own rules are more specific than the schema, so they come first. Their errors about the whole
+            // may be due to a field of the wrong type.
             let mut all = FieldErrors::new();
             input.validate(&mut all);
             if !errors.is_empty() {

@@ -61,8 +61,8 @@ pub struct Link {
     pub url: Option<String>,
 }
 
-/// Returns the document of a route table. Errors: `internal` if an operation lacks a summary, a description or a tag, repeats
-/// a parameter, or has the id of another one.
+/// Returns the document of a route table. Errors: `internal` if an operation lacks a summary, a description or a tag,
+/// repeats a parameter, or has the id of another one.
 pub fn document(about: &About, routes: &Routes) -> Result<OpenApi> {
     routes.check()?;
     let (mut paths, mut components) = (Paths::new(), Components::new());

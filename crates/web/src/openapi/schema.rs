@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
-use groundwork_core::{Error, FieldError, FieldErrors, Result, Timestamp, text::INLINE};
+use groundwork_core::{Error, FieldError, FieldErrors, Result, Timestamp, text::INLINE, validate::counted};
 use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind},
@@ -287,16 +287,16 @@ fn note(error: &ValidationError<'_>, errors: &mut FieldErrors) {
             errors.add(at(), "wrong_type", format!("must be {}", type_names(kind)));
         }
         ValidationErrorKind::MinLength { limit } => {
-            errors.add(at(), "too_short", format!("must have at least {limit} characters"));
+            errors.add(at(), "too_short", format!("must have at least {}", counted(*limit, "character")));
         }
         ValidationErrorKind::MaxLength { limit } => {
-            errors.add(at(), "too_long", format!("must have at most {limit} characters"));
+            errors.add(at(), "too_long", format!("must have at most {}", counted(*limit, "character")));
         }
         ValidationErrorKind::MinItems { limit } => {
-            errors.add(at(), "too_few", format!("must have at least {limit} items"));
+            errors.add(at(), "too_few", format!("must have at least {}", counted(*limit, "item")));
         }
         ValidationErrorKind::MaxItems { limit } => {
-            errors.add(at(), "too_many", format!("must have at most {limit} items"));
+            errors.add(at(), "too_many", format!("must have at most {}", counted(*limit, "item")));
         }
         ValidationErrorKind::Minimum { limit } => {
             errors.add(at(), "out_of_range", format!("must be at least {limit}"));

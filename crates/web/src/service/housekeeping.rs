@@ -25,8 +25,8 @@ pub async fn run(db: Db) {
     hourly("housekeeping", sweep).await;
 }
 
-/// Runs `task` immediately and then every hour, without end. A service runs its own housekeeping with it. An error is logged under
-/// `name`, and the task runs again in an hour.
+/// Runs `task` immediately and then every hour, without end. A service runs its own housekeeping with it. An error is
+/// logged under `name`, and the task runs again in an hour.
 pub async fn hourly<F: Future<Output = Result<()>>>(name: &str, task: impl Fn() -> F) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

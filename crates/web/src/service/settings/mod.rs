@@ -1,5 +1,5 @@
-//! The settings that every service has, by section, and the documents that are generated from them. A setting is added in one
-//! place: a field in [`settings!`](crate::settings).
+//! The settings that every service has, by section, and the documents that are generated from them. A setting is added
+//! in one place: a field in [`settings!`](crate::settings).
 //!
 //! ```
 //! use groundwork_web::service::settings::{Environment, ServiceSettings};
