@@ -157,7 +157,7 @@ async fn problems_are_described(app: &App) {
         assert!(code == "{code}" || codes.contains(&code), "{code}");
     }
     let one = client.get("/problems/already_read").await.expect(200);
-    assert_eq!(one, json!({"code": "already_read", "status": 409, "title": "Already read"}));
+    assert_eq!(one, json!({"code": "already_read", "status": 409, "title": "The message has been read"}));
     client.get("/problems/nonsense").await.refused(404, "not_found");
 }
 

@@ -47,7 +47,7 @@ impl Validate for NewDirectMessage {
         self.text.check("text", errors);
         match (&self.receiver_id, &self.receiver_username) {
             (None, None) => {
-                errors.add("receiver_id", "missing", "is required unless receiver_username is given")
+                errors.add("receiver_id", "missing", "is required unless receiver_username is given");
             }
             (Some(_), Some(_)) => {
                 errors.add("receiver_username", "not_allowed", "can't be combined with receiver_id");
