@@ -35,8 +35,8 @@ async fn every_group_of_many_is_passed_on(store: &Store) {
     tx.commit().await.unwrap();
 
     let db = store.db.reader();
-    let owned = participant::Entity::find().filter(participant::Column::Role.eq(Role::Owner));
-    let by_ada = owned.clone().filter(participant::Column::UserId.eq(ada.user_id));
+    let all = participant::Entity::find().filter(participant::Column::Role.eq(Role::Owner));
+    let by_ada = all.clone().filter(participant::Column::UserId.eq(ada.user_id));
     assert_eq!(by_ada.count(db).await.unwrap(), GROUPS.div_ceil(2));
     let deleted = entity::Entity::find().filter(entity::Column::DeletedAt.is_not_null());
     assert_eq!(deleted.count(db).await.unwrap(), GROUPS / 2, "nobody is left in those of grace");
