@@ -289,7 +289,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .col(FirstReceipts::Seq)
             .cond_where(Expr::col(FirstReceipts::UserId).is_null())
             .take(),
-        // The deleted threads, whose receipts nobody needs.
+        // The deleted threads, whose receipts are to be deleted.
         index("ix_threads_deleted")
             .table(Threads::Table)
             .col(Alias::new("deleted_at"))

@@ -100,7 +100,7 @@ fn entity(resource: &Resource) -> String {
         };
         format!("    /// {}\n{text}    pub {name}: {ty},\n", doc(field))
     });
-    // A text has a type of its own, which is where its length is stated.
+    // A text has its own type, which defines its length.
     let input = |field: &Field| match field.max_length() {
         Some(_) => format!("{name}{}", camel(&field.name)),
         None => field.rust().to_owned(),

@@ -22,10 +22,10 @@ const PEOPLE: [(Uuid, &str, &str, &str); 5] = [
     (demo::EMMY, "emmy", "Emmy", "Noether"),
 ];
 
-/// Adds the demo in one transaction, and returns a description of it. Changes nothing where the demo exists.
+/// Adds the demo in one transaction, and returns a description of it. Changes nothing if the demo exists.
 ///
 /// # Errors
-/// `name_taken` where a user has the name of a demo user.
+/// `name_taken` if a user has the name of a demo user.
 pub async fn seed(db: &Db, bcrypt_cost: u32) -> Result<String> {
     let names = PEOPLE.map(|(_, username, ..)| username);
     if !Users::default().get_many(db.reader(), &[demo::ADA]).await?.is_empty() {

@@ -49,7 +49,7 @@ pub struct Model {
     pub user_id: Option<Uuid>,
     /// The version of the subject after the change, if the subject has versions.
     pub version: Option<i64>,
-    /// The kind of event, `thing.verb`, at most 64 characters.
+    /// The kind of event, `subject.verb`, at most 64 characters.
     pub kind: String,
     /// The user who caused the event.
     pub actor_id: Option<Uuid>,
@@ -61,8 +61,8 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The thing that an event belongs to, and whose version it carries: a thread, a bookmark, a user. Whoever may see the
-/// subject may see the event.
+/// The resource that an event belongs to, and whose version it carries: a thread, a bookmark, a user. Callers who may see
+/// the subject may see the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// The kind, in `snake_case`, at most 32 characters: `bookmark`.
@@ -81,7 +81,7 @@ impl Subject {
 /// An event to write.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    /// The kind of event, `thing.verb`, at most 64 characters.
+    /// The kind of event, `subject.verb`, at most 64 characters.
     pub kind: Cow<'static, str>,
     /// The subject.
     pub subject: Subject,

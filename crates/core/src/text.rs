@@ -173,7 +173,7 @@ impl<const MIN: usize, const MAX: usize, F: TextFormat> ToSchema for Text<MIN, M
     }
 }
 
-/// The member of a schema that is written out where it is referred to, rather than listed under its name.
+/// The extension that marks a schema to be inlined rather than referred to by name.
 pub const INLINE: &str = "x-inline";
 
 pub(crate) fn inline() -> Extensions {

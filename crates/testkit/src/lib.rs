@@ -10,7 +10,7 @@
 //! }
 //! ```
 //!
-//! Tests always run on SQLite. They run on PostgreSQL where its server is installed: a private server starts with the test
+//! Tests always run on SQLite. They run on PostgreSQL if its server is installed: a private server starts with the test
 //! binary and stops with it. With `REQUIRE_POSTGRES=1` a missing server fails the tests. The first line of the output
 //! says which databases are used.
 #![expect(
@@ -18,7 +18,7 @@
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::panic,
-    reason = "what isn't as promised ends the test, and so does a broken environment"
+    reason = "a failed expectation ends the test, and so does a broken environment"
 )]
 
 pub mod client;

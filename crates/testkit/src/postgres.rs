@@ -86,7 +86,7 @@ pub struct OwnServer {
 }
 
 impl OwnServer {
-    /// Starts one; `None` where PostgreSQL isn't installed.
+    /// Starts a server; `None` if PostgreSQL is not installed.
     pub async fn start() -> Option<Self> {
         let Server { temp, .. } = Server::start(&binaries()?);
         let (url, data) = (temp.connection_uri(), temp.data_dir());

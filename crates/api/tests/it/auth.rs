@@ -1,4 +1,4 @@
-//! Signing up, in and out.
+//! Registering, signing in and signing out.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -30,7 +30,7 @@ async fn refresh(client: &Client, token: &str) -> Answer {
     client.anonymous().post("/api/v1/auth/refresh", &json!({"refresh_token": token})).await
 }
 
-/// Signing up gives tokens and the own profile, and the name is free of case.
+/// Registering returns tokens and the profile, and the case of the name is ignored.
 #[both_databases]
 async fn signing_up_signs_in(app: &App) {
     let body = json!({
@@ -48,7 +48,7 @@ async fn signing_up_signs_in(app: &App) {
     assert_eq!(ada.get(ME).await.expect(200), *user);
 }
 
-/// A name or address in use is a conflict that names the field, whatever the case, also of a deleted user.
+/// A name or address in use is a conflict that names the field, regardless of case, also for a deleted user.
 #[both_databases]
 async fn names_are_unique(app: &App) {
     let email = json!({"username": "ada", "password": PASSWORD, "email": "ada@example.org"});
@@ -62,7 +62,7 @@ async fn names_are_unique(app: &App) {
     assert_eq!(field_errors_of(&problem), ["email: taken", "username: taken"]);
 }
 
-/// Of two who sign up under one name at the same moment, one gets it.
+/// Of two concurrent registrations with one name, one succeeds.
 #[both_databases]
 async fn one_of_two_gets_the_name(app: &App) {
     let body = json!({"username": "ada", "password": PASSWORD});
@@ -75,7 +75,7 @@ async fn one_of_two_gets_the_name(app: &App) {
     }
 }
 
-/// One signs in by name or address, whatever the case; every failure is the same.
+/// Users sign in by name or address, regardless of case; every failure has the same response.
 #[both_databases]
 async fn every_failed_sign_in_is_the_same(app: &App) {
     let body = json!({"username": "ada", "password": PASSWORD, "email": "ada@example.org"});
@@ -99,7 +99,7 @@ async fn every_failed_sign_in_is_the_same(app: &App) {
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:#?}");
 }
 
-/// The OAuth form gives tokens for a password or a refresh token, for fewer scopes when asked.
+/// The OAuth form returns tokens for a password or a refresh token, with fewer scopes on request.
 #[both_databases]
 async fn the_oauth_form_gives_tokens(app: &App) {
     let ada = app.user("ada").await;
@@ -127,7 +127,7 @@ async fn the_oauth_form_gives_tokens(app: &App) {
     form(&ada, &[&password[1..], &empty[..]].concat()).await.expect(200);
 }
 
-/// Every refusal of the token endpoint is one of RFC 6749, section 5.2, beside being a problem.
+/// Every error of the token endpoint follows RFC 6749, section 5.2, and is also a problem.
 #[both_databases]
 async fn the_token_endpoint_refuses_as_oauth_has_it(app: &App) {
     let ada = app.user("ada").await;
@@ -173,7 +173,7 @@ async fn the_token_endpoint_refuses_as_oauth_has_it(app: &App) {
     assert!(ada.anonymous().get(ME).await.refused(401, "unauthenticated").get("error").is_none());
 }
 
-/// A spent refresh token ends its whole session, on every server, and no other session.
+/// Reuse of a refresh token ends its session on every server, and no other session.
 #[both_databases]
 async fn a_spent_token_ends_the_session(app: &App) {
     let ada = app.user("ada").await;
@@ -193,7 +193,7 @@ async fn a_spent_token_ends_the_session(app: &App) {
     refresh(&ada, "no-such-token").await.refused(401, "invalid_token");
 }
 
-/// However often a session is refreshed, it takes one row, and each of its spent tokens is still known to be one.
+/// A session takes one row however often it is refreshed, and each of its used tokens is recognized.
 #[both_databases]
 async fn a_session_takes_one_row(app: &App) {
     let ada = app.user("ada").await;
@@ -207,7 +207,7 @@ async fn a_session_takes_one_row(app: &App) {
     assert_eq!(rows(app.db.dump().await), user_event_session);
     assert_eq!(tokens.iter().collect::<BTreeSet<_>>().len(), 21);
 
-    // A token that shares the session's part with it, or looks like one, is not mistaken for a spent one of another session.
+    // A token that combines the parts of two sessions, or is malformed, is not taken for a used token of another session.
     let other = app.user("charles").await;
     let mixed = format!("{}{}", &other.refresh_token.clone().unwrap()[..43], &tokens[20][43..]);
     refresh(&ada, &mixed).await;
@@ -220,8 +220,8 @@ async fn a_session_takes_one_row(app: &App) {
     ada.get(ME).await.refused(401, "session_ended");
 }
 
-/// Of many that refresh with one token at the same moment, on two servers, at most one gets the next; the others show that
-/// there are copies, and the session is ended.
+/// Of concurrent refreshes with one token on two servers at most one succeeds; the others reveal that there are copies, and
+/// the session ends.
 #[both_databases]
 async fn concurrent_refreshes_end_the_session(app: &App) {
     let ada = app.user("ada").await;
@@ -243,7 +243,7 @@ async fn concurrent_refreshes_end_the_session(app: &App) {
     other.stop().await;
 }
 
-/// A refresh and a deactivation at the same moment do not lock each other out, and leave no session.
+/// A concurrent refresh and deactivation do not deadlock, and leave no session.
 #[both_databases]
 async fn refreshing_and_deactivating_at_once(app: &App) {
     for round in 0..10 {
@@ -272,7 +272,7 @@ async fn signing_out_ends_this_session(app: &App) {
     elsewhere.get(ME).await.expect(200);
 }
 
-/// Access tokens are good for fifteen minutes, sessions for thirty days without a refresh.
+/// Access tokens are valid for 15 minutes, and sessions for 30 days without a refresh.
 #[both_databases]
 async fn tokens_and_sessions_end(app: &App) {
     let ada = app.user("ada").await;
@@ -288,7 +288,7 @@ async fn tokens_and_sessions_end(app: &App) {
     assert!(session::row::Entity::find().all(app.db.db.reader()).await.unwrap().is_empty());
 }
 
-/// Only a token of ours, of a live session, lets in; a bad one is refused before the body is looked at.
+/// Only a token of a live session that this service issued is accepted; others are refused before the body is read.
 #[both_databases]
 async fn foreign_tokens_are_refused(app: &App) {
     let ada = app.user("ada").await;
@@ -333,7 +333,7 @@ async fn foreign_tokens_are_refused(app: &App) {
          error_description=\"this operation requires the scope users:read\""
     );
     lacking.refused(403, "missing_scope");
-    // Where no token is needed, a stale one does no harm.
+    // An operation without authentication ignores an expired token.
     login(&ada.with_token("stale"), "ada", PASSWORD).await.expect(200);
     ada.with_token("stale").get("/health").await.expect(200);
 }

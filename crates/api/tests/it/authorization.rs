@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
 
-/// What an operation asks of its caller.
+/// What an operation requires of its caller.
 #[derive(Clone, Copy, PartialEq)]
 enum Rule {
     /// Nothing.
     Public,
-    /// The scope that the document names. It is about the caller's own, or about everything.
+    /// The scope that the document names.
     Scope,
-    /// The scope, and a row that is theirs. A participant without the right gets the first status (200 and the like
-    /// where they have it), a stranger the second.
+    /// The scope, and a right to the row. A participant without the right gets the first status (2xx if every participant
+    /// has it), and a stranger the second.
     Row(u16, u16),
 }
 
 use Rule::{Public, Row, Scope};
 
-/// Every operation, with what it asks.
+/// Every operation, with its requirement.
 const RULES: &[(&str, Rule)] = &[
     ("auth_login", Public),
     ("auth_logout", Scope),
@@ -72,7 +72,7 @@ const RULES: &[(&str, Rule)] = &[
     ("users_update_me", Scope),
 ];
 
-/// Some people, and what they said to each other.
+/// Users, threads and messages for the requests.
 struct World {
     owner: Client,
     member: Client,
@@ -100,7 +100,7 @@ impl World {
         Self { owner, member, second, stranger, superuser, deleted, group, by_owner, by_member }
     }
 
-    /// A request that the right one may make: its variable parts filled in, and a body where it takes one.
+    /// A request that an authorized caller may send: path parameters filled in, and a body if the operation takes one.
     fn request(&self, id: &str, path: &str) -> (String, Value) {
         let (stranger, owner) = (self.stranger.id(), self.owner.id());
         let of = |id: &str| path.replace("{id}", id);
@@ -168,13 +168,13 @@ fn operations(document: &Value) -> Vec<(Method, String, String, Option<String>)>
     all
 }
 
-/// Every operation of every plain resource is guarded.
+/// Every operation of every plain resource checks the caller.
 #[both_databases]
 async fn resources_are_guarded(app: &App) {
     every_resource_is_guarded(&app.client(), &[]).await;
 }
 
-/// Every operation asks its caller for what its rule says, and gives it to the right one.
+/// Every operation enforces its requirement, and serves a caller who meets it.
 #[both_databases]
 async fn every_operation_asks_what_its_rule_says(app: &App) {
     let document = app.client().get("/openapi.json").await.expect(200);

@@ -1,4 +1,4 @@
-//! Bad input: a clear answer that names the field and the bound, and nothing changes.
+//! Invalid input: the response names the field and the bound, and nothing changes.
 
 use groundwork_auth::session;
 use groundwork_core::events;
@@ -15,7 +15,7 @@ const MESSAGES: &str = "/api/v1/messages";
 const THREADS: &str = "/api/v1/threads";
 const UNKNOWN: &str = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
 
-/// How many rows there are of everything that a request could have changed.
+/// Returns the number of rows of everything that a request could change.
 async fn rows(app: &App) -> [u64; 6] {
     let db = app.db.db.reader();
     [
@@ -42,7 +42,7 @@ async fn raw(
     .await
 }
 
-/// A body that can't be read, is too large or of another kind.
+/// A body that is malformed, too large or of another media type is refused.
 #[both_databases]
 async fn bodies_that_are_none(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -81,7 +81,7 @@ async fn bodies_that_are_none(app: &App) {
     raw(&ada, MESSAGES, Some("application/json; charset=utf-8"), fits).await.expect(201);
 }
 
-/// Wrong types, missing and unknown fields: all of them at once, by name.
+/// Wrong types, missing and unknown fields are all reported at once, by name.
 #[both_databases]
 async fn every_fault_is_named_at_once(app: &App) {
     let ada = app.user("ada").await;
@@ -138,7 +138,7 @@ async fn every_fault_is_named_at_once(app: &App) {
     assert_eq!(rows(app).await, before);
 }
 
-/// Texts are kept exactly up to 4096 characters, whatever they are made of, and refused beyond.
+/// Texts of up to 4096 characters are stored unchanged, and longer ones are refused.
 #[both_databases]
 async fn texts_have_a_bound(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -167,7 +167,7 @@ async fn texts_have_a_bound(app: &App) {
     assert_eq!(rows(app).await, before);
 }
 
-/// NUL is refused wherever a text goes in.
+/// NUL is refused in every text.
 #[both_databases]
 async fn nul_is_refused_everywhere(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -192,7 +192,7 @@ async fn nul_is_refused_everywhere(app: &App) {
     assert_eq!(rows(app).await, before);
 }
 
-/// Pages, cursors and numbers out of bounds.
+/// Pages, cursors and numbers out of bounds are refused.
 #[both_databases]
 async fn numbers_have_bounds(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -252,7 +252,7 @@ async fn numbers_have_bounds(app: &App) {
     }
 }
 
-/// Ids that are none are errors; ids of others' things are as unknown as ids of nothing.
+/// Invalid ids are errors; ids of others' resources are not found, like ids that do not exist.
 #[both_databases]
 async fn ids_are_checked(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -305,7 +305,7 @@ async fn ids_are_checked(app: &App) {
     assert_eq!(rows(app).await, before);
 }
 
-/// A thousand participants at once, nobody, and somebody twice.
+/// A thousand participants, none, and a repeated one are refused.
 #[both_databases]
 async fn participants_are_bounded(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -323,7 +323,7 @@ async fn participants_are_bounded(app: &App) {
     assert_eq!(rows(app).await, before);
 }
 
-/// Filters and parameters that are not known are named.
+/// Unknown filters and parameters are refused by name.
 #[both_databases]
 async fn unknown_parameters_are_named(app: &App) {
     let ada = app.user("ada").await;
@@ -343,7 +343,7 @@ async fn unknown_parameters_are_named(app: &App) {
     }
 }
 
-/// A parameter that comes many hundred times, more filters than anyone needs, and a query string without end.
+/// A repeated parameter, too many filters, and a query string that is too long are refused.
 #[both_databases]
 async fn queries_are_bounded(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -382,7 +382,7 @@ async fn queries_are_bounded(app: &App) {
     }
 }
 
-/// A time that no database holds is an error of its field.
+/// A time that the databases cannot store is an error of its field.
 #[both_databases]
 async fn times_are_bounded(app: &App) {
     let ada = app.user("ada").await;
@@ -395,7 +395,7 @@ async fn times_are_bounded(app: &App) {
     }
 }
 
-/// Whatever a caller sends, what comes back is small.
+/// Responses to invalid input are small, however large the input.
 #[both_databases]
 async fn answers_are_bounded(app: &App) {
     let ada = app.user("ada").await;

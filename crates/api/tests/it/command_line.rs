@@ -1,4 +1,4 @@
-//! The binary, used from outside as its operator does.
+//! The binary, run as an operator runs it.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -12,7 +12,7 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// No migrations: the binary is to make the schema itself.
+/// No migrations: the binary creates the schema itself.
 struct Nothing;
 
 impl MigratorTrait for Nothing {
@@ -62,7 +62,7 @@ impl Desk {
         child.wait_with_output().unwrap()
     }
 
-    /// What a command that succeeds prints.
+    /// Returns the output of a command, which must succeed.
     fn says(&self, arguments: &[&str], input: &str) -> String {
         let output = self.run(arguments, input);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -70,7 +70,7 @@ impl Desk {
     }
 }
 
-/// A server that was started, and where it listens.
+/// A running server, and its address.
 struct Served(Child, Client);
 
 impl Served {
@@ -83,7 +83,7 @@ impl Served {
         Self(child, client)
     }
 
-    /// Tells it to stop, and whether it ended well.
+    /// Sends SIGTERM, and returns whether the process exits successfully.
     fn stop(mut self) -> bool {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -91,7 +91,7 @@ impl Served {
     }
 }
 
-/// A new operator migrates, seeds, makes a superuser, serves, and stops.
+/// An operator migrates, seeds, creates a superuser, serves, and stops.
 #[both_databases]
 async fn an_operator_runs_it(desk: &Desk) {
     let status = desk.says(&["migrate", "status"], "");
@@ -137,14 +137,14 @@ async fn an_operator_runs_it(desk: &Desk) {
     ada.patch(&format!("/api/v1/threads/{}/participants", demo::ENGINES), &invited).await.expect(200);
     assert!(served.stop());
 
-    // The secret was kept: a token of the last run is good in the next.
+    // The secret is stored: a token of the previous run is still valid.
     let served = Served::start(desk.command(&["serve"]));
     let again = served.1.with_token(ada.token.as_ref().unwrap());
     again.get("/api/v1/users/me").await.expect(200);
     assert!(served.stop());
 }
 
-/// Two servers that start at once on an empty database both come up.
+/// Two servers that start at the same time on an empty database both start.
 #[both_databases]
 async fn two_servers_start_at_once(desk: &Desk) {
     let commands = [desk.command(&[]), desk.command(&[])];
@@ -156,7 +156,7 @@ async fn two_servers_start_at_once(desk: &Desk) {
     assert!(servers.into_iter().all(Served::stop));
 }
 
-/// What is wrong with the settings stops it with a sentence that names the variable.
+/// Invalid settings stop the start with an error that names the variable.
 #[both_databases]
 async fn wrong_settings_are_named(desk: &Desk) {
     for (name, value, word) in [
@@ -214,7 +214,7 @@ fn documents_are_printed() {
     assert!(String::from_utf8_lossy(&run("settings").stdout).contains("`DATABASE_URL`"));
 }
 
-/// A folder that can't be written to is named by its setting.
+/// The error for a folder that is not writable names its setting.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_unwritable_data_folder_is_named() {
@@ -226,7 +226,7 @@ fn an_unwritable_data_folder_is_named() {
     }
 }
 
-/// A version that does not know all of the schema leaves it alone.
+/// A version that does not know all migrations of the schema refuses to change it.
 #[both_databases]
 async fn a_newer_schema_is_refused(desk: &Desk) {
     desk.says(&["migrate", "up"], "");
@@ -304,7 +304,7 @@ async fn each_request_is_one_event(desk: &Desk) {
     assert_eq!(warned, desk.url.starts_with("sqlite"), "{text}");
 }
 
-/// No secret of the settings is printed, whether it is wrong or right.
+/// No secret of the settings is printed, whether it is valid or not.
 #[both_databases]
 async fn secrets_are_not_printed(desk: &Desk) {
     let urls = [
@@ -335,7 +335,7 @@ async fn secrets_are_not_printed(desk: &Desk) {
     assert!(output.status.success() && !text.contains("marker"), "{text}");
 }
 
-/// The second signal does not wait for what the first one waits for.
+/// A second signal stops the server without waiting.
 #[cfg(unix)]
 #[both_databases]
 async fn a_second_signal_ends_it_at_once(desk: &Desk) {

@@ -1,5 +1,4 @@
-//! Whatever is sent to whichever operation: the answer is one that the document declares, which testkit's client makes
-//! sure of for every answer.
+//! Every response is one that the document declares. The client of the testkit checks this for each response.
 
 use groundwork_testkit::{Client, both_databases, client::send};
 use reqwest::{Method, RequestBuilder};
@@ -11,7 +10,7 @@ const UNKNOWN: &str = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
 
 type Spoil = fn(RequestBuilder) -> RequestBuilder;
 
-/// What is wrong with a request, and how it gets so.
+/// A flaw of a request.
 const FLAWS: &[(&str, Spoil)] = &[
     ("nothing", |request| request),
     ("an empty object", |request| request.json(&json!({}))),
@@ -41,14 +40,14 @@ const FLAWS: &[(&str, Spoil)] = &[
     }),
 ];
 
-/// A new user of each kind, as one of the requests may have ended the account of the last.
+/// New users of each kind, as a previous request may have deactivated the account.
 async fn callers(app: &App, index: usize) -> [Client; 3] {
     let user = app.user(&format!("user-{index}")).await;
     let superuser = app.user_in("superuser", &format!("superuser-{index}")).await;
     [app.client(), user, superuser]
 }
 
-/// No flaw gets an answer that is not declared for the operation.
+/// Every flawed request gets a response that is declared for the operation.
 #[both_databases]
 async fn every_refusal_is_declared(app: &App) {
     let document = app.client().get("/openapi.json").await.expect(200);
@@ -71,7 +70,7 @@ async fn every_refusal_is_declared(app: &App) {
     }
 }
 
-/// A key is only looked at by operations that take one.
+/// Only operations that take an idempotency key check it.
 #[both_databases]
 async fn other_operations_ignore_idempotency_keys(app: &App) {
     let ada = app.user("ada").await;

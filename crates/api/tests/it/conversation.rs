@@ -1,11 +1,11 @@
-//! The main story from beginning to end: two strangers sign up and talk.
+//! A whole conversation: two users register, write and read.
 
 use groundwork_testkit::both_databases;
 use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
 
-/// Two users sign up, one writes to the other by name, the other reads and answers.
+/// Two users register, one writes to the other by name, and the other reads and replies.
 #[both_databases]
 async fn two_users_talk(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("Charles").await);

@@ -1,4 +1,4 @@
-//! The database as an operator handles it: its files, its copy, its password.
+//! The database from an operator's view: its files, its backup, its password.
 
 use std::{
     io::{BufRead, BufReader},
@@ -33,7 +33,7 @@ impl Desk {
     }
 }
 
-/// A running server, which is killed when the test ends, however it ends.
+/// A running server, which is killed when dropped.
 struct Server(Child, Client);
 
 impl Server {
@@ -70,8 +70,8 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// The copy of a database in use has everything that was acknowledged, only its owner may read it, nothing is
-/// overwritten, and a server starts with it.
+/// A backup of a database in use contains everything that was acknowledged, only its owner may read it, it overwrites
+/// nothing, and a server starts with it.
 #[tokio::test]
 async fn a_running_sqlite_database_is_backed_up_and_restored() {
     let desk = Desk::new();
@@ -107,7 +107,7 @@ async fn a_backup_says_what_is_wrong() {
     assert!(!desk.path("copy.db").exists());
 }
 
-/// Only the owner may read the files of a database and enter the data folder, also where others could before.
+/// Only the owner may read the files of a database and enter the data folder, also if others could before.
 #[cfg(unix)]
 #[tokio::test]
 async fn files_that_existed_are_closed_to_others() {
@@ -133,7 +133,7 @@ async fn files_that_existed_are_closed_to_others() {
     }
 }
 
-/// No part of a password is printed, whether the URL can't be parsed or the database can't be reached.
+/// No part of a password is printed if the URL is not valid or the database cannot be reached.
 #[test]
 fn a_password_in_the_url_is_never_printed() {
     let desk = Desk::new();

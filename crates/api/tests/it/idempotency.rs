@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: sent again, a request has its effect once.
+//! `Idempotency-Key`: a repeated request takes effect once.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
 
-/// A repeat returns the same result, from another server too, and nothing happens twice.
+/// A repeat returns the same result, also from another server, and takes no effect.
 #[both_databases]
 async fn repeats_get_the_first_answer(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -51,7 +51,7 @@ async fn one_key_is_for_one_request(app: &App) {
     assert_eq!(ada.thread(thread).await["last_seq"], 1);
 }
 
-/// Ten at the same moment with one key make one message, and all get it.
+/// Ten concurrent requests with one key create one message, and all return it.
 #[both_databases]
 async fn at_the_same_moment_too(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -97,7 +97,7 @@ async fn an_expired_key_is_taken_over_once(app: &App) {
     app.db.clock.advance(Duration::from_hours(24));
     let ada = ada.login("ada").await;
 
-    // On SQLite this keeps everyone from writing.
+    // On SQLite this blocks all writes.
     let held = app.db.db.begin().await.unwrap();
     row::Entity::find().lock_exclusive().one(&held).await.unwrap().unwrap();
     let repeats = join_all((0..6).map(|_| ada.post_once("/api/v1/messages", "key", &body)));
@@ -111,7 +111,7 @@ async fn an_expired_key_is_taken_over_once(app: &App) {
     assert_eq!(ada.thread(thread).await["last_seq"], 2);
 }
 
-/// Returns when that many connections wait for a lock. On SQLite they wait for the one that writes, before they have one.
+/// Returns once that many connections wait for a lock. On SQLite the requests wait for the one connection that writes.
 async fn wait_for_blocked(tx: &Tx, count: i64) {
     if tx.get_database_backend() == DbBackend::Sqlite {
         return;
@@ -127,7 +127,7 @@ async fn wait_for_blocked(tx: &Tx, count: i64) {
     }
 }
 
-/// A text that was edited or taken back is in no row of the database, and no repeat returns it.
+/// A text that was edited or deleted is in no row of the database, and no repeat returns it.
 #[both_databases]
 async fn a_repeat_returns_no_text_that_was_taken_back(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -155,7 +155,7 @@ async fn a_repeat_returns_no_text_that_was_taken_back(app: &App) {
     assert_eq!(thread["last_seq"], 1, "and no repeat had an effect");
 }
 
-/// A refused request leaves no key behind: mended, it may be sent with the same one.
+/// A refused request stores no key: after a correction it can be sent with the same key.
 #[both_databases]
 async fn a_refused_request_leaves_no_key(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -167,7 +167,7 @@ async fn a_refused_request_leaves_no_key(app: &App) {
     ada.post_once("/api/v1/messages", "key", &good).await.expect(201);
 }
 
-/// A key is forgotten after a day, swept away or not.
+/// A key expires after a day, whether it is deleted or not.
 #[both_databases]
 async fn keys_are_forgotten_after_a_day(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -212,7 +212,7 @@ async fn every_post_takes_a_key(app: &App) {
     }
 }
 
-/// A key of 255 characters will do; one of 256, or an empty one, is refused by name.
+/// A key of 255 characters is valid; one of 256 or an empty one is refused by name.
 #[both_databases]
 async fn keys_have_a_bound(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -224,7 +224,7 @@ async fn keys_have_a_bound(app: &App) {
     }
 }
 
-/// However many keys and sessions are over, housekeeping deletes them all, and none that is still valid.
+/// Housekeeping deletes all expired keys and sessions, however many, and no valid ones.
 #[both_databases]
 async fn housekeeping_deletes_what_is_over(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);

@@ -1,4 +1,4 @@
-//! What the messenger promises to those who call it, on both databases.
+//! Tests of the API, on both databases.
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! Messages: sending, listing, editing, taking back, and receipts.
+//! Messages: sending, listing, editing, deleting, and receipts.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn delivered(client: &Client, message: &Message) -> Message {
     client.post(&format!("{}/delivered", at(message)), &Value::Null).await.read(200)
 }
 
-/// The messenger where a sender may take a message back at any time.
+/// The messenger with `MESSAGE_DELETE_POLICY=always`.
 struct AlwaysDeletable(App);
 
 impl Fixture for AlwaysDeletable {
@@ -43,7 +43,7 @@ impl Fixture for AlwaysDeletable {
     }
 }
 
-/// One writes to a user by id or by name; the receiver has to be there.
+/// A direct message names its receiver by id or by name; the receiver must exist.
 #[both_databases]
 async fn direct_messages_need_a_receiver(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -192,7 +192,7 @@ async fn context_is_around_a_message(app: &App) {
     assert_eq!(errors, ["after: out_of_range", "before: out_of_range"]);
 }
 
-/// What one sent stays in one's outbox after leaving a group, until the group is deleted, and can't be changed any more.
+/// The sender's messages stay in the outbox after leaving a group, until the group is deleted, and cannot be changed.
 #[both_databases]
 async fn sent_messages_stay_in_the_outbox(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -234,7 +234,7 @@ async fn reading_moves_updated_at(app: &App) {
     assert!(seen.updated_at < edited.updated_at);
 }
 
-/// All direct messages of a user, both ways, no older than asked for; those of others for administrators.
+/// The list of direct messages has those sent and received, up to the given age; other users' are for administrators.
 #[both_databases]
 async fn direct_messages_of_the_last_days(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -275,7 +275,7 @@ async fn direct_messages_of_the_last_days(app: &App) {
     admin.get("/api/v1/messages?user=nobody").await.refused(404, "not_found");
 }
 
-/// Inbox and outbox have pages; the inbox knows read from unread.
+/// Inbox and outbox have pages; the inbox filters by read and unread.
 #[both_databases]
 async fn inbox_and_outbox(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -299,7 +299,7 @@ async fn inbox_and_outbox(app: &App) {
     assert_eq!(bad, ["unread_only: wrong_type"]);
 }
 
-/// Only its sender edits a message; the text is kept exactly, and the version goes up.
+/// Only the sender can edit a message; the text is stored unchanged, and the version increases.
 #[both_databases]
 async fn senders_edit(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -315,7 +315,7 @@ async fn senders_edit(app: &App) {
     grace.get(&at(&message)).await.refused(404, "not_found");
 }
 
-/// A message is taken back while nobody has read it, and leaves a tombstone without its text.
+/// The sender can delete a message until somebody has read it. A tombstone without its text remains.
 #[both_databases]
 async fn unread_messages_are_taken_back(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -348,7 +348,7 @@ async fn unread_messages_are_taken_back(app: &App) {
     admin.delete(&at(&kept)).await.expect(204);
 }
 
-/// The owners and admins of a group delete any message in it.
+/// The owners and admins of a group can delete any message in it.
 #[both_databases]
 async fn admins_of_a_group_delete(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -360,7 +360,7 @@ async fn admins_of_a_group_delete(app: &App) {
     ada.delete(&at(&message)).await.expect(204);
 }
 
-/// Where the policy is `always`, a sender takes back what was read.
+/// With the policy `always` a sender can delete a message that was read.
 #[both_databases]
 async fn always_means_always(app: &AlwaysDeletable) {
     let (ada, charles) = (app.0.user("ada").await, app.0.user("charles").await);
@@ -396,7 +396,7 @@ async fn changes_catch_up(app: &App) {
     );
 }
 
-/// The changes of a list, each as its type and whom or what it is about.
+/// The changes of a list, each as its type and its subject.
 fn changed(page: &Value) -> Vec<String> {
     let name = |item: &Value| match item["type"].as_str().unwrap() {
         "message" => format!("message {}", item["seq"]),
@@ -461,7 +461,7 @@ async fn changes_of_one_version_are_not_parted(app: &App) {
     assert_eq!(since, ada.thread(&thread).await["version"]);
 }
 
-/// Somebody who joins later, and doesn't see the last changes, still learns the thread's version.
+/// A user who joins later and cannot see the last changes still gets the thread's version.
 #[both_databases]
 async fn changes_that_are_not_seen_are_passed_over(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -508,7 +508,7 @@ async fn changes_are_in_the_log(app: &App) {
     assert_eq!(of_thread[3].actor_id.unwrap().to_string(), charles.id());
 }
 
-/// The read position only moves forward; what was read was delivered.
+/// The read position only moves forward; read messages count as delivered.
 #[both_databases]
 async fn reading_moves_forwards(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);

@@ -1,4 +1,4 @@
-//! The OpenAPI document: what it says, and that it says enough.
+//! The OpenAPI document: its content and its completeness.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

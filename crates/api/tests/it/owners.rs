@@ -1,4 +1,4 @@
-//! What becomes of a group whose owner is deactivated or deleted.
+//! The ownership of a group whose owner is deactivated or deleted.
 
 use futures::future::join_all;
 use groundwork_core::events;
@@ -41,8 +41,8 @@ async fn events_after(app: &App, thread: &str, version: i64) -> Vec<(String, Opt
         .collect()
 }
 
-/// However the only owner goes, the admin who joined first takes over, or else the member who joined first; only active
-/// ones. The former owner comes back as a member.
+/// If the only owner is deactivated or deleted, the active admin who joined first becomes owner, or else the active member
+/// who joined first. The former owner stays as a member.
 #[both_databases]
 async fn a_group_gets_another_owner(app: &App) {
     let admin = app.user_in("admin", "root").await;
@@ -102,7 +102,7 @@ async fn a_group_gets_another_owner(app: &App) {
     }
 }
 
-/// A group with nobody active left is deleted, with its event, and stays so.
+/// A group without an active participant is deleted, with its event, and stays deleted.
 #[both_databases]
 async fn a_group_without_anybody_is_deleted(app: &App) {
     let admin = app.user_in("admin", "root").await;
@@ -120,7 +120,7 @@ async fn a_group_without_anybody_is_deleted(app: &App) {
     ada.get(&format!("/api/v1/threads/{group}")).await.refused(404, "not_found");
 }
 
-/// Where another owner is active the group stays as it is. A deactivated owner doesn't count as one who is left.
+/// A group with another active owner stays as it is. A deactivated owner does not count.
 #[both_databases]
 async fn only_active_owners_count(app: &App) {
     let admin = app.user_in("admin", "root").await;
@@ -142,7 +142,7 @@ async fn only_active_owners_count(app: &App) {
     assert_eq!(charles.thread(&group).await["me"]["role"], "owner");
 }
 
-/// An owner who goes while everybody sends, themselves included: nothing fails, and no group is without an owner.
+/// An owner is deactivated while everybody sends: no request fails, and the group has an owner.
 #[both_databases]
 async fn an_owner_goes_while_all_send(app: &App) {
     let admin = app.user_in("admin", "root").await;
@@ -165,7 +165,7 @@ async fn an_owner_goes_while_all_send(app: &App) {
     }
 }
 
-/// Everybody goes at the same moment: each group ends with an active owner, or deleted.
+/// All participants are deactivated concurrently: each group has an active owner or is deleted.
 #[both_databases]
 async fn all_owners_go_at_once(app: &App) {
     let mut people = Vec::new();

@@ -1,4 +1,4 @@
-//! Many at the same moment.
+//! Concurrent requests.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ async fn changes(client: &Client, thread: &str) -> Vec<Value> {
     items.filter(|item| item["type"] == "message").cloned().collect()
 }
 
-/// Sends from several users at once: every `seq` once, without gaps, in the order of their versions.
+/// Concurrent sends get every `seq` once, without gaps, in the order of their versions.
 #[both_databases]
 async fn concurrent_sends_have_a_strict_order(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -35,7 +35,7 @@ async fn concurrent_sends_have_a_strict_order(app: &App) {
     assert_eq!((&thread["last_seq"], &thread["version"]), (&json!(60), &json!(61)));
 }
 
-/// Two users who write to each other for the first time at the same moment share one thread.
+/// Two users who concurrently write to each other for the first time share one thread.
 #[both_databases]
 async fn a_pair_has_one_direct_thread(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -51,7 +51,7 @@ async fn a_pair_has_one_direct_thread(app: &App) {
     assert_eq!(list["items"][0]["last_seq"], 20);
 }
 
-/// Edits, deletes and sends at once: every change has a version of its own, and none is lost.
+/// Concurrent edits, deletes and sends: every change has its own version, and none is lost.
 #[both_databases]
 async fn concurrent_edits_have_versions_of_their_own(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -99,7 +99,7 @@ async fn the_last_edit_wins_by_version(app: &App) {
     assert_eq!(versions, (message.version + 1..=message.version + 20).collect());
 }
 
-/// Someone who is removed while they are sending gets in before it or not at all.
+/// A message sent while its sender is removed is accepted before the removal, or refused.
 #[both_databases]
 async fn nobody_slips_in_after_their_removal(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -120,7 +120,7 @@ async fn nobody_slips_in_after_their_removal(app: &App) {
     assert!(accepted.iter().all(|message| message.version < thread["version"].as_i64().unwrap()));
 }
 
-/// The same user read at several places at once: the read position ends at the furthest.
+/// Concurrent reads by one user: the read position ends at the highest.
 #[both_databases]
 async fn concurrent_reads_end_at_the_furthest(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -175,7 +175,7 @@ async fn many_read_at_once(app: &App) {
     }
 }
 
-/// A message is either read or deleted: a sender who was told that nobody had read it was told the truth.
+/// Concurrent reads and deletes: a deleted message has no read receipt.
 #[both_databases]
 async fn a_message_is_read_or_deleted(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -190,7 +190,7 @@ async fn a_message_is_read_or_deleted(app: &App) {
     }
 }
 
-/// Two owners who leave at the same moment: one has to stay.
+/// Two owners who leave concurrently: one of them is refused.
 #[both_databases]
 async fn one_owner_has_to_stay(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);

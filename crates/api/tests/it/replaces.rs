@@ -1,4 +1,4 @@
-//! The five messengers that this one replaces: what each does, done here.
+//! The use cases of the five messengers that this one replaces.
 
 use std::time::Duration;
 

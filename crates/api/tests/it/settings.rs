@@ -1,4 +1,4 @@
-//! The settings: what they default to, what they refuse, and that their documents are true.
+//! The settings: defaults, errors, and generated documents.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -23,7 +23,7 @@ fn with_nothing_set_it_runs_here() {
     assert!(!settings.is_production());
 }
 
-/// What is allowed is said with the name, and the value is not repeated.
+/// An error names the variable and what is allowed, and does not repeat the value.
 #[test]
 fn every_bound_is_named() {
     let whole = |low: u32, high: u32| format!("must be a whole number from {low} to {high}");
@@ -59,7 +59,7 @@ fn every_bound_is_named() {
     }
 }
 
-/// Each entry of a list of origins is checked, and the wrong one is told.
+/// Each entry of `CORS_ORIGINS` is checked, and the error names the invalid one.
 #[test]
 fn origins_are_checked_one_by_one() {
     assert!(read(&[("CORS_ORIGINS", "https://a.example.org,http://localhost:3000")]).is_ok());
@@ -69,7 +69,7 @@ fn origins_are_checked_one_by_one() {
     assert!(error.ends_with("\"b.example.org\" has no scheme"), "{error}");
 }
 
-/// A person who starts the server learns of all errors at once.
+/// All errors are reported at once.
 #[test]
 fn all_errors_are_told_at_once() {
     let error =
@@ -121,7 +121,7 @@ fn the_written_files_are_those_of_the_code() {
     }
 }
 
-/// The reference says of each setting what is allowed, and the files set each one once.
+/// The reference describes what each setting allows, and the files set each one once.
 #[test]
 fn every_setting_is_in_every_file() {
     let settings: Vec<_> = Settings::sections().into_iter().flat_map(|section| section.settings).collect();

@@ -1,4 +1,4 @@
-//! What every answer has, whatever is asked for: problems, request ids, health, documents, and no word of the cause.
+//! What all responses have in common: problems, request ids, health, documents, and no internal causes.
 
 use api::app::VERSION;
 use groundwork_core::{Db, Error};
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::support::App;
 
-/// A messenger that pages of one origin may call.
+/// A messenger that allows one origin.
 struct WithCors(App);
 
 impl Fixture for WithCors {
@@ -59,7 +59,7 @@ fn faulty(db: &Db) -> TestServer {
     TestServer::start(move || shell.app())
 }
 
-/// What isn't there, or not with that method, is a problem like any other.
+/// An unknown path or method is a problem like any other error.
 #[both_databases]
 async fn unknown_routes_and_methods(app: &App) {
     let client = app.client();
@@ -86,7 +86,7 @@ async fn unknown_routes_and_methods(app: &App) {
     assert_eq!(ada.get(&long).await.field_errors(), ["q: too_long"]);
 }
 
-/// A request id is taken over, or made where there is none that will do, and is on every answer.
+/// The request's id is used if it is valid, and replaced otherwise; every response has one.
 #[both_databases]
 async fn requests_have_ids(app: &App) {
     let id_for = async |given: Option<&str>| {
@@ -102,7 +102,7 @@ async fn requests_have_ids(app: &App) {
     assert!(app.client().get("/health").await.headers.contains_key("x-request-id"));
 }
 
-/// Health says how the service and its database are; without the database nothing says more than that.
+/// The health checks report the status of the service and its database, and no cause.
 #[both_databases]
 async fn health_tells_of_the_database(app: &App) {
     let client = app.client();
@@ -122,7 +122,7 @@ async fn health_tells_of_the_database(app: &App) {
     assert!(!body.to_lowercase().contains("pool") && !body.contains("sql"), "{body}");
 }
 
-/// The documents come out of the binary.
+/// The binary serves the documents.
 #[both_databases]
 async fn documents_are_served(app: &App) {
     let client = app.client();
@@ -144,7 +144,7 @@ async fn documents_are_served(app: &App) {
     assert_eq!(schemes.keys().next().unwrap(), "oauth2", "signing in with a password comes first");
 }
 
-/// Every code that an operation tells of is in the table of problems.
+/// Every code in the document is listed at `/problems`.
 #[both_databases]
 async fn problems_are_described(app: &App) {
     let client = app.client();
@@ -161,7 +161,7 @@ async fn problems_are_described(app: &App) {
     client.get("/problems/nonsense").await.refused(404, "not_found");
 }
 
-/// A panic or a failure is a 500 that tells nothing of its cause, and the service goes on.
+/// A panic or an internal error is a 500 that does not show its cause, and the service continues.
 #[both_databases]
 async fn panics_are_survived(app: &App) {
     let server = faulty(&app.db.db);
@@ -173,7 +173,7 @@ async fn panics_are_survived(app: &App) {
     server.stop().await;
 }
 
-/// Pages of the origin that is set may call, and no others.
+/// Pages of the configured origin may call the service, and no others.
 #[both_databases]
 async fn only_known_origins_may_call(app: &WithCors) {
     let client = app.0.client();
@@ -195,7 +195,7 @@ async fn pages_may_read_headers(app: &WithCors) {
     }
 }
 
-/// Large answers are compressed where the caller takes that; small ones are not.
+/// Large responses are compressed if the caller accepts it; small ones are not.
 #[both_databases]
 async fn large_answers_are_compressed(app: &App) {
     let get = async |path: &str, accepted: Option<&str>| {

@@ -37,23 +37,23 @@ impl App {
         Self { db, server: TestServer::start(move || create_app(&messenger)) }
     }
 
-    /// Another server over the same database.
+    /// Starts another server on the same database.
     pub fn another_server(&self, settings: &[(&str, &str)]) -> TestServer {
         let messenger = messenger(&self.db, settings);
         TestServer::start(move || create_app(&messenger))
     }
 
-    /// A client that isn't signed in.
+    /// Returns a client that is not signed in.
     pub fn client(&self) -> Client {
         self.server.client()
     }
 
-    /// A new user, signed in.
+    /// Registers a user, and returns a signed-in client.
     pub async fn user(&self, username: &str) -> Client {
         self.client().register(username).await
     }
 
-    /// A new user in a permission group, signed in.
+    /// Registers a user in a permission group, and returns a signed-in client.
     pub async fn user_in(&self, group: &str, username: &str) -> Client {
         let user = self.user(username).await;
         let tx = self.db.db.begin().await.unwrap();
@@ -75,11 +75,11 @@ fn messenger(db: &TestDb<Migrator>, settings: &[(&str, &str)]) -> Messenger {
     Messenger::new(&settings, db.db.clone(), &Secret::new(SECRET)).unwrap()
 }
 
-/// What users do, in a word each.
+/// Shorthands for common requests.
 pub trait Talks {
     /// Sends a direct message.
     async fn writes_to(&self, other: &Client, text: &str) -> Message;
-    /// Starts a group with these others, and gives its id.
+    /// Starts a group with these users, and returns its id.
     async fn starts_group(&self, name: &str, others: &[&Client]) -> String;
     /// Sends a message into a thread.
     async fn says(&self, thread: &str, text: &str) -> Message;
@@ -87,7 +87,7 @@ pub trait Talks {
     async fn adds(&self, thread: &str, other: &Client) -> Answer;
     /// Removes a user from a group, or leaves it.
     async fn removes(&self, thread: &str, other: &Client) -> Answer;
-    /// One of the own threads.
+    /// Reads one of the user's threads.
     async fn thread(&self, id: &str) -> Value;
 }
 

@@ -1,4 +1,4 @@
-//! Threads and who takes part in them.
+//! Threads and their participants.
 
 use groundwork_testkit::{Client, both_databases, client::field_errors_of};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn texts(client: &Client, thread: &str) -> Vec<String> {
     list["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A pair of users has one direct thread, whoever asks; with oneself too.
+/// Two users have one direct thread, whoever creates it; so has a user with themselves.
 #[both_databases]
 async fn a_pair_has_one_thread(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -57,7 +57,7 @@ async fn a_pair_has_one_thread(app: &App) {
     }
 }
 
-/// Who starts a group owns it; a large one shows its first participants, and the rest by page.
+/// The creator of a group owns it; a large group shows its first participants, and all of them by page.
 #[both_databases]
 async fn groups_are_owned_by_who_starts_them(app: &App) {
     let ada = app.user("ada").await;
@@ -77,7 +77,7 @@ async fn groups_are_owned_by_who_starts_them(app: &App) {
     assert_eq!(page["items"][39]["role"], "member");
 }
 
-/// The list has the latest activity first, and comes once and whole by cursor, also when something moves meanwhile.
+/// The list has the latest activity first; by cursor each thread is returned once, also while their order changes.
 #[both_databases]
 async fn lists_have_the_latest_first(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -117,7 +117,7 @@ async fn lists_have_the_latest_first(app: &App) {
     assert_eq!(ada.get(&format!("{THREADS}?last_seq=1")).await.field_errors(), ["last_seq: unknown_field"]);
 }
 
-/// Owners and admins rename a group, only owners delete it, and then it is gone for all.
+/// Owners and admins can rename a group, and only owners can delete it, for all participants.
 #[both_databases]
 async fn roles_decide_who_changes_a_group(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -151,7 +151,7 @@ async fn roles_decide_who_changes_a_group(app: &App) {
     assert_eq!(outbox["total"], 0);
 }
 
-/// A direct thread stays as it is.
+/// A direct thread cannot be changed.
 #[both_databases]
 async fn direct_threads_stay(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -165,7 +165,7 @@ async fn direct_threads_stay(app: &App) {
     grace.get(&at(&id)).await.refused(404, "not_found");
 }
 
-/// Participants come and go in one step, all or none.
+/// One request adds and removes participants, all or none.
 #[both_databases]
 async fn participants_change_all_or_none(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -195,7 +195,7 @@ async fn participants_change_all_or_none(app: &App) {
     charles.get(&at(&id)).await.refused(404, "not_found");
 }
 
-/// Who left reads nothing more; who comes back sees what is said from then on.
+/// A user who left can no longer read; a user who returns sees the messages from then on.
 #[both_databases]
 async fn who_left_reads_nothing_more(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -226,7 +226,7 @@ async fn who_left_reads_nothing_more(app: &App) {
     assert_eq!(items.iter().filter(|item| item["type"] == "message").count(), 1);
 }
 
-/// Where the group's history is full, who joins later sees all of it.
+/// If the history of a group is `full`, new participants see all messages.
 #[both_databases]
 async fn a_full_history_is_seen_by_all(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);
@@ -243,7 +243,7 @@ async fn a_full_history_is_seen_by_all(app: &App) {
     assert!(texts(&alan, id).await.is_empty());
 }
 
-/// A group keeps an owner, and only an owner removes one.
+/// A group always has an owner, and only an owner can remove one.
 #[both_databases]
 async fn a_group_keeps_an_owner(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -261,7 +261,7 @@ async fn a_group_keeps_an_owner(app: &App) {
     charles.patch(&path, &json!({"role": "member"})).await.refused(404, "not_found");
 }
 
-/// A thread says what the caller's own part in it is, also where they are not among the participants shown.
+/// A thread shows the caller's membership, also if the caller is not among the participants shown.
 #[both_databases]
 async fn a_thread_has_the_callers_own_part(app: &App) {
     let ada = app.user("ada").await;
@@ -310,7 +310,7 @@ async fn a_thread_is_marked_as_delivered(app: &App) {
     grace.post(&path, &json!({})).await.refused(404, "not_found");
 }
 
-/// One participant can be read and removed by their ids.
+/// A single participant can be read and removed by id.
 #[both_databases]
 async fn one_participant_is_read_and_removed(app: &App) {
     let (ada, charles, grace) = (app.user("ada").await, app.user("charles").await, app.user("grace").await);

@@ -1,4 +1,4 @@
-//! One busy thread doesn't hold up the others.
+//! One busy thread does not block the others.
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use groundwork_core::{Db, DbOptions};

@@ -1,4 +1,4 @@
-//! Profiles, search, and what administrators do.
+//! Profiles, search and administration.
 
 use groundwork_testkit::{
     Client, both_databases,
@@ -26,7 +26,7 @@ async fn names(client: &Client, path: &str) -> Vec<String> {
         .collect()
 }
 
-/// The own profile changes where the patch says so, and nowhere else.
+/// A patch of the profile changes the given fields, and no others.
 #[both_databases]
 async fn the_own_profile_can_be_changed(app: &App) {
     let ada = app.user("ada").await;
@@ -50,7 +50,7 @@ async fn the_own_profile_can_be_changed(app: &App) {
     ada.patch(ME, &json!({"username": "ADA-2"})).await.expect(200);
 }
 
-/// Who deactivates their account is out at once, everywhere.
+/// Deactivating an account ends all its sessions at once.
 #[both_databases]
 async fn deactivating_ends_everything(app: &App) {
     let ada = app.user("ada").await;
@@ -64,7 +64,7 @@ async fn deactivating_ends_everything(app: &App) {
     assert!(names(&charles, &format!("{USERS}/search?q=ada")).await.is_empty());
 }
 
-/// Others see a public profile, without address, group or scopes.
+/// Other users see a public profile, without e-mail address, group and scopes.
 #[both_databases]
 async fn others_see_a_public_profile(app: &App) {
     let (ada, charles) = (app.user("ada").await, app.user("charles").await);
@@ -75,7 +75,7 @@ async fn others_see_a_public_profile(app: &App) {
     ada.get(&format!("{USERS}/0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11")).await.refused(404, "not_found");
 }
 
-/// Users are found by part of their name, literally, or by id; active ones only.
+/// The search finds active users by part of their name, taken literally, or by id.
 #[both_databases]
 async fn users_are_found(app: &App) {
     let ada = app.user("ada_l").await;
@@ -114,7 +114,7 @@ async fn users_are_found_by_their_names(app: &App) {
     assert!(find("lovelace").await.is_empty());
 }
 
-/// Any user gets public profiles by id; the list of all users stays with administrators.
+/// Any user can get public profiles by id; only administrators can list all users.
 #[both_databases]
 async fn public_profiles_come_by_id(app: &App) {
     let (ada, charles, gone) = (app.user("ada").await, app.user("charles").await, app.user("gone").await);
@@ -151,7 +151,7 @@ async fn public_profiles_come_by_id(app: &App) {
     narrow.get(&format!("{USERS}?ids={unknown}")).await.refused(403, "missing_scope");
 }
 
-/// Administrators list everybody, with filters.
+/// Administrators can list all users, with filters.
 #[both_databases]
 async fn administrators_list_users(app: &App) {
     let admin = app.user_in("admin", "root").await;
@@ -178,7 +178,7 @@ async fn administrators_list_users(app: &App) {
     app.user("nobody").await.get(USERS).await.refused(403, "missing_scope");
 }
 
-/// Administrators change, deactivate, delete and restore users; it takes effect at once.
+/// Administrators can update, deactivate, delete and restore users, with immediate effect.
 #[both_databases]
 async fn administrators_manage_users(app: &App) {
     let admin = app.user_in("admin", "root").await;
@@ -203,7 +203,7 @@ async fn administrators_manage_users(app: &App) {
     admin.post(&format!("{}/restore", of(&ada)), &Value::Null).await.refused(404, "not_found");
 }
 
-/// An administrator has no power over superusers, and the last superuser stays one.
+/// An administrator cannot change superusers, and there is always a superuser.
 #[both_databases]
 async fn superusers_are_protected(app: &App) {
     let admin = app.user_in("admin", "admin").await;
@@ -253,7 +253,7 @@ async fn administrators_have_no_power_over_each_other(app: &App) {
     admin.get(ME).await.refused(401, "session_ended");
 }
 
-/// Changes of users are in the log, by whom they were made.
+/// Changes of users are in the event log, with the user who made them.
 #[both_databases]
 async fn changes_are_logged(app: &App) {
     use groundwork_core::events;

@@ -13,7 +13,7 @@
 //!         let row = note::ActiveModel { title: Set("One".into()), ..Default::default() };
 //!         Notes.create(tx, row).await
 //!     })
-//!     .await?; // committed, or rolled back where the closure returned an error
+//!     .await?; // committed, or rolled back if the closure returned an error
 //! assert_eq!(note.title, "One");
 //! assert_eq!(Notes.count(db.reader(), Condition::all()).await?, 1);
 //! # Ok(())

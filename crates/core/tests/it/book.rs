@@ -1,4 +1,4 @@
-//! A plain entity with everything that core gives: what a service writes for one.
+//! A plain entity with everything that core provides, as a service defines one.
 
 use groundwork_core::{
     Change, Code, Controller, Db, FieldErrors, Kind, Listable, NullableChange, Repository, Result, Timestamp,

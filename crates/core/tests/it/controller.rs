@@ -4,7 +4,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
 use crate::book::{ActiveModel, BookPatch, ISBN_TAKEN, LENT, Library, NewBook, add, shelf};
 
-/// Faulty input is refused with every error named, and nothing is written.
+/// Invalid input is refused with every error, and nothing is written.
 #[both_databases]
 async fn faulty_input_is_refused_whole(library: &Library) {
     let (books, db) = (shelf(1), &library.db);
@@ -21,7 +21,7 @@ async fn faulty_input_is_refused_whole(library: &Library) {
     assert_eq!(page.unwrap().total, 0);
 }
 
-/// A unique value in use is the conflict that the controller names.
+/// A unique value in use is refused with the controller's conflict code.
 #[both_databases]
 async fn a_unique_value_in_use_is_a_conflict(library: &Library) {
     let (books, db) = (shelf(1), &library.db);
@@ -39,7 +39,7 @@ async fn a_unique_value_in_use_is_a_conflict(library: &Library) {
     assert_eq!(error.code(), ISBN_TAKEN);
 }
 
-/// A patch changes what it names, clears what it says is null, and leaves the rest.
+/// A patch sets the given fields, clears those that are null, and keeps the rest.
 #[both_databases]
 async fn a_patch_tells_absent_from_null(library: &Library) {
     let (books, db) = (shelf(1), &library.db);
@@ -55,7 +55,7 @@ async fn a_patch_tells_absent_from_null(library: &Library) {
     tx.commit().await.unwrap();
 }
 
-/// What isn't there is not found, whatever is asked of it.
+/// Every operation on a missing row is `not_found`.
 #[both_databases]
 async fn what_is_not_there_is_not_found(library: &Library) {
     let (mine, db) = (shelf(1), &library.db);
@@ -71,7 +71,7 @@ async fn what_is_not_there_is_not_found(library: &Library) {
     }
 }
 
-/// A hook can refuse, and then nothing happens.
+/// A hook can refuse a change, and then nothing is written.
 #[both_databases]
 async fn hooks_can_refuse(library: &Library) {
     let (books, db) = (shelf(1), &library.db);

@@ -1,4 +1,4 @@
-//! What is acknowledged is kept, also after the database refused something.
+//! Acknowledged writes are kept, also after the database refused others.
 
 use groundwork_core::{Controller, Db, DbOptions, Error, Result, db::Synchronous, error::codes};
 use groundwork_testkit::{Backend, both_databases};
@@ -14,7 +14,7 @@ async fn run(db: &Db, sql: &str) -> Result<()> {
     .await
 }
 
-/// The books that another connection sees: those whose transaction really ended.
+/// The books that another connection sees: those whose transaction was committed.
 async fn books(db: &Db) -> u64 {
     Entity::find().count(db.reader()).await.unwrap()
 }
@@ -85,7 +85,7 @@ async fn after_any_failed_statement_the_next_transaction_stands_alone(library: &
     }
 }
 
-/// A transaction whose work is dropped half-way keeps nothing and holds nobody up.
+/// A transaction that is dropped before its end keeps nothing and blocks nobody.
 #[both_databases]
 async fn a_cancelled_transaction_keeps_nothing(library: &Library) {
     let db = &library.db;

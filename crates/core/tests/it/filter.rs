@@ -15,7 +15,7 @@ fn errors(query: &[(&str, &str)]) -> Vec<(String, String)> {
     errors.into_vec().into_iter().map(|error| (error.field, error.code)).collect()
 }
 
-/// Every operator does what its name says, on every kind of value, on both databases alike.
+/// Every operator works on every type of value, with the same results on both databases.
 #[both_databases]
 async fn operators_do_what_they_say(library: &Library) {
     let mut ids = Vec::new();
@@ -60,7 +60,7 @@ async fn operators_do_what_they_say(library: &Library) {
     assert_eq!(pages(library, &both).await, [2], "filters are put together with and");
 }
 
-/// Rows come in the order asked for; nulls come last on both databases.
+/// Rows are sorted in the requested order; nulls come last on both databases.
 #[both_databases]
 async fn order_is_as_asked_for(library: &Library) {
     use groundwork_core::Controller;

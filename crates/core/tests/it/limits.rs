@@ -1,4 +1,4 @@
-//! Nobody takes more than their share of the database, and what passes by itself is not an internal error.
+//! Limits on the use of the database, and transient errors.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ async fn a_cancelled_read_takes_no_connection(library: &Library) {
     db.close().await.unwrap();
 }
 
-/// Whoever waits for a lock gives up soon, with the code `busy`.
+/// Waiting for a lock fails after the limit, with the code `busy`.
 #[both_databases]
 async fn a_wait_for_a_lock_ends(library: &Library) {
     let book = add(&library.db, shelf(1), "Emma", 1).await;
@@ -107,7 +107,7 @@ async fn a_wait_for_a_lock_ends(library: &Library) {
     other.close().await.unwrap();
 }
 
-/// Health is asked on a connection of its own: it is good while every other connection is in use.
+/// The health check uses a separate connection: it succeeds while every other connection is in use.
 #[both_databases]
 async fn health_does_not_wait_for_the_pools(library: &Library) {
     let db = open(library, |options| {

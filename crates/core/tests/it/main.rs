@@ -1,4 +1,4 @@
-//! What the generic repository and controller promise, on both databases, shown by an entity of our own.
+//! Tests of the repository, the controller and the database, on both databases.
 #![expect(
     clippy::panic,
     clippy::indexing_slicing,

@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, Condition};
 
 use crate::book::{ActiveModel, Column, Entity, Library, add, shelf};
 
-/// What is made has an id and times, and is read back as it was written.
+/// A created row has an id and times, and is read back unchanged.
 #[both_databases]
 async fn what_is_made_is_read_back(library: &Library) {
     let books = shelf(1);
@@ -31,7 +31,7 @@ async fn a_change_touches_only_what_it_names(library: &Library) {
     assert_eq!((changed.title, changed.created_at), (book.title, book.created_at));
 }
 
-/// A deleted row is gone for every finder, and is there again when it is restored; a hard delete is for good.
+/// No finder returns a deleted row until it is restored; a hard delete is permanent.
 #[both_databases]
 async fn deleted_rows_are_gone_until_they_are_restored(library: &Library) {
     let (books, db) = (shelf(1), &library.db);
@@ -77,7 +77,7 @@ async fn foreign_rows_are_out_of_reach(library: &Library) {
     assert_eq!(mine.list(db.reader(), &ListQuery::default(), PageRequest::default()).await.unwrap().total, 0);
 }
 
-/// Pages hold what they should, and a page behind the last one is empty with the right total.
+/// Pages have the expected rows, and a page after the last one is empty with the correct total.
 #[both_databases]
 async fn pages_add_up(library: &Library) {
     let (books, db) = (shelf(1), &library.db);
@@ -100,7 +100,7 @@ async fn pages_add_up(library: &Library) {
     assert!(PageRequest::new(0, 101).unwrap_err().into_vec().len() == 2);
 }
 
-/// By cursor every row comes once, though rows are added and deleted meanwhile; and back again.
+/// By cursor every row is returned once in both directions, also while rows are added and deleted.
 #[both_databases]
 async fn cursors_neither_skip_nor_repeat(library: &Library) {
     let (books, db) = (shelf(1), &library.db);
@@ -133,7 +133,7 @@ async fn cursors_neither_skip_nor_repeat(library: &Library) {
     assert_eq!(start.prev_cursor, None);
 }
 
-/// The end of a backward walk has no cursor to go on with.
+/// The first page, reached backward, has no previous cursor.
 #[both_databases]
 async fn the_first_page_has_nothing_before_it(library: &Library) {
     let (books, db) = (shelf(1), &library.db);

@@ -12,7 +12,7 @@ async fn total(db: &Db) -> u64 {
     Controller::list(&shelf(1), db.reader(), &query, PageRequest::default()).await.unwrap().total
 }
 
-/// What isn't committed never was, whether it is rolled back or forgotten; and others don't see it before.
+/// Only committed changes are kept, and other connections do not see them before.
 #[both_databases]
 async fn only_a_commit_makes_it_lasting(library: &Library) {
     let db = &library.db;
@@ -31,7 +31,7 @@ async fn only_a_commit_makes_it_lasting(library: &Library) {
     assert_eq!(total(db).await, 1);
 }
 
-/// An event is there exactly if its cause is.
+/// An event exists exactly if its cause does.
 #[both_databases]
 async fn events_go_with_their_cause(library: &Library) {
     let db = &library.db;
@@ -50,7 +50,7 @@ async fn events_go_with_their_cause(library: &Library) {
     assert!(log[0].position < log[1].position);
 }
 
-/// A database that can't be reached is unavailable, and no error of the caller or the service.
+/// A database that cannot be reached is `unavailable`, not an error of the caller or the service.
 #[both_databases]
 async fn a_database_that_is_closed_is_unavailable(library: &Library) {
     let other = Db::open(&DbOptions::new(&library.url).unwrap()).await.unwrap();

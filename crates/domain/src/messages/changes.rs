@@ -1,6 +1,6 @@
 //! What changed in a thread since a version: messages, the thread's own fields, and participants.
 //!
-//! Each row carries the version that its last change gave the thread, so the answer doesn't depend on how long the
+//! Each row carries the version of the thread at its last change, so the result does not depend on how long the
 //! event log is kept, and the result of several changes of one row is one item.
 
 use std::collections::BTreeMap;

@@ -56,7 +56,7 @@ impl Messages {
     /// Sends a message into a thread.
     ///
     /// # Errors
-    /// `invalid`, `not_found`, and `user_inactive` where the other user of a direct thread is deactivated or deleted.
+    /// `invalid`, `not_found`, and `user_inactive` if the other user of a direct thread is deactivated or deleted.
     pub async fn send(&self, tx: &Tx, caller: &Caller, thread: Uuid, new: NewText) -> Result<Message> {
         new.check()?;
         let sent = send::send(tx, caller.user_id, thread, new.text.into()).await?;
@@ -190,7 +190,7 @@ impl Messages {
     /// in the list of its thread in both directions.
     ///
     /// # Errors
-    /// `not_found` where the caller is not in the thread or can't see the message.
+    /// `not_found` if the caller is not in the thread or can't see the message.
     pub async fn context<C: ConnectionTrait>(
         &self,
         conn: &C,

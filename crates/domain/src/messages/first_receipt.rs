@@ -7,7 +7,7 @@
 //! there are.
 //!
 //! The rows of one thread, kind and rank cover all `seq` from 1 to [`END`] without overlapping. A row without a user
-//! is *open*: no receipt covers its messages yet. Where a rank has no row, all of it is open.
+//! is *open*: no receipt covers its messages yet. If a rank has no row, all of it is open.
 
 use groundwork_core::{Result, Timestamp, Tx, Uuid};
 use sea_orm::{ActiveValue::Set, Condition, ConnectionTrait, QueryOrder, entity::prelude::*};
@@ -133,7 +133,7 @@ impl Open {
         };
         let (mut gone, mut new) = (Condition::any(), Vec::new());
         for (kind, span) in moves {
-            // What somebody else was the first for is left for the second rank.
+            // Messages with another first user remain for the second rank.
             let mut wanted = vec![*span];
             for rank in RANKS {
                 let open = self.spans(*kind, rank);

@@ -472,7 +472,7 @@ fn with_first_receipts(select: Select<Entity>) -> Select<Entity> {
             .limit(1);
         Expr::from(covering.take())
     };
-    // The second counts where the sender is the first.
+    // If the sender is the first, the second counts.
     let first = |kind| Func::coalesce([at(kind, 1), at(kind, 2)]);
     select.expr_as(first(ReceiptKind::Delivered), "delivered_at").expr_as(first(ReceiptKind::Read), "read_at")
 }

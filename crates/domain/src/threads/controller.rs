@@ -450,7 +450,7 @@ impl Threads {
     /// Locks a group in which the caller has a role that `may`, and returns it with the caller's row.
     ///
     /// # Errors
-    /// `not_found` where the caller is not in it, `direct_thread`, `forbidden`.
+    /// `not_found` if the caller is not in it, `direct_thread`, `forbidden`.
     async fn lock_group(
         &self,
         tx: &Tx,

@@ -60,7 +60,7 @@ pub struct Model {
     pub last_seq: i64,
     /// The number of changes so far.
     pub version: i64,
-    /// The version that the last change of the thread's own fields (`name`, `history`) gave it.
+    /// The version at the last change of the thread's own fields (`name`, `history`).
     pub details_version: i64,
     /// When the last message was sent, or the thread was created.
     pub last_activity_at: Timestamp,

@@ -26,7 +26,7 @@ const LOCK: i64 = 0x6f77_6e65_7273;
 pub struct Succession {
     /// The group.
     pub thread: Uuid,
-    /// The next owner; `None` where nobody is left who is active.
+    /// The next owner; `None` if there is no other active participant.
     pub heir: Option<Uuid>,
 }
 
@@ -177,7 +177,7 @@ fn active_participants(role: Role) -> SelectStatement {
         .take()
 }
 
-/// Selects the user's row in the thread of the outer statement, where they own it.
+/// Selects the user's row in the thread of the outer statement, if they own it.
 fn ownership_of(user: Uuid) -> SelectStatement {
     use participant::{Column as P, Entity as Participants};
     Query::select()

@@ -48,7 +48,7 @@ pub struct Model {
     pub last_delivered_seq: i64,
     /// The read position: the `seq` of the last message that the user has read.
     pub last_read_seq: i64,
-    /// The version that the last change of the role or the membership gave the thread.
+    /// The version of the thread at the last change of the role or the membership.
     pub version: i64,
 }
 

@@ -59,7 +59,7 @@ impl ThreadRepository {
     /// Returns the row of a user who is in the thread now.
     ///
     /// # Errors
-    /// `not_found`, which names the thread, where they are not.
+    /// `not_found` (of the thread) if they are not.
     pub async fn participant<C: ConnectionTrait>(self, conn: &C, thread: Uuid, user: Uuid) -> Result<Model> {
         let found = Entity::find_by_id((thread, user)).filter(Column::LeftAt.is_null()).one(conn).await?;
         found.ok_or_else(|| Error::not_found("thread"))

@@ -82,7 +82,7 @@ impl Users {
     /// the last name, or it is the user's id.
     ///
     /// # Errors
-    /// `invalid` where `text` is blank or has more than [`MAX_SEARCH_WORDS`] words.
+    /// `invalid` if `text` is blank or has more than [`MAX_SEARCH_WORDS`] words.
     pub async fn search<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -100,7 +100,7 @@ impl Users {
         }
     }
 
-    /// Returns a page of all users; of deleted ones as well where `include_deleted` is true.
+    /// Returns a page of all users, including deleted ones if `include_deleted` is true.
     pub async fn list<C: ConnectionTrait>(
         &self,
         conn: &C,
@@ -133,7 +133,7 @@ impl Users {
     /// Changes a user as an administrator.
     ///
     /// # Errors
-    /// `invalid`, `not_found`, `name_taken`, `last_superuser`, and `forbidden` where the caller may not manage the user
+    /// `invalid`, `not_found`, `name_taken`, `last_superuser`, and `forbidden` if the caller may not manage the user
     /// (an administrator manages regular users and themselves, a superuser everybody).
     pub async fn administer(
         &self,
@@ -158,7 +158,7 @@ impl Users {
     /// Restores a deleted user.
     ///
     /// # Errors
-    /// `not_found` where there is no deleted user with that id; `forbidden` as for [`administer`](Self::administer).
+    /// `not_found` if there is no deleted user with that id; `forbidden` as for [`administer`](Self::administer).
     pub async fn restore(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<Model> {
         let deleted = self.repository.lock_deleted(tx, id).await?;
         require_manageable(caller, &deleted.ok_or_else(|| Error::not_found("deleted user"))?)?;
@@ -189,7 +189,7 @@ impl Users {
         Ok(user)
     }
 
-    /// Locks a user. All active superusers are locked first where the user is one of them, so that two who remove each
+    /// Locks a user. All active superusers are locked first if the user is one of them, so that two who remove each
     /// other take the locks in the same order.
     async fn lock_for_change(&self, tx: &Tx, id: Uuid) -> Result<Model> {
         let rules = UserRules::by(None);

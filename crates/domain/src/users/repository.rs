@@ -103,7 +103,7 @@ impl UserRepository {
     /// Checks that all of these users are active.
     ///
     /// # Errors
-    /// `user_not_found`, or `user_inactive` where all exist; both name each such user by the index in `field`.
+    /// `user_not_found`, or `user_inactive` if all exist; both name each such user by the index in `field`.
     pub async fn require_active<C: ConnectionTrait>(self, conn: &C, ids: &[Uuid], field: &str) -> Result<()> {
         let found: Vec<(Uuid, bool, Option<Timestamp>)> = self
             .with_deleted()
@@ -168,7 +168,7 @@ impl UserRepository {
         page_of(conn, self.active().filter(matching), &ListQuery::default(), page).await
     }
 
-    /// Returns a page of all users; of deleted ones as well where `include_deleted` is true.
+    /// Returns a page of all users, including deleted ones if `include_deleted` is true.
     pub async fn list_all<C: ConnectionTrait>(
         self,
         conn: &C,

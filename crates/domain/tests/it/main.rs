@@ -1,4 +1,4 @@
-//! What the rules of the messenger promise below HTTP, on both databases.
+//! Tests of the rules without HTTP, on both databases.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what isn't as promised ends the test")]
 
 mod pages;

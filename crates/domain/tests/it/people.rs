@@ -11,7 +11,7 @@ use migration::Migrator;
 
 pub type Store = TestDb<Migrator>;
 
-/// A new user, as the one who calls.
+/// Creates a user, and returns a caller.
 pub async fn person(store: &Store, username: &str) -> Caller {
     let user = NewUser {
         username: username.into(),

@@ -1,4 +1,4 @@
-//! Folding old receipts, and deleting those that nobody needs.
+//! Folding old receipts, and deleting those of deleted threads.
 
 use std::time::Duration;
 

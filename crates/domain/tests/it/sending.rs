@@ -1,4 +1,4 @@
-//! What sending costs and leaves behind.
+//! The cost and the effects of sending.
 
 use groundwork_core::{events, sea_orm::EntityTrait};
 use groundwork_testkit::both_databases;
@@ -49,7 +49,7 @@ async fn costs_two_rows_in_any_thread(store: &Store) {
     }
 }
 
-/// A transaction that is dropped half-way leaves neither message nor event nor a gap in the order.
+/// A transaction that is dropped before its end leaves no message, no event and no gap in `seq`.
 #[both_databases]
 async fn half_a_send_leaves_nothing(store: &Store) {
     let (ada, charles) = (person(store, "ada").await, person(store, "charles").await);

@@ -1,4 +1,4 @@
-//! Passing on many groups at once.
+//! Passing on the ownership of many groups.
 
 use groundwork_core::events;
 use groundwork_testkit::both_databases;

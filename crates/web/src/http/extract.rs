@@ -120,7 +120,7 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Body<T
                 return Err(codes::UNSUPPORTED_MEDIA_TYPE.error("the body must be application/json").into());
             }
             let bytes = read_body(&request, payload).await?;
-            // An empty body counts as `{}`, also where a generated client gives its media type.
+            // An empty body counts as `{}`, also if a generated client sends its media type.
             let value: Value = if bytes.is_empty() {
                 Value::Object(serde_json::Map::new())
             } else {

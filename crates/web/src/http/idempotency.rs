@@ -5,7 +5,7 @@
 //! again, it runs again.
 //!
 //! No response is stored. A key refers to the result by its ids, and a repeat reads the result as it is now. Text that
-//! was deleted or edited since is therefore neither kept nor sent again. Where the result no longer exists, or the
+//! was deleted or edited since is therefore neither kept nor sent again. If the result no longer exists, or the
 //! caller may no longer see it, a repeat is refused with `gone`, and still changes nothing.
 //!
 //! ```no_run

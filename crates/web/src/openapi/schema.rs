@@ -151,7 +151,7 @@ fn inline(schema: &mut Value, components: &Value) {
     simplify(schema);
 }
 
-/// One of a plain type and null is that type, or null; all of one thing is that thing.
+/// Simplifies `oneOf` a plain type and null to that type or null, and `allOf` with a single item to that item.
 fn simplify(schema: &mut Value) {
     let parts = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice);
     let plain = |part: &Value| {

@@ -26,7 +26,7 @@ pub struct Health {
     /// `ok`, `draining` while the server is shutting down, or `failing`.
     #[schema(example = "ok")]
     pub status: String,
-    /// `ok`, `unreachable`, or `unchecked` where the check does not ask it.
+    /// `ok`, `unreachable`, or `unchecked` if the check does not include the database.
     #[schema(example = "ok")]
     pub db: String,
     /// The version of the service.

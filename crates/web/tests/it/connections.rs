@@ -1,4 +1,4 @@
-//! What a client that stops sending or reading gets, by real sockets; and how a server stops.
+//! Slow clients over real sockets, and stopping a server.
 
 use std::{io, net::TcpListener, time::Duration};
 
@@ -201,7 +201,7 @@ async fn a_client_that_does_not_read_is_left() {
     server.stop().await.unwrap();
 }
 
-/// Many clients that send next to nothing keep nobody else from an answer.
+/// Many slow clients do not block others.
 #[actix_web::test]
 async fn others_are_served_meanwhile() {
     let server = Server::start(ServerOptions { max_connections: 50, ..OPTIONS }).await;

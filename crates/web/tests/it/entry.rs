@@ -1,4 +1,4 @@
-//! The resource `entry`: an entry belongs to whom its notebook belongs to.
+//! The resource `entry`: an entry belongs to the owner of its notebook.
 
 use groundwork_auth::Caller;
 use groundwork_core::{Change, FieldErrors, Listable, Timestamp, Uuid, Validate, base, common_base};

@@ -1,4 +1,4 @@
-//! What [`Crud`] promises for resources of every policy, on both databases.
+//! Tests of [`Crud`] with every row policy, on both databases.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what isn't as promised ends the test")]
 
 use actix_web::web::Data;
@@ -38,7 +38,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// A wiki: pages that everybody reads and their authors change, and rules that belong to all.
+/// A wiki: pages that everybody can read and their authors can change, and rules that belong to all.
 struct Wiki {
     db: TestDb<Migrator>,
     server: TestServer,
@@ -64,7 +64,7 @@ fn shell(db: &Db, body_limit: BodyLimit) -> WebApp {
     Crud::<rule::Entity>::mount(&mut routes);
     Crud::<notebook::Entity>::mount(&mut routes);
     Crud::<entry::Entity>::mount(&mut routes);
-    // The token is the id of the user, as who signs in isn't what is tested here.
+    // The token is the id of the user, as authentication is not tested here.
     let authenticator = Authenticator::new(|token: String| async move {
         let user_id = token.parse().map_err(|_| Error::internal("no id"))?;
         let names = ["pages", "rules", "notebooks", "entries"];
@@ -104,7 +104,7 @@ async fn change(
     .await
 }
 
-/// Everybody reads pages, and only their authors change them.
+/// Everybody can read pages, and only their authors can change them.
 #[both_databases]
 async fn what_is_public_is_read_by_all(wiki: &Wiki) {
     let (ada, charles) = (wiki.user(1), wiki.user(2));
@@ -120,7 +120,7 @@ async fn what_is_public_is_read_by_all(wiki: &Wiki) {
     ada.post(&format!("{path}/restore"), &Value::Null).await.expect(200);
 }
 
-/// Where a resource demands it, a change has to say which state it has seen.
+/// If the resource requires it, a change without `If-Match` is refused.
 #[both_databases]
 async fn changes_say_what_they_have_seen(wiki: &Wiki) {
     let (ada, charles) = (wiki.user(1), wiki.user(2));
@@ -138,7 +138,7 @@ async fn changes_say_what_they_have_seen(wiki: &Wiki) {
     change(&ada, Method::DELETE, &path, Some(&next)).await.expect(204);
 }
 
-/// Of many who change one state at the same moment, one succeeds.
+/// Of concurrent changes of one version, one succeeds.
 #[both_databases]
 async fn one_of_many_changes_a_state(wiki: &Wiki) {
     let ada = wiki.user(1);
@@ -189,7 +189,7 @@ async fn what_is_written_is_checked_too(wiki: &Wiki) {
 
     for notebook in [&foreign, &nowhere] {
         let refused = ada.post("/api/v1/entries", &entry(notebook)).await.refused(403, "forbidden");
-        assert_eq!(refused["detail"], "the entry refers to something that is not yours or does not exist");
+        assert_eq!(refused["detail"], "the entry refers to a resource that is not yours or does not exist");
         let bulk = json!({"items": [entry(&own), entry(notebook)]});
         let refused = ada.post("/api/v1/entries/bulk", &bulk).await.refused(403, "forbidden");
         assert_eq!(refused["errors"][0]["field"], "items.1");

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend};
 
 use crate::{Migrator, Wiki};
 
-/// A server waits for another one's migration as long as it takes, and not only as long as a statement may take.
+/// A server waits for another server's migration without the time limit of statements.
 #[both_databases]
 async fn a_migration_waits_longer_than_a_statement_may(wiki: &Wiki) {
     let short = Duration::from_millis(100);

@@ -87,7 +87,7 @@ pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
     (table, vec![unique])
 }
 
-/// Where a bookmark leads.
+/// The URL of a bookmark.
 pub type Url = Text<1, 2000, UriFormat>;
 /// What a bookmark is about.
 pub type Title = Text<1, 200>;

@@ -42,7 +42,7 @@ crate::settings! {
     /// The process.
     #[title = "Process"]
     pub struct AppSettings {
-        /// Where the service runs. In `production` it starts only with a `JWT_SECRET`, and logs JSON unless `LOG_FORMAT`
+        /// The environment of the service. In `production` it starts only with a `JWT_SECRET`, and logs JSON unless `LOG_FORMAT`
         /// is set.
         app_env: AppEnv = "development",
         /// The folder for the SQLite database and the JWT secret, if `DATABASE_URL` and `JWT_SECRET` are unset.
@@ -136,7 +136,7 @@ crate::settings! {
     }
 }
 
-/// Where the service runs.
+/// The environment of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AppEnv {
