@@ -38,9 +38,6 @@ pub struct CursorRequest {
 }
 
 impl CursorRequest {
-    /// The maximum number of items.
-    pub const MAX_LIMIT: u64 = 100;
-
     /// Requests the first page.
     pub fn first(limit: u64) -> Self {
         Self { limit, cursor: None }

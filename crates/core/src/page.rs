@@ -3,11 +3,10 @@
 //! ```
 //! use groundwork_core::{Page, PageRequest};
 //!
-//! let request = PageRequest::new(2, 20).unwrap();
+//! let request = PageRequest { page: 2, size: 20 };
 //! let page = Page::new(vec!["a"], 21, request);
 //! assert_eq!((request.offset(page.total).unwrap(), page.pages), (Some(20), 2));
-//! assert!(PageRequest::new(0, 101).is_err());
-//! assert!(PageRequest::new(1000, 100).is_err(), "no list skips 99,900 rows");
+//! assert!(PageRequest { page: 1000, size: 100 }.offset(100_000).is_err(), "no list skips 99,900 rows");
 //! ```
 
 use std::borrow::Cow;
@@ -21,7 +20,7 @@ use utoipa::{
     },
 };
 
-use crate::{Error, FieldErrors, Result};
+use crate::{Error, Result};
 
 /// A page number and a page size.
 ///
@@ -31,7 +30,7 @@ use crate::{Error, FieldErrors, Result};
 pub struct PageRequest {
     /// The number of the page, from 1. At most 10000 items may come before it.
     #[serde(default = "first_page")]
-    #[schema(default = 1, minimum = 1, maximum = 10_001)]
+    #[schema(default = 1, minimum = 1)]
     pub page: u64,
     /// The number of items per page, from 1 to 100.
     #[serde(default = "default_size")]
@@ -42,20 +41,6 @@ pub struct PageRequest {
 impl PageRequest {
     /// The maximum number of rows before the page: `(page - 1) * size`.
     pub const MAX_OFFSET: u64 = 10_000;
-    /// The maximum number of items of a page.
-    pub const MAX_SIZE: u64 = 100;
-
-    /// Creates a request. Errors: `out_of_range` for `page` or `size`.
-    pub fn new(page: u64, size: u64) -> Result<Self, FieldErrors> {
-        let request = Self { page, size };
-        let mut errors = FieldErrors::new();
-        errors.check(page >= 1, "page", "out_of_range", "must be at least 1");
-        errors.check((1..=Self::MAX_SIZE).contains(&size), "size", "out_of_range", "must be from 1 to 100");
-        if errors.is_empty() && request.rows_before() > Self::MAX_OFFSET {
-            errors.add("page", "out_of_range", too_deep());
-        }
-        if errors.is_empty() { Ok(request) } else { Err(errors) }
-    }
 
     /// Returns the number of rows before the page, or `None` if the page is beyond the last of `total` rows.
     ///
@@ -64,7 +49,14 @@ impl PageRequest {
     pub fn offset(self, total: u64) -> Result<Option<u64>> {
         let offset = self.rows_before();
         if offset > Self::MAX_OFFSET {
-            return Err(Error::invalid("page", "out_of_range", too_deep()));
+            let bound = Self::MAX_OFFSET;
+            return Err(Error::invalid(
+                "page",
+                "out_of_range",
+                format!(
+                    "(page - 1) * size must be at most {bound}; use a filter, or a list with a cursor, to read further"
+                ),
+            ));
         }
         Ok(Some(offset).filter(|offset| *offset < total))
     }
@@ -72,13 +64,6 @@ impl PageRequest {
     fn rows_before(self) -> u64 {
         self.page.saturating_sub(1).saturating_mul(self.size)
     }
-}
-
-fn too_deep() -> String {
-    format!(
-        "(page - 1) * size must be at most {}; use a filter, or a list with a cursor, to read further",
-        PageRequest::MAX_OFFSET
-    )
 }
 
 impl Default for PageRequest {

@@ -50,6 +50,13 @@ pub struct EmailFormat;
 #[derive(Clone, Copy, Debug)]
 pub struct UriFormat;
 
+/// A password, which a form does not show.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordFormat;
+
+impl TextFormat for PasswordFormat {
+    const FORMAT: Option<&'static str> = Some("password");
+}
 impl TextFormat for AnyFormat {
     const FORMAT: Option<&'static str> = None;
 }

@@ -19,7 +19,7 @@ use groundwork_auth::{
     oauth::{self, UNSUPPORTED_GRANT_TYPE, token_error},
     password,
 };
-use groundwork_core::{Code, Db, FieldErrors, Validate, error::codes};
+use groundwork_core::{Change, Code, Db, FieldErrors, Text, Validate, error::codes, text::PasswordFormat};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -74,16 +74,25 @@ pub trait HttpAccounts: 'static {
 pub type AccountOf<H> = <<H as HttpAccounts>::Accounts as Accounts>::Account;
 type SignUpOf<H> = <<H as HttpAccounts>::Accounts as Accounts>::SignUp;
 
+/// A username or an e-mail address, as it is entered to sign in.
+pub type LoginName = Text<0, 320>;
+/// A password, as it is entered to sign in. Longer ones than bcrypt reads are wrong rather than invalid.
+pub type LoginPassword = Text<0, 1024, PasswordFormat>;
+/// A refresh token.
+pub type RefreshToken = Text<0, 128>;
+/// Scopes, separated by spaces.
+pub type ScopeList = Text<0, 2000>;
+
 /// A name and a password.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
-    /// The username or the e-mail address, regardless of case.
-    #[schema(example = "ada", max_length = 320)]
-    pub username: String,
-    /// The password of the account.
-    #[schema(example = "Correct-Horse-1", format = "password")]
-    pub password: String,
+    /// The username or the e-mail address, without regard to case.
+    #[schema(example = "ada")]
+    pub username: LoginName,
+    /// The password.
+    #[schema(example = "Correct-Horse-1")]
+    pub password: LoginPassword,
 }
 
 /// A token request (RFC 6749, sections 4.3 and 6). An empty parameter counts as absent, and an unknown one is ignored.
@@ -95,21 +104,20 @@ pub struct TokenRequest {
     pub grant_type: String,
     /// For `password`: the username or the e-mail address.
     #[serde(default)]
-    #[schema(value_type = String, example = "ada", max_length = 320)]
-    pub username: Option<String>,
+    #[schema(example = "ada")]
+    pub username: Change<LoginName>,
     /// For `password`: the password.
     #[serde(default)]
-    #[schema(value_type = String, example = "Correct-Horse-1", format = "password")]
-    pub password: Option<String>,
+    #[schema(example = "Correct-Horse-1")]
+    pub password: Change<LoginPassword>,
     /// For `refresh_token`: the refresh token. It is valid once.
     #[serde(default)]
-    #[schema(value_type = String, max_length = 128)]
-    pub refresh_token: Option<String>,
+    pub refresh_token: Change<RefreshToken>,
     /// For `password`: the requested scopes, separated by spaces. All that the user's group has if absent. Scopes that the
     /// group does not have are left out.
     #[serde(default)]
-    #[schema(value_type = String, example = "", max_length = 2000)]
-    pub scope: Option<String>,
+    #[schema(example = "")]
+    pub scope: Change<ScopeList>,
 }
 
 fn password_grant() -> String {
@@ -145,10 +153,9 @@ impl DescribeInput for TokenForm {
 pub struct Refresh {
     /// The refresh token. It is valid once.
     #[schema(
-        example = "VGhlc2UgMzIgYnl0ZXMgcmVtYWluIHRoZSBzYW1lLiBUaGVzZSBjaGFuZ2Ugd2l0aCBldmVyeSByZWZyZXNoLg",
-        max_length = 128
+        example = "VGhlc2UgMzIgYnl0ZXMgcmVtYWluIHRoZSBzYW1lLiBUaGVzZSBjaGFuZ2Ugd2l0aCBldmVyeSByZWZyZXNoLg"
     )]
-    pub refresh_token: String,
+    pub refresh_token: RefreshToken,
 }
 
 /// Tokens, and the user that they are for.
@@ -195,15 +202,15 @@ impl Validate for Refresh {
 
 impl Validate for TokenRequest {
     fn validate(&self, errors: &mut FieldErrors) {
-        let need = |errors: &mut FieldErrors, value: &Option<String>, field| {
-            errors.check(value.is_some(), field, "missing", "is required for this grant_type");
+        let mut need = |absent: bool, field| {
+            errors.check(!absent, field, "missing", "is required for this grant_type");
         };
         match self.grant_type.as_str() {
             "password" => {
-                need(errors, &self.username, "username");
-                need(errors, &self.password, "password");
+                need(self.username.is_absent(), "username");
+                need(self.password.is_absent(), "password");
             }
-            "refresh_token" => need(errors, &self.refresh_token, "refresh_token"),
+            "refresh_token" => need(self.refresh_token.is_absent(), "refresh_token"),
             // The handler refuses another grant type, with a code of its own.
             _ => {}
         }
@@ -271,9 +278,10 @@ async fn token<H: HttpAccounts>(
 async fn grant<A: Accounts>(state: &AuthState<A>, request: TokenRequest) -> groundwork_core::Result<Tokens> {
     let TokenRequest { grant_type, username, password, refresh_token, scope } = request;
     match (grant_type.as_str(), username, password, refresh_token) {
-        ("refresh_token", _, _, Some(token)) => state.auth.refresh(&state.db, &token).await,
-        ("password", Some(username), Some(password), _) => {
-            let grant = state.auth.sign_in(&state.db, &username, &password, scope.as_deref());
+        ("refresh_token", _, _, Change::Value(token)) => state.auth.refresh(&state.db, &token).await,
+        ("password", Change::Value(username), Change::Value(password), _) => {
+            let scope = scope.value().map(|scope| &**scope);
+            let grant = state.auth.sign_in(&state.db, &username, &password, scope);
             Ok(grant.await?.tokens)
         }
         _ => Err(UNSUPPORTED_GRANT_TYPE.error("grant_type must be 'password' or 'refresh_token'")),

@@ -208,7 +208,7 @@ async fn list(
         return Err(Error::invalid("ids", "not_allowed", message).into());
     }
     let found = app.users.get_many(app.db.reader(), &parse_ids(&ids)?).await?;
-    let whole = PageRequest { page: 1, size: PageRequest::MAX_SIZE };
+    let whole = PageRequest { page: 1, size: 100 };
     let total = u64::try_from(found.len()).map_err(Error::internal)?;
     let found = found.into_iter().map(PublicUser::from).collect();
     Ok(Json(Users::Profiles(Page::new(found, total, whole))))

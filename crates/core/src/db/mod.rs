@@ -199,12 +199,15 @@ impl Db {
         Ok(self.health.ping().await?)
     }
 
-    /// Closes all connections once the work in progress has finished.
+    /// Closes the connections, after the work in progress. One after the other, and the writer last: of two SQLite
+    /// connections that close at the same moment, neither takes itself for the last one, which merges the WAL into the
+    /// file.
     pub async fn close(self) -> Result<()> {
+        let schema = self.schema.close().await;
+        self.health.close().await;
         self.reader.pool().close().await;
         self.writer.close().await;
-        self.health.close().await;
-        Ok(self.schema.close().await?)
+        Ok(schema?)
     }
 }
 

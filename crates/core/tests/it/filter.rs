@@ -178,7 +178,6 @@ async fn pages_are_bounded(library: &Library) {
         let error = page(number, size).await.unwrap_err();
         assert!(matches!(&error, groundwork_core::Error::Refused(refusal)
             if refusal.field_errors[0].field == "page" && refusal.field_errors[0].message.contains("10000")));
-        assert!(PageRequest::new(number, size).is_err());
     }
 }
 

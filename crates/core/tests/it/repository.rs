@@ -85,7 +85,7 @@ async fn pages_add_up(library: &Library) {
         add(db, books, "Book", pages).await;
     }
     let page = async |number| {
-        let request = PageRequest::new(number, 2).unwrap();
+        let request = PageRequest { page: number, size: 2 };
         books.list(db.reader(), &ListQuery::default(), request).await.unwrap()
     };
     let numbers = |page: groundwork_core::Page<crate::book::Model>| {
@@ -97,7 +97,6 @@ async fn pages_add_up(library: &Library) {
     assert_eq!(numbers(page(3).await), [1]);
     let behind = page(4).await;
     assert_eq!((behind.items.len(), behind.total), (0, 5));
-    assert!(PageRequest::new(0, 101).unwrap_err().into_vec().len() == 2);
 }
 
 /// By cursor every row is returned once in both directions, also while rows are added and deleted.

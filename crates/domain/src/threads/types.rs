@@ -14,8 +14,6 @@ use crate::{demo, messages::Message};
 
 /// The name of a group.
 pub type ThreadName = Text<1, 100>;
-/// The maximum number of users that one request names.
-pub const MAX_NAMED: usize = 100;
 /// The maximum number of participants of a thread.
 pub const MAX_PARTICIPANTS: i32 = 10_000;
 /// How many participants a thread is returned with.
@@ -43,7 +41,6 @@ pub struct NewThread {
 impl Validate for NewThread {
     fn validate(&self, errors: &mut FieldErrors) {
         let named = self.participant_ids.len();
-        errors.check(named <= MAX_NAMED, "participant_ids", "too_many", "must have at most 100 items");
         match self.kind {
             ThreadType::Direct => {
                 errors.check(named == 1, "participant_ids", "wrong_count", "must name one user");
@@ -111,7 +108,6 @@ impl Validate for ParticipantsPatch {
         errors.check(!none, "", "empty", "must name at least one user");
         let mut seen = HashSet::new();
         for (field, ids) in [("add", &self.add), ("remove", &self.remove)] {
-            errors.check(ids.len() <= MAX_NAMED, field, "too_many", "must have at most 100 items");
             for (index, id) in ids.iter().enumerate() {
                 if !seen.insert(id) {
                     errors.add(format!("{field}.{index}"), "repeated", "is listed twice");

@@ -41,7 +41,7 @@ use actix_web::{
     web::{self, BytesMut},
 };
 use futures::StreamExt;
-use groundwork_core::{Error, FieldError, FieldErrors, Result, Uuid, Validate, error::codes};
+use groundwork_core::{Error, FieldErrors, Result, Uuid, Validate, error::codes};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use utoipa::{
@@ -340,19 +340,14 @@ impl<T: ToSchema + 'static> DescribeInput for Form<T> {
 fn describe_body<T: ToSchema + 'static>(doc: &mut OperationDoc, media_type: &str, required: Required) {
     let content = doc.input::<T>();
     doc.body = Some(RequestBodyBuilder::new().content(media_type, content).required(Some(required)).build());
-    doc.field_error_example(example_errors::<T>());
-}
-
-/// Returns the field errors of an invalid input of type `T`, for an example.
-pub(crate) fn example_errors<T: ToSchema + 'static>() -> Vec<FieldError> {
-    schema_of::<T>().map(|schema| schema.example_errors()).unwrap_or_default()
+    doc.validates::<T>();
 }
 
 impl<T: ToSchema + 'static> DescribeInput for Query<T> {
     fn describe(doc: &mut OperationDoc) {
         doc.parameters.extend(parameters::<T>(&ParameterIn::Query));
         doc.error(&[codes::INVALID]);
-        doc.field_error_example(example_errors::<T>());
+        doc.validates::<T>();
     }
 }
 
@@ -365,7 +360,7 @@ impl<T: ToSchema + 'static> DescribeInput for Path<T> {
             .filter_map(|(name, field)| Some((name, field.get("example")?.as_str()?.to_owned())));
         doc.path_examples.extend(examples);
         doc.error(&[codes::INVALID]);
-        doc.field_error_example(example_errors::<T>());
+        doc.validates::<T>();
     }
 }
 

@@ -31,7 +31,7 @@ use utoipa::{
 
 use crate::{
     Problem,
-    http::extract::{example_errors, parameters, query_pairs, shaped, split_known},
+    http::extract::{parameters, query_pairs, shaped, split_known},
     openapi::describe::{DescribeInput, OperationDoc},
 };
 
@@ -93,7 +93,7 @@ impl<E: Listable, P: ToSchema + 'static, const ORDERED: bool> DescribeInput for 
         doc.parameters.extend(own);
         doc.parameters.extend(others.into_iter().map(parameter));
         doc.error(&[codes::INVALID]);
-        doc.field_error_example(example_errors::<P>());
+        doc.validates::<P>();
     }
 }
 

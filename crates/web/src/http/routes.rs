@@ -118,7 +118,8 @@ impl Entry {
         self.doc.clone().build(&self.id, &self.tag, &self.summary, &self.description, &instance)
     }
 
-    /// Errors: `internal` if the documentation of the operation is incomplete or ambiguous.
+    /// Errors: `internal` if the document would not describe the operation, would repeat a parameter, or shows a schema that
+    /// cannot be enforced.
     fn check(&self) -> Result<()> {
         let fail = |what: &str| Err(Error::internal(format!("the operation {} {what}", self.id)));
         if self.summary.is_empty() || self.description.is_empty() {
@@ -126,6 +127,9 @@ impl Entry {
         }
         if self.tag.is_empty() {
             return fail("has no tag");
+        }
+        if let Some(reason) = &self.doc.invalid_schema {
+            return fail(&format!("takes a type whose schema is not valid: {reason}"));
         }
         let mut seen = BTreeSet::new();
         for parameter in &self.doc.parameters {
@@ -164,8 +168,8 @@ impl Routes {
         self
     }
 
-    /// Errors: `internal` if an operation lacks a summary, a description or a tag, repeats a parameter, or has the id of
-    /// another one.
+    /// Errors: `internal` if an operation lacks a summary, a description or a tag, names a parameter twice, takes a type
+    /// whose schema is not valid, or has the id of another one.
     pub(crate) fn check(&self) -> Result<()> {
         let mut ids = BTreeSet::new();
         for entry in &self.entries {
@@ -351,4 +355,48 @@ fn wrong_method(allow: &str) -> HttpResponse {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use groundwork_core::{FieldErrors, Validate};
+    use utoipa::{
+        PartialSchema, ToSchema,
+        openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+    };
+
+    use super::Routes;
+    use crate::{Body, NoContent};
+
+    /// A type whose schema has a pattern that is not a regular expression.
+    #[derive(serde::Deserialize)]
+    struct Unenforceable;
+
+    impl PartialSchema for Unenforceable {
+        fn schema() -> RefOr<Schema> {
+            ObjectBuilder::new().schema_type(Type::String).pattern(Some("(")).into()
+        }
+    }
+
+    impl ToSchema for Unenforceable {}
+
+    impl Validate for Unenforceable {
+        fn validate(&self, _: &mut FieldErrors) {}
+    }
+
+    async fn take(_: Body<Unenforceable>) -> NoContent {
+        NoContent
+    }
+
+    /// A schema that cannot be enforced is an error when the service starts, not when it is called.
+    #[test]
+    fn a_schema_that_is_not_valid_stops_the_start() {
+        let mut routes = Routes::new();
+        routes
+            .tag("things", "Things.")
+            .post("/things", "things_take", "Take", take)
+            .describe("Takes a thing.");
+        let error = routes.check().unwrap_err().to_string();
+        assert!(error.contains("things_take") && error.contains("Unenforceable"), "{error}");
+    }
 }

@@ -28,6 +28,7 @@ use utoipa::{
 use crate::{
     Problem,
     http::problem::{self, ProblemBody},
+    openapi::schema::schema_of,
 };
 
 const EXAMPLE_REQUEST_ID: &str = "0198f0c0-6f6e-7c3e-9a55-0d1f4e1f9b11";
@@ -51,7 +52,9 @@ pub struct OperationDoc {
     pub errors: Vec<Code>,
     /// The field errors of the example of an `invalid` input.
     pub field_errors: Vec<FieldError>,
-    /// The extensions, by name (`x-…`).
+    /// The type whose schema is not valid, and why.
+    pub(crate) invalid_schema: Option<String>,
+    /// Members of its own, by name (`x-…`).
     pub extensions: Vec<(String, serde_json::Value)>,
     /// The schemas that the operation refers to.
     pub schemas: Vec<(String, RefOr<Schema>)>,
@@ -104,10 +107,17 @@ impl OperationDoc {
         self.answers.insert(status, response.build());
     }
 
-    /// Sets the field errors of the example of an `invalid` input. Those of a later argument take precedence.
-    pub fn field_error_example(&mut self, errors: Vec<FieldError>) {
-        if !errors.is_empty() {
-            self.field_errors = errors;
+    /// Compiles the validator of `T`, so that a schema that is not valid stops the start, and shows the field errors of a
+    /// bad value as the example of an `invalid` input. Those of a later argument take precedence.
+    pub fn validates<T: ToSchema + 'static>(&mut self) {
+        match schema_of::<T>() {
+            Ok(schema) => {
+                let errors = schema.example_errors();
+                if !errors.is_empty() {
+                    self.field_errors = errors;
+                }
+            }
+            Err(error) => self.invalid_schema = Some(format!("{}: {error}", T::name())),
         }
     }
 
