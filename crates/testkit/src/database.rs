@@ -30,8 +30,7 @@ use std::{
 };
 
 use groundwork_core::{
-    DatabaseUrl, Db, DbOptions,
-    db::backup,
+    Db, DbOptions,
     sea_orm::{ConnectionTrait, DbBackend, Statement},
 };
 use sea_orm_migration::MigratorTrait;
@@ -180,14 +179,9 @@ async fn template<M: MigratorTrait + 'static>(backend: Backend) -> Arc<Template>
     let template = match backend {
         Backend::Sqlite => {
             let folder = TempDir::with_prefix("messenger-test-").expect("a folder for the template");
-            let (file, copy) = (folder.path().join("template.db"), folder.path().join("copy.db"));
-            let url = format!("sqlite://{}", file.display());
-            migrate::<M>(&url).await;
-            // Not the file itself: the tables can still be in its write-ahead log, as connections that close at the same
-            // time leave it to each other to move them.
-            let url: DatabaseUrl = url.parse().expect("a database URL");
-            backup(&url, &copy).await.expect("copying the template");
-            Template::Sqlite(std::fs::read(&copy).expect("reading the template"))
+            let file = folder.path().join("template.db");
+            migrate::<M>(&format!("sqlite://{}", file.display())).await;
+            Template::Sqlite(std::fs::read(&file).expect("reading the template"))
         }
         Backend::Postgres => {
             let name = format!("template_{}", templates.len());
