@@ -86,29 +86,27 @@ pub type ScopeList = Text<0, 2000>;
 /// A name and a password.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"username": "ada", "password": "Correct-Horse-1"}))]
 pub struct Login {
     /// The username or the e-mail address, without regard to case.
-    #[schema(example = "ada")]
     pub username: LoginName,
     /// The password.
-    #[schema(example = "Correct-Horse-1")]
     pub password: LoginPassword,
 }
 
 /// A token request (RFC 6749, sections 4.3 and 6). An empty parameter counts as absent, and an unknown one is ignored.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({"grant_type": "password", "username": "ada", "password": "Correct-Horse-1"}))]
 pub struct TokenRequest {
     /// `password`, the default, or `refresh_token`.
     #[serde(default = "password_grant")]
-    #[schema(default = "password", example = "password")]
+    #[schema(default = "password")]
     pub grant_type: String,
     /// For `password`: the username or the e-mail address.
     #[serde(default)]
-    #[schema(example = "ada")]
     pub username: Change<LoginName>,
     /// For `password`: the password.
     #[serde(default)]
-    #[schema(example = "Correct-Horse-1")]
     pub password: Change<LoginPassword>,
     /// For `refresh_token`: the refresh token. It is valid once.
     #[serde(default)]
@@ -116,7 +114,6 @@ pub struct TokenRequest {
     /// For `password`: the requested scopes, separated by spaces. All that the user's group has if absent. Scopes that the
     /// group does not have are left out.
     #[serde(default)]
-    #[schema(example = "")]
     pub scope: Change<ScopeList>,
 }
 
@@ -150,11 +147,11 @@ impl DescribeInput for TokenForm {
 /// A refresh token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "refresh_token": "VGhlc2UgMzIgYnl0ZXMgcmVtYWluIHRoZSBzYW1lLiBUaGVzZSBjaGFuZ2Ugd2l0aCBldmVyeSByZWZyZXNoLg"
+}))]
 pub struct Refresh {
     /// The refresh token. It is valid once.
-    #[schema(
-        example = "VGhlc2UgMzIgYnl0ZXMgcmVtYWluIHRoZSBzYW1lLiBUaGVzZSBjaGFuZ2Ugd2l0aCBldmVyeSByZWZyZXNoLg"
-    )]
     pub refresh_token: RefreshToken,
 }
 

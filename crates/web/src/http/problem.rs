@@ -68,11 +68,11 @@ pub struct ProblemBody {
     pub errors: Vec<FieldError>,
     /// At the token endpoint: the error code of RFC 6749, section 5.2, which equals `code`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false, example = "invalid_grant")]
+    #[schema(nullable = false, example = "invalid_grant")]
     pub error: Option<&'static str>,
     /// At the token endpoint: `detail`, limited to the characters that RFC 6749 allows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false, example = "the refresh token has expired")]
+    #[schema(nullable = false, example = "the refresh token has expired")]
     pub error_description: Option<String>,
 }
 
