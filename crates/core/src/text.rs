@@ -68,21 +68,11 @@ impl TextFormat for UriFormat {
 }
 
 impl<const MIN: usize, const MAX: usize, F> Text<MIN, MAX, F> {
-    /// The minimum number of characters.
-    pub const MIN: usize = MIN;
-    /// The maximum number of characters.
-    pub const MAX: usize = MAX;
-
     /// Adds an error of `field` for each rule that the text breaks.
     pub fn check(&self, field: &str, errors: &mut FieldErrors) {
         errors.check(MIN == 0 || !self.0.trim().is_empty(), field, "blank", "must not be blank");
         errors.length(field, &self.0, MIN, MAX);
         errors.check(!self.0.contains('\0'), field, "bad_value", "must not contain NUL");
-    }
-
-    /// Returns the text.
-    pub fn into_string(self) -> String {
-        self.0
     }
 }
 
