@@ -20,6 +20,8 @@
 //! # }
 //! ```
 
+pub mod feed;
+
 use std::borrow::Cow;
 
 use sea_orm::{
@@ -60,6 +62,15 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// A place in the log. Events are read in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// On PostgreSQL a transaction id, see [`Model::stamp`]; 0 on SQLite.
+    pub stamp: i64,
+    /// The number of the event: [`Model::position`].
+    pub number: i64,
+}
 
 /// The resource that an event belongs to, and whose version it carries: a thread, a bookmark, a user. Callers who may see
 /// the subject may see the event.

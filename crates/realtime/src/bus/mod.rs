@@ -1,0 +1,1 @@
+//! What servers tell each other. Nothing depends on it but speed: the log has every event.
