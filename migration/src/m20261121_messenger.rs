@@ -66,6 +66,7 @@ enum UsersAndThreads {
     Role,
     JoinedAt,
     JoinedSeq,
+    JoinedVersion,
     LeftAt,
     LastDeliveredSeq,
     LastReadSeq,
@@ -148,6 +149,7 @@ fn participants() -> TableCreateStatement {
         .col(ColumnDef::new(UsersAndThreads::Role).string_len(16).not_null())
         .col(ColumnDef::new(UsersAndThreads::JoinedAt).date_time().not_null())
         .col(ColumnDef::new(UsersAndThreads::JoinedSeq).big_integer().not_null())
+        .col(ColumnDef::new(UsersAndThreads::JoinedVersion).big_integer().not_null())
         .col(ColumnDef::new(UsersAndThreads::LeftAt).date_time())
         .col(ColumnDef::new(UsersAndThreads::LastDeliveredSeq).big_integer().not_null())
         .col(ColumnDef::new(UsersAndThreads::LastReadSeq).big_integer().not_null())

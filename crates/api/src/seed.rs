@@ -77,13 +77,13 @@ async fn write_demo(tx: &Tx, ids: &DemoIds, hash: &str) -> Result<()> {
         receiver_id: Some(receiver.user_id),
         receiver_username: None,
     };
-    messages.send_direct(tx, &ada, to(&charles, "Have you drawn up the mill yet?")).await?;
+    messages.send_direct(tx, &ada, to(&charles, "Have you drawn up the mill yet?"), None).await?;
     ids.choose(demo::RECEIVED);
-    let answer = messages.send_direct(tx, &charles, to(&ada, "All but the carriage.")).await?;
+    let answer = messages.send_direct(tx, &charles, to(&ada, "All but the carriage."), None).await?;
     messages.advance(tx, &ada, answer.id, ReceiptKind::Read).await?;
     ids.choose(demo::SENT);
-    messages.send_direct(tx, &ada, to(&charles, "Then I shall write the notes. 📝")).await?;
-    messages.send_direct(tx, &alan, to(&grace, "Is there a moth in yours, too?")).await?;
+    messages.send_direct(tx, &ada, to(&charles, "Then I shall write the notes. 📝"), None).await?;
+    messages.send_direct(tx, &alan, to(&grace, "Is there a moth in yours, too?"), None).await?;
 
     let group = NewThread {
         kind: ThreadType::Group,
@@ -94,9 +94,9 @@ async fn write_demo(tx: &Tx, ids: &DemoIds, hash: &str) -> Result<()> {
     ids.choose(demo::ENGINES);
     let (group, _) = Threads::default().start(tx, &ada, group).await?;
     let say = |text: &str| NewText { text: text.into() };
-    messages.send(tx, &ada, group, say("Welcome to the engine room.")).await?;
-    messages.send(tx, &grace, group, say("Good to be here.")).await?;
-    messages.send(tx, &alan, group, say("Will it halt?")).await?;
+    messages.send(tx, &ada, group, say("Welcome to the engine room."), None).await?;
+    messages.send(tx, &grace, group, say("Good to be here."), None).await?;
+    messages.send(tx, &alan, group, say("Will it halt?"), None).await?;
     Ok(())
 }
 

@@ -18,7 +18,11 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use groundwork_core::{Db, Error, Result, Timestamp, Tx, Uuid, error::codes};
+use groundwork_core::{
+    Db, Error, Result, Timestamp, Tx, Uuid,
+    error::codes,
+    events::{self, NewEvent, Subject},
+};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DeriveIden, EntityTrait, QueryFilter, QuerySelect,
     QueryTrait, SelectExt, Set, Value,
@@ -29,6 +33,14 @@ use sha2::{Digest, Sha256};
 
 use crate::Scopes;
 
+/// The kind of the subject of [`SESSION_ENDED`]; its id is that of the session.
+pub const SUBJECT: &str = "session";
+/// The kind of the event that a session was ended, which concerns its user. It is written in the transaction that ends the
+/// session, so that every server learns of it. A session that expires has no event.
+pub const SESSION_ENDED: &str = "session.ended";
+
+/// The maximum number of events in one statement.
+const EVENTS: usize = 1000;
 /// The maximum number of sessions that [`sweep`] deletes in one transaction.
 const BATCH: u64 = 1000;
 
@@ -199,14 +211,21 @@ pub async fn end_all(tx: &Tx, user_id: Uuid) -> Result<()> {
 
 async fn end_where(tx: &Tx, matching: Expr) -> Result<()> {
     let now = Value::from(tx.now());
-    row::Entity::update_many()
+    let ended = row::Entity::update_many()
         .col_expr(row::Column::EndedAt, Expr::value(now.clone()))
         // So that one index finds all that `sweep` deletes.
         .col_expr(row::Column::ExpiresAt, Expr::value(now))
         .filter(matching)
         .filter(row::Column::EndedAt.is_null())
-        .exec(tx)
+        .exec_with_returning(tx)
         .await?;
+    let event = |session: &row::Model| {
+        NewEvent::new(SESSION_ENDED, Subject::new(SUBJECT, session.id)).of_user(session.user_id)
+    };
+    // A statement has a limited number of parameters, and a user may have any number of sessions.
+    for some in ended.chunks(EVENTS) {
+        events::append_all(tx, some.iter().map(event)).await?;
+    }
     Ok(())
 }
 

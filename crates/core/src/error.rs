@@ -165,7 +165,7 @@ pub mod codes {
         Kind::Invalid,
         "The idempotency key was used with another request",
     )
-    .example("this Idempotency-Key was used with another method, path or body");
+    .example("this key was used for a different request");
     /// The result of the first request with an idempotency key no longer exists.
     pub const GONE: Code = Code::new("gone", Kind::Gone, "The result no longer exists")
         .example("the first request with this Idempotency-Key succeeded; its result has been deleted, or you may no longer see it");

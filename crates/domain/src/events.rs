@@ -1,4 +1,6 @@
 //! The kinds and the subjects of the messenger's events.
+//!
+//! Each event of a thread that has a version has it alone: `(thread, version)` is unique in the log.
 
 use groundwork_core::{Uuid, events::Subject};
 
@@ -12,21 +14,21 @@ pub fn user(id: Uuid) -> Subject {
     Subject::new("user", id)
 }
 
-/// A message was sent. Payload: `message_id`, `seq`.
+/// A message was sent. Payload: `message_id`, `seq`, and `client_id`, the sender's own id for it or null.
 pub const MESSAGE_CREATED: &str = "message.created";
 /// A message was edited. Payload: `message_id`, `seq`.
 pub const MESSAGE_UPDATED: &str = "message.updated";
 /// A message was deleted. Payload: `message_id`, `seq`.
 pub const MESSAGE_DELETED: &str = "message.deleted";
-/// A participant's delivered or read position moved. Payload: `kind`, `seq`.
+/// A participant's delivered or read position moved. It has no version. Payload: `kind`, `seq`, `at`.
 pub const RECEIPT_UPDATED: &str = "receipt.updated";
-/// A thread was created.
+/// A thread was created. Payload: `participant_ids`.
 pub const THREAD_CREATED: &str = "thread.created";
 /// The name or the history setting of a thread changed.
 pub const THREAD_UPDATED: &str = "thread.updated";
 /// A thread was deleted.
 pub const THREAD_DELETED: &str = "thread.deleted";
-/// A user was added to a thread. Payload: `role`.
+/// A user was added to a thread. Payload: `role`, `joined_seq`, `joined_version`.
 pub const PARTICIPANT_ADDED: &str = "participant.added";
 /// The role of a participant changed. Payload: `role`.
 pub const PARTICIPANT_UPDATED: &str = "participant.updated";

@@ -159,8 +159,9 @@ async fn send(
 ) -> Result<Reply<Created<Message>>, Problem> {
     // The thread may not exist yet, so the queue is that of the two participants.
     let _turn = app.turn(caller.user_id).await?;
+    let client_id = idempotent.key().map(str::to_owned);
     let send = async |tx: &_| {
-        let message = app.messages.send_direct(tx, &caller, body.0).await?;
+        let message = app.messages.send_direct(tx, &caller, body.0, client_id.as_deref()).await?;
         Ok((message.id, Created(message)))
     };
     let replay = async |tx: &_, id| Ok(Created(app.messages.get(tx, &caller, id).await?));

@@ -363,12 +363,29 @@ async fn send(
     idempotent: Idempotent,
     body: Body<NewText>,
 ) -> Result<Reply<Created<Message>>, Problem> {
-    let _turn = app.turn(path.0.id).await?;
+    send_once(&caller, &app, path.0.id, body.0, idempotent).await
+}
+
+/// Sends a message into a thread once for each key, which is the client's id of the message. The request is identified by
+/// the thread and the text, so that a message sent over HTTP and over a socket is the same one.
+///
+/// # Errors
+/// Those of [`Messages::send`](messenger_domain::Messages::send) and [`Idempotent::run`], and `busy`.
+pub(crate) async fn send_once(
+    caller: &Caller,
+    app: &State,
+    thread: Uuid,
+    new: NewText,
+    idempotent: Idempotent,
+) -> Result<Reply<Created<Message>>, Problem> {
+    let _turn = app.turn(thread).await?;
+    let client_id = idempotent.key().map(str::to_owned);
+    let idempotent = idempotent.identified_by(&["threads_send", &thread.to_string(), &new.text]);
     let send = async |tx: &_| {
-        let message = app.messages.send(tx, &caller, path.0.id, body.0).await?;
+        let message = app.messages.send(tx, caller, thread, new, client_id.as_deref()).await?;
         Ok((message.id, Created(message)))
     };
-    let replay = async |tx: &_, id| Ok(Created(app.messages.get(tx, &caller, id).await?));
+    let replay = async |tx: &_, id| Ok(Created(app.messages.get(tx, caller, id).await?));
     idempotent.run(&app.db, send, replay).await
 }
 

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use groundwork_auth::{AccessTokens, Caller, Scopes, session};
-use groundwork_core::Uuid;
+use groundwork_core::{Tx, Uuid, events};
 use groundwork_testkit::{
     Answer, Client, both_databases,
     client::{PASSWORD, field_errors_of, send},
 };
 use messenger_domain::users;
 use reqwest::Method;
-use sea_orm::EntityTrait;
+use sea_orm::{EntityTrait, QueryOrder, Set};
 use serde_json::{Value, json};
 
 use crate::support::{App, SECRET};
@@ -270,6 +270,93 @@ async fn signing_out_ends_this_session(app: &App) {
     ada.get(ME).await.refused(401, "session_ended");
     refresh(&ada, ada.refresh_token.as_ref().unwrap()).await.refused(401, "session_ended");
     elsewhere.get(ME).await.expect(200);
+}
+
+/// Whatever ends a session writes an event, which names the session and its user: once for each session.
+#[both_databases]
+async fn every_end_of_a_session_is_in_the_log(app: &App) {
+    let root = app.user_in("superuser", "root").await;
+    let first = app.user("ada").await;
+    let again = first.login("ada").await;
+    let before = ended(app).await;
+    refresh(&again, again.refresh_token.as_ref().unwrap()).await.expect(200);
+    assert_eq!(ended(app).await, before, "a refresh ends nothing");
+
+    let mut expected = before;
+    let token = first.refresh_token.clone().unwrap();
+    refresh(&first, &token).await.expect(200);
+    refresh(&first, &token).await.refused(401, "session_ended");
+    refresh(&first, &token).await.refused(401, "session_ended");
+    expected.push((session_of(app, &first), first.id()));
+    assert_eq!(ended(app).await, expected, "a refresh token that is used twice");
+
+    again.post("/api/v1/auth/logout", &Value::Null).await.expect(204);
+    expected.push((session_of(app, &again), first.id()));
+    assert_eq!(ended(app).await, expected, "signing out");
+
+    let path = format!("/api/v1/users/{}", first.id());
+    let changes = [
+        (Method::PUT, format!("{path}/group"), json!({"group": "admin"})),
+        (Method::PATCH, path.clone(), json!({"is_active": false})),
+        (Method::DELETE, path.clone(), Value::Null),
+    ];
+    for (method, path, body) in changes {
+        let (one, two) = (first.login("ada").await, first.login("ada").await);
+        send(root.request(method, &path).json(&body)).await;
+        expected.extend([&one, &two].map(|client| (session_of(app, client), client.id())));
+        let (mut found, mut expected) = (ended(app).await, expected.clone());
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{path}");
+        let active = json!({"is_active": true});
+        send(root.request(Method::PATCH, &format!("/api/v1/users/{}", first.id())).json(&active)).await;
+    }
+}
+
+/// The sessions that ended, each with its user, in the order of the log.
+async fn ended(app: &App) -> Vec<(String, String)> {
+    let log = events::Entity::find().order_by_asc(events::Column::Position).all(app.db.db.reader());
+    let ended = log.await.unwrap().into_iter().filter(|event| event.kind == session::SESSION_ENDED);
+    ended
+        .map(|event| {
+            assert_eq!(event.subject_kind, session::SUBJECT);
+            (event.subject_id.to_string(), event.user_id.unwrap().to_string())
+        })
+        .collect()
+}
+
+/// The session of a client's access token.
+fn session_of(app: &App, client: &Client) -> String {
+    let tokens =
+        AccessTokens::new(SECRET.as_bytes(), "messenger", "messenger", Duration::from_mins(15)).unwrap();
+    tokens.read(client.token.as_ref().unwrap(), app.db.db.now()).unwrap().session_id.to_string()
+}
+
+/// A user with more sessions than one statement can write events for can be deactivated.
+#[both_databases]
+async fn many_sessions_end_at_once(app: &App) {
+    let ada = app.user("ada").await;
+    let (user_id, now) = (ada.id().parse().unwrap(), app.db.db.now());
+    let row = |index: u128| session::row::ActiveModel {
+        id: Set(Uuid::from_u128(index)),
+        user_id: Set(user_id),
+        scope: Set(None),
+        family_hash: Set(index.to_string()),
+        token_hash: Set(index.to_string()),
+        created_at: Set(now),
+        expires_at: Set(now + Duration::from_hours(1)),
+        ended_at: Set(None),
+    };
+    let fill = async |tx: &Tx| {
+        for start in (0..8000).step_by(1000) {
+            let rows = (start..start + 1000).map(row);
+            session::row::Entity::insert_many(rows).exec_without_returning(tx).await?;
+        }
+        Ok::<_, groundwork_core::Error>(())
+    };
+    app.db.db.write(fill).await.unwrap();
+    ada.delete(ME).await.expect(204);
+    assert_eq!(ended(app).await.len(), 8001);
 }
 
 /// Access tokens are valid for 15 minutes, and sessions for 30 days without a refresh.

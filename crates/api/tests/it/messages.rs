@@ -489,23 +489,95 @@ async fn changes_are_in_the_log(app: &App) {
     ada.delete(&format!("/api/v1/threads/{thread}")).await.expect(204);
     let log = events::Entity::find().all(app.db.db.reader()).await.unwrap();
     let of_thread: Vec<_> = log.iter().filter(|event| event.subject_kind == "thread").collect();
-    let kinds: Vec<_> = of_thread.iter().map(|event| (event.kind.as_str(), event.version.unwrap())).collect();
+    let kinds: Vec<_> = of_thread.iter().map(|event| (event.kind.as_str(), event.version)).collect();
     assert_eq!(
         kinds,
         [
-            ("thread.created", 1),
-            ("message.created", 2),
-            ("message.updated", 3),
-            ("receipt.updated", 3),
-            ("participant.added", 4),
-            ("thread.updated", 5),
-            ("message.deleted", 6),
-            ("participant.removed", 7),
-            ("thread.deleted", 8),
+            ("thread.created", Some(1)),
+            ("message.created", Some(2)),
+            ("message.updated", Some(3)),
+            ("receipt.updated", None),
+            ("participant.added", Some(4)),
+            ("thread.updated", Some(5)),
+            ("message.deleted", Some(6)),
+            ("participant.removed", Some(7)),
+            ("thread.deleted", Some(8)),
         ]
     );
-    assert_eq!(of_thread[1].payload, json!({"message_id": message.id, "seq": 1}));
+    let mut first = of_thread[0].payload["participant_ids"].as_array().unwrap().clone();
+    first.sort_by_key(|id| id != &json!(ada.id()));
+    assert_eq!(first, [json!(ada.id()), json!(charles.id())]);
+    assert_eq!(of_thread[1].payload, json!({"message_id": message.id, "seq": 1, "client_id": null}));
     assert_eq!(of_thread[3].actor_id.unwrap().to_string(), charles.id());
+    let receipt = &of_thread[3].payload;
+    assert_eq!((&receipt["kind"], &receipt["seq"]), (&json!("read"), &json!(1)));
+    assert!(receipt["at"].is_string());
+    assert_eq!(of_thread[4].payload, json!({"role": "member", "joined_seq": 1, "joined_version": 4}));
+}
+
+/// An event of a message carries the key of the request that sent it, by which its sender's client recognizes it.
+#[both_databases]
+async fn the_log_has_the_senders_id_of_a_message(app: &App) {
+    let (ada, charles) = (app.user("ada").await, app.user("charles").await);
+    let direct = json!({"receiver_id": charles.id(), "text": "one"});
+    let first = ada.post_once("/api/v1/messages", "first", &direct).await.expect(201);
+    let path = format!("/api/v1/threads/{}/messages", first["thread_id"].as_str().unwrap());
+    ada.post_once(&path, "second", &json!({"text": "two"})).await.expect(201);
+    ada.post_once(&path, "second", &json!({"text": "two"})).await.expect(201);
+    let log = events::Entity::find().all(app.db.db.reader()).await.unwrap();
+    let created = log.iter().filter(|event| event.kind == "message.created");
+    let ids: Vec<_> = created.map(|event| event.payload["client_id"].clone()).collect();
+    assert_eq!(ids, ["first", "second"]);
+}
+
+/// Several changes of one request have a version each, in the log and among the changes of the thread.
+#[both_databases]
+async fn each_change_has_a_version_of_its_own(app: &App) {
+    let ada = app.user("ada").await;
+    let mut others = Vec::new();
+    for index in 0..5 {
+        others.push(app.user(&format!("user-{index}")).await);
+    }
+    let thread = ada.starts_group("Engines", &[&others[0], &others[1]]).await;
+    let at_thread = format!("/api/v1/threads/{thread}");
+    let ids = |users: &[Client]| users.iter().map(Client::id).collect::<Vec<_>>();
+    let both = json!({"add": ids(&others[2..]), "remove": ids(&others[..2])});
+    ada.patch(&format!("{at_thread}/participants"), &both).await.expect(200);
+    assert_eq!(ada.thread(&thread).await["version"], 6);
+    ada.patch(&at_thread, &json!({"name": "New"})).await.expect(200);
+    ada.delete("/api/v1/users/me").await.expect(204);
+
+    let log = events::Entity::find().all(app.db.db.reader()).await.unwrap();
+    let of_thread = log.iter().filter(|event| event.subject_kind == "thread");
+    let versions: Vec<_> = of_thread.clone().filter_map(|event| event.version).collect();
+    assert_eq!(versions, (1..=9).collect::<Vec<_>>());
+    let user = |version: i64| {
+        let event = of_thread.clone().find(|event| event.version == Some(version)).unwrap();
+        (event.kind.as_str(), event.user_id.unwrap().to_string())
+    };
+    let expected: Vec<_> = ["participant.removed"; 2].into_iter().chain(["participant.added"; 3]).collect();
+    for (index, kind) in expected.into_iter().enumerate() {
+        assert_eq!(user(2 + i64::try_from(index).unwrap()), (kind, others[index].id()));
+    }
+
+    let (mut since, mut found) = (1, Vec::new());
+    loop {
+        let path = format!("{at_thread}/changes?limit=1&since={since}");
+        let page = others[4].get(&path).await.expect(200);
+        let item = &page["items"][0];
+        assert_eq!((page["items"].as_array().unwrap().len(), &item["version"]), (1, &page["version"]));
+        found.push((item["version"].as_i64().unwrap(), item["user_id"].as_str().map(str::to_owned)));
+        since = page["version"].as_i64().unwrap();
+        if page["has_more"] == false {
+            break;
+        }
+    }
+    // Version 8 is that of the heir, who joined at one of the versions before.
+    let heir = user(8).1;
+    let mut expected: Vec<_> = (2..=6).map(|version| (version, Some(user(version).1))).collect();
+    expected.retain(|(_, id)| id.as_ref() != Some(&heir));
+    expected.extend([(7, None), (8, Some(heir)), (9, Some(ada.id()))]);
+    assert_eq!(found, expected);
 }
 
 /// The read position only moves forward; read messages count as delivered.

@@ -262,11 +262,14 @@ async fn changes_are_logged(app: &App) {
     let ada = app.user("ada").await;
     ada.patch(ME, &json!({"bio": "x"})).await.expect(200);
     admin.delete(&of(&ada)).await.expect(204);
+    admin.post(&format!("{}/restore", of(&ada)), &Value::Null).await.expect(200);
+    let root = app.user_in("superuser", "superuser").await;
+    root.put(&format!("{}/group", of(&ada)), &json!({"group": "admin"})).await.expect(200);
     let log = events::Entity::find().all(app.db.db.reader()).await.unwrap();
-    let about_ada: Vec<_> =
-        log.iter().filter(|event| event.user_id.map(|id| id.to_string()) == Some(ada.id())).collect();
-    assert!(about_ada.iter().all(|event| event.kind == "user.updated"));
-    let actors: Vec<_> = about_ada.iter().map(|event| event.actor_id.unwrap().to_string()).collect();
-    assert_eq!(actors, [ada.id(), ada.id(), admin.id()]);
+    let updates: Vec<_> = log.iter().filter(|event| event.kind == "user.updated").collect();
+    assert!(updates.iter().all(|event| event.user_id == Some(event.subject_id)));
+    let about_ada = updates.iter().filter(|event| event.subject_id.to_string() == ada.id());
+    let actors: Vec<_> = about_ada.map(|event| event.actor_id.unwrap().to_string()).collect();
+    assert_eq!(actors, [ada.id(), ada.id(), admin.id(), admin.id(), root.id()]);
     assert!(!format!("{log:?}").contains(PASSWORD));
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{codes::VERSION_AHEAD, threads::ThreadRepository};
 
 /// The changes that `user` can see after version `since`, about `limit` of them. All changes of a version are in
-/// one answer; a version has at most 200.
+/// one answer: the first version has the thread and its first participants, and every other version one change.
 pub(super) async fn changes<C: ConnectionTrait>(
     conn: &C,
     user: Uuid,

@@ -53,21 +53,35 @@ impl Messages {
         Self { delete_policy, ..Self::default() }
     }
 
-    /// Sends a message into a thread.
+    /// Sends a message into a thread. `client_id` is the sender's own id for it, by which their client recognizes the
+    /// event of the message.
     ///
     /// # Errors
     /// `invalid`, `not_found`, and `user_inactive` if the other user of a direct thread is deactivated or deleted.
-    pub async fn send(&self, tx: &Tx, caller: &Caller, thread: Uuid, new: NewText) -> Result<Message> {
+    pub async fn send(
+        &self,
+        tx: &Tx,
+        caller: &Caller,
+        thread: Uuid,
+        new: NewText,
+        client_id: Option<&str>,
+    ) -> Result<Message> {
         new.check()?;
-        let sent = send::send(tx, caller.user_id, thread, new.text.into()).await?;
+        let sent = send::send(tx, caller.user_id, thread, new.text.into(), client_id).await?;
         Ok(MessageRow::new(sent).into())
     }
 
-    /// Sends a direct message; the first one creates the thread.
+    /// Sends a direct message; the first one creates the thread. `client_id` is that of [`send`](Self::send).
     ///
     /// # Errors
     /// `invalid`, `user_not_found`, and `user_inactive` for a receiver who is deactivated or deleted.
-    pub async fn send_direct(&self, tx: &Tx, caller: &Caller, new: NewDirectMessage) -> Result<Message> {
+    pub async fn send_direct(
+        &self,
+        tx: &Tx,
+        caller: &Caller,
+        new: NewDirectMessage,
+        client_id: Option<&str>,
+    ) -> Result<Message> {
         new.check()?;
         let receiver = match (new.receiver_id, &new.receiver_username) {
             (Some(id), _) => self.users.active_by_id(tx, id, "receiver_id").await?,
@@ -77,7 +91,7 @@ impl Messages {
             }
         };
         let (thread, _) = self.threads.direct(tx, caller, receiver.id).await?;
-        self.send(tx, caller, thread.id, NewText { text: new.text }).await
+        self.send(tx, caller, thread.id, NewText { text: new.text }, client_id).await
     }
 
     /// Returns a page of the messages of a thread.

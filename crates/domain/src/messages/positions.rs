@@ -88,11 +88,9 @@ pub(super) async fn advance(
         };
         receipt::Entity::insert(row).exec_without_returning(tx).await?;
     }
-    let event = NewEvent::new(RECEIPT_UPDATED, subject::thread(thread_id))
-        .at_version(thread.version)
-        .of_user(user)
-        .by(user);
-    events::append(tx, event.with(json!({"kind": kind, "seq": seq}))).await
+    // No version: a receipt is not a change of the thread.
+    let event = NewEvent::new(RECEIPT_UPDATED, subject::thread(thread_id)).of_user(user).by(user);
+    events::append(tx, event.with(json!({"kind": kind, "seq": seq, "at": at}))).await
 }
 
 /// Which positions move, and over which messages, when `kind` moves to `seq`.

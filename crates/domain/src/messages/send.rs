@@ -20,15 +20,21 @@ use crate::{
     users::UserRepository,
 };
 
-/// Sends `text` into the thread.
+/// Sends `text` into the thread. `client_id` is the sender's own id for the message.
 ///
 /// # Errors
 /// `not_found` if there is no such thread or the sender is not in it, `user_inactive` if the receiver is deactivated.
-pub(super) async fn send(tx: &Tx, sender: Uuid, thread: Uuid, text: String) -> Result<Model> {
+pub(super) async fn send(
+    tx: &Tx,
+    sender: Uuid,
+    thread: Uuid,
+    text: String,
+    client_id: Option<&str>,
+) -> Result<Model> {
     let threads = ThreadRepository;
     let thread = threads.next_message(tx, thread).await?;
     let message = new_message(tx, &thread, sender, text);
-    let payload = json!({"message_id": message.id, "seq": message.seq});
+    let payload = json!({"message_id": message.id, "seq": message.seq, "client_id": client_id});
     if tx.get_database_backend() == DbBackend::Postgres {
         // Three statements would be two round trips more, with the lock held.
         let statement = postgres_insert(&message, payload, tx.now());

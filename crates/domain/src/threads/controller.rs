@@ -75,9 +75,9 @@ impl Threads {
             ..new_row(tx, caller, id, ThreadType::Direct, History::Full, both.len())
         };
         if self.repository.insert_direct(tx, row).await? {
-            let rows = both.into_iter().map(|user| first_participant(tx, id, user, Role::Member));
+            let rows = both.iter().map(|user| first_participant(tx, id, *user, Role::Member));
             self.repository.join(tx, rows).await?;
-            self.note(tx, caller, FIRST_VERSION, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
+            self.note(tx, caller, FIRST_VERSION, created(id, both)).await?;
         }
         let found = self.repository.find_direct(tx, &key).await?;
         let thread = found.ok_or_else(|| Error::not_found("thread"))?;
@@ -103,11 +103,11 @@ impl Threads {
             ..new_row(tx, caller, id, ThreadType::Group, history, others.len() + 1)
         };
         self.repository.insert(tx, row).await?;
-        let roles =
-            others.into_iter().map(|user| (user, Role::Member)).chain([(caller.user_id, Role::Owner)]);
+        let roles = others.iter().map(|user| (*user, Role::Member)).chain([(caller.user_id, Role::Owner)]);
         let rows = roles.map(|(user, role)| first_participant(tx, id, user, role));
         self.repository.join(tx, rows).await?;
-        self.note(tx, caller, FIRST_VERSION, NewEvent::new(THREAD_CREATED, subject::thread(id))).await?;
+        let all = others.into_iter().chain([caller.user_id]);
+        self.note(tx, caller, FIRST_VERSION, created(id, all)).await?;
         Ok(id)
     }
 
@@ -258,7 +258,7 @@ impl Threads {
     }
 
     /// Adds users to a group and removes others, all or none. Only an owner may remove an owner. Everybody may remove
-    /// themselves alone, which is leaving.
+    /// themselves alone, which is leaving. Each user who joins or leaves takes a version of the thread.
     ///
     /// # Errors
     /// `invalid`, `not_found`, `forbidden`, `direct_thread`, `user_not_found`, `user_inactive`, `already_participant`,
@@ -300,13 +300,15 @@ impl Threads {
         remove: &[Uuid],
     ) -> Result<()> {
         let mut events = self.remove(tx, mine, thread.version, remove).await?;
-        events.extend(self.add(tx, thread, add).await?);
+        events.extend(self.add(tx, thread, thread.version + long_count(remove.len()), add).await?);
         let participants = thread.participant_count + count(add.len()) - count(remove.len());
         if participants > MAX_PARTICIPANTS {
             return Err(THREAD_FULL.error(format!("a thread has at most {MAX_PARTICIPANTS} participants")));
         }
-        self.repository.set_participant_count(tx, thread.id, participants).await?;
-        let events = events.into_iter().map(|event| event.at_version(thread.version).by(mine.user_id));
+        let last = thread.version + long_count(events.len()) - 1;
+        self.repository.set_participants(tx, thread.id, participants, last).await?;
+        let events = events.into_iter().zip(thread.version..);
+        let events = events.map(|(event, version)| event.at_version(version).by(mine.user_id));
         events::append_all(tx, events).await
     }
 
@@ -352,7 +354,14 @@ impl Threads {
         Ok(users.iter().map(event).collect())
     }
 
-    async fn add(&self, tx: &Tx, thread: &entity::Model, users: &[Uuid]) -> Result<Vec<NewEvent>> {
+    /// The first of the users joins at `version`, and each further one at the next.
+    async fn add(
+        &self,
+        tx: &Tx,
+        thread: &entity::Model,
+        version: i64,
+        users: &[Uuid],
+    ) -> Result<Vec<NewEvent>> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
@@ -371,13 +380,14 @@ impl Threads {
         // What was said before is not unread, whether it can be seen or not.
         let joined_seq = if thread.history == History::Full { 0 } else { thread.last_seq };
         let seqs = (joined_seq, thread.last_seq);
-        let rows = users.iter().map(|user| joining(tx, thread.id, *user, Role::Member, thread.version, seqs));
-        self.repository.join(tx, rows).await?;
-        let payload = json!({"role": Role::Member});
-        let event = |user: &Uuid| {
-            NewEvent::new(PARTICIPANT_ADDED, subject::thread(thread.id)).of_user(*user).with(payload.clone())
+        let versions = users.iter().zip(version..);
+        let row = |(user, version): (&Uuid, i64)| joining(tx, thread.id, *user, Role::Member, version, seqs);
+        self.repository.join(tx, versions.clone().map(row)).await?;
+        let event = |(user, version): (&Uuid, i64)| {
+            let payload = json!({"role": Role::Member, "joined_seq": joined_seq, "joined_version": version});
+            NewEvent::new(PARTICIPANT_ADDED, subject::thread(thread.id)).of_user(*user).with(payload)
         };
-        Ok(users.iter().map(event).collect())
+        Ok(versions.map(event).collect())
     }
 
     /// Sets the role of a participant.
@@ -433,8 +443,8 @@ impl Threads {
         let mut events = Vec::new();
         if !heirs.is_empty() {
             for (group, version) in self.repository.change_owners(tx, user, &heirs).await? {
-                let heir = heirs.get(&group).map(|heir| (*heir, Role::Owner));
-                for (who, role) in heir.into_iter().chain([(user, Role::Member)]) {
+                let heir = heirs.get(&group).map(|heir| (*heir, Role::Owner, version - 1));
+                for (who, role, version) in heir.into_iter().chain([(user, Role::Member, version)]) {
                     events.push(role_changed(group, who, role).at_version(version));
                 }
             }
@@ -474,12 +484,21 @@ impl Threads {
     }
 }
 
+fn created(thread: Uuid, participants: impl IntoIterator<Item = Uuid>) -> NewEvent {
+    let ids: Vec<Uuid> = participants.into_iter().collect();
+    NewEvent::new(THREAD_CREATED, subject::thread(thread)).with(json!({"participant_ids": ids}))
+}
+
 fn role_changed(thread: Uuid, user: Uuid, role: Role) -> NewEvent {
     NewEvent::new(PARTICIPANT_UPDATED, subject::thread(thread)).of_user(user).with(json!({"role": role}))
 }
 
 fn count(length: usize) -> i32 {
     i32::try_from(length).unwrap_or(i32::MAX)
+}
+
+fn long_count(length: usize) -> i64 {
+    count(length).into()
 }
 
 fn new_row(
@@ -527,6 +546,7 @@ fn joining(
         role: Set(role),
         joined_at: Set(tx.now()),
         joined_seq: Set(joined_seq),
+        joined_version: Set(version),
         left_at: Set(None),
         last_delivered_seq: Set(seen_seq),
         last_read_seq: Set(seen_seq),

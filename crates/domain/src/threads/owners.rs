@@ -114,7 +114,8 @@ impl ThreadRepository {
         Ok(found.into_iter().map(|(thread, heir)| Succession { thread, heir }).collect())
     }
 
-    /// Makes the user a member of these groups, and the heir of each group its owner. Returns the new version of each group.
+    /// Makes the heir of each group its owner, and then the user a member of it. Each of the two takes a version of the
+    /// group. Returns the second one of each group.
     pub async fn change_owners(
         self,
         tx: &Tx,
@@ -124,7 +125,7 @@ impl ThreadRepository {
         use participant::{Column as P, Entity as Participants};
         let groups: Vec<Uuid> = heirs.keys().copied().collect();
         let changed = Entity::update_many()
-            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+            .col_expr(Column::Version, Expr::col(Column::Version).add(2))
             .col_expr(Column::UpdatedAt, Expr::value(Value::from(tx.now())))
             .filter(Column::Id.is_in(groups.iter().copied()))
             .exec_with_returning(tx)
@@ -135,9 +136,11 @@ impl ThreadRepository {
             .take();
         let heirs = Expr::tuple([Expr::col(P::ThreadId), Expr::col(P::UserId)]).in_subquery(pairs);
         let former = Condition::all().add(P::UserId.eq(user)).add(P::ThreadId.is_in(groups));
-        for (who, role) in [(Condition::all().add(heirs), Role::Owner), (former, Role::Member)] {
+        for (who, role, before_last) in
+            [(Condition::all().add(heirs), Role::Owner, 1), (former, Role::Member, 0)]
+        {
             let version = Query::select()
-                .column((Entity, Column::Version))
+                .expr(Expr::col((Entity, Column::Version)).sub(before_last))
                 .from(Entity)
                 .and_where(Expr::col((Entity, Column::Id)).equals((Participants, P::ThreadId)))
                 .take();

@@ -42,6 +42,8 @@ pub struct Model {
     pub joined_at: Timestamp,
     /// The user sees the messages after this `seq`.
     pub joined_seq: i64,
+    /// The version of the thread when the user last joined. The user sees the events from this one on.
+    pub joined_version: i64,
     /// When the user left, or null.
     pub left_at: Option<Timestamp>,
     /// The delivered position: the `seq` of the last message that was delivered to the user.

@@ -7,7 +7,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect, QueryTrait, Value,
     prelude::Expr,
-    sea_query::{Alias, ExprTrait, IntoIden, OnConflict, Query, SelectStatement, UnionType},
+    sea_query::{Alias, CaseStatement, ExprTrait, IntoIden, OnConflict, Query, SelectStatement, UnionType},
 };
 
 use super::{
@@ -80,6 +80,7 @@ impl ThreadRepository {
             Column::Role,
             Column::JoinedAt,
             Column::JoinedSeq,
+            Column::JoinedVersion,
             Column::LeftAt,
             Column::LastDeliveredSeq,
             Column::LastReadSeq,
@@ -89,11 +90,14 @@ impl ThreadRepository {
         Ok(())
     }
 
-    /// Marks users as having left at the thread's `version`.
+    /// Marks users as having left, the first at the thread's `version`, and each further one at the next.
     pub async fn leave(self, tx: &Tx, thread: Uuid, users: &[Uuid], version: i64) -> Result<()> {
+        let versions = users.iter().zip(version..).fold(CaseStatement::new(), |case, (user, version)| {
+            case.case(Column::UserId.eq(*user), Expr::value(version))
+        });
         Entity::update_many()
             .col_expr(Column::LeftAt, Expr::value(Value::from(tx.now())))
-            .col_expr(Column::Version, Expr::value(version))
+            .col_expr(Column::Version, versions.into())
             .filter(Column::ThreadId.eq(thread))
             .filter(Column::UserId.is_in(users.iter().copied()))
             .exec(tx)

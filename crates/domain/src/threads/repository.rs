@@ -123,10 +123,11 @@ impl ThreadRepository {
         Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
     }
 
-    /// Sets the number of participants of a thread that the transaction has locked.
-    pub async fn set_participant_count(self, tx: &Tx, thread: Uuid, count: i32) -> Result<()> {
+    /// Sets the number of participants and the version of a thread that the transaction has locked.
+    pub async fn set_participants(self, tx: &Tx, thread: Uuid, count: i32, version: i64) -> Result<()> {
         Entity::update_many()
             .col_expr(Column::ParticipantCount, Expr::value(count))
+            .col_expr(Column::Version, Expr::value(version))
             .filter(Column::Id.eq(thread))
             .exec(tx)
             .await?;

@@ -47,7 +47,7 @@ async fn thread(store: &Store, ada: &Caller, charles: &Caller) -> Uuid {
     let (thread, _) = threads.start(&tx, ada, new).await.unwrap();
     for index in 0..MESSAGES {
         let text = NewText { text: format!("message {index}").into() };
-        let sent = messages.send(&tx, ada, thread, text).await.unwrap();
+        let sent = messages.send(&tx, ada, thread, text, None).await.unwrap();
         messages.advance_thread(&tx, ada, thread, ReceiptKind::Read, Some(sent.seq)).await.unwrap();
         if index < MESSAGES / 2 {
             messages.advance(&tx, charles, sent.id, ReceiptKind::Read).await.unwrap();

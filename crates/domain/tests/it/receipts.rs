@@ -32,7 +32,7 @@ async fn sent_and_read(store: &Store, thread: Uuid, sender: &Caller, reader: &Ca
     store.clock.advance(Duration::from_mins(1));
     let text = NewText { text: "hello".into() };
     let write = async |tx: &_| {
-        let sent = messages.send(tx, sender, thread, text).await?;
+        let sent = messages.send(tx, sender, thread, text, None).await?;
         messages.advance(tx, reader, sent.id, ReceiptKind::Read).await
     };
     store.db.write(write).await.unwrap()

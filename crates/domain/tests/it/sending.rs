@@ -42,7 +42,7 @@ async fn costs_two_rows_in_any_thread(store: &Store) {
     for thread in [small.id, large] {
         let before = rows(store).await;
         let tx = store.db.begin().await.unwrap();
-        messages.send(&tx, &people[0], thread, NewText { text: "hello".into() }).await.unwrap();
+        messages.send(&tx, &people[0], thread, NewText { text: "hello".into() }, None).await.unwrap();
         tx.commit().await.unwrap();
         let after = rows(store).await;
         assert_eq!(after, [before[0] + 1, before[1] + 1, before[2], before[3]]);
@@ -61,11 +61,11 @@ async fn half_a_send_leaves_nothing(store: &Store) {
     };
     let before = rows(store).await;
     let tx = store.db.begin().await.unwrap();
-    messages.send_direct(&tx, &ada, new()).await.unwrap();
+    messages.send_direct(&tx, &ada, new(), None).await.unwrap();
     drop(tx);
     assert_eq!(rows(store).await, before);
     let tx = store.db.begin().await.unwrap();
-    let sent = messages.send_direct(&tx, &ada, new()).await.unwrap();
+    let sent = messages.send_direct(&tx, &ada, new(), None).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(sent.seq, 1);
 }

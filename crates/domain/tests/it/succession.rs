@@ -40,8 +40,13 @@ async fn every_group_of_many_is_passed_on(store: &Store) {
     assert_eq!(by_ada.count(db).await.unwrap(), GROUPS.div_ceil(2));
     let deleted = entity::Entity::find().filter(entity::Column::DeletedAt.is_not_null());
     assert_eq!(deleted.count(db).await.unwrap(), GROUPS / 2, "nobody is left in those of grace");
-    let changed = participant::Entity::find().filter(participant::Column::Version.eq(2));
-    assert_eq!(changed.count(db).await.unwrap(), 2 * GROUPS.div_ceil(2));
+    // The heir's change takes the first version after that of the group, and the former owner's the next.
+    for (user, version) in [(&ada, 2), (&owner, 3)] {
+        let changed = participant::Entity::find()
+            .filter(participant::Column::UserId.eq(user.user_id))
+            .filter(participant::Column::Version.eq(version));
+        assert_eq!(changed.count(db).await.unwrap(), GROUPS.div_ceil(2));
+    }
     let kinds = |kind: &'static str| events::Entity::find().filter(events::Column::Kind.eq(kind)).count(db);
     assert_eq!(kinds("participant.updated").await.unwrap(), 2 * GROUPS.div_ceil(2));
     assert_eq!(kinds("thread.deleted").await.unwrap(), GROUPS / 2);

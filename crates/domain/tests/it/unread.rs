@@ -125,7 +125,7 @@ impl Course<'_> {
         match *step {
             Step::Send(who) => {
                 let text = NewText { text: format!("by {who}").into() };
-                match self.messages.send(&tx, &self.people[who], self.thread, text).await {
+                match self.messages.send(&tx, &self.people[who], self.thread, text, None).await {
                     Ok(sent) => {
                         assert!(self.model.sees_from[&who].is_some());
                         let sent =

@@ -88,7 +88,8 @@ pub mod row {
         /// The key.
         #[sea_orm(primary_key, auto_increment = false)]
         pub key: String,
-        /// SHA-256 of method, path and body, base64url.
+        /// SHA-256 of method, path and body, or of what [`Idempotent::identified_by`](super::Idempotent::identified_by) names,
+        /// base64url.
         pub request_hash: String,
         /// The reference to the result, in JSON: its id, or several.
         #[sea_orm(column_type = "Text")]
@@ -126,10 +127,7 @@ async fn prepare(request: &mut ServiceRequest) -> Result<()> {
     let Some(header) = request.headers().get(HEADER).cloned() else {
         return Ok(());
     };
-    let key = header.to_str().ok().filter(|key| (1..=MAX_LENGTH).contains(&key.len()));
-    let key = key.ok_or_else(|| {
-        Error::invalid("Idempotency-Key", "bad_value", "must have 1 to 255 printable ASCII characters")
-    })?;
+    let key = header.to_str().ok().filter(|key| is_valid(key)).ok_or_else(|| bad_key("Idempotency-Key"))?;
     let caller = request.extensions().get::<Caller>().map(|caller| caller.user_id);
     let Some(user_id) = caller else { return Ok(()) };
     let payload = request.take_payload();
@@ -138,6 +136,25 @@ async fn prepare(request: &mut ServiceRequest) -> Result<()> {
     request.set_payload(Payload::from(body));
     request.extensions_mut().insert(Key { user_id, text: key.to_owned(), request_hash });
     Ok(())
+}
+
+fn is_valid(key: &str) -> bool {
+    (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+fn bad_key(field: &str) -> Error {
+    Error::invalid(field, "bad_value", "must have 1 to 255 printable ASCII characters")
+}
+
+/// The hash of an operation that is not identified by method, path and body. Each part has its length before it, so that
+/// no two lists of parts have the same bytes.
+fn hash_of(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(part);
+    }
+    URL_SAFE_NO_PAD.encode(hasher.finalize())
 }
 
 fn hash(request: &HttpRequest, body: &Bytes) -> String {
@@ -187,14 +204,38 @@ impl DescribeInput for Idempotent {
 }
 
 impl Idempotent {
+    /// Creates one outside an HTTP request, for an operation that clients can also call in another way. `field` is the name
+    /// that the key has there, and `parts` are those of [`identified_by`](Self::identified_by).
+    ///
+    /// # Errors
+    /// `invalid`, naming `field`, for a key that is empty, longer than 255 characters or not printable ASCII.
+    pub fn with_key(field: &str, user_id: Uuid, key: &str, parts: &[&str]) -> Result<Self> {
+        if !is_valid(key) {
+            return Err(bad_key(field));
+        }
+        Ok(Self(Some(Key { user_id, text: key.to_owned(), request_hash: hash_of(parts) })))
+    }
+
+    /// The key, if the client sent one.
+    pub fn key(&self) -> Option<&str> {
+        self.0.as_ref().map(|key| key.text.as_str())
+    }
+
+    /// Identifies the request by `parts` instead of by its method, path and body: the name of the operation and its
+    /// arguments. So a request with the same key and the same parts is a repeat, however it is sent.
+    #[must_use]
+    pub fn identified_by(self, parts: &[&str]) -> Self {
+        Self(self.0.map(|key| Key { request_hash: hash_of(parts), ..key }))
+    }
+
     /// Runs `effect` in a transaction and commits it, or runs `replay` if an earlier request with the same key did so.
     ///
     /// `effect` returns the response, and a reference to its result, which is stored with the key: an id, several, or
     /// `()`. It must not contain anything that a user wrote. `replay` builds the response again from that reference.
     ///
     /// # Errors
-    /// Those of `effect` and `replay`; `idempotency_key_reused` if the earlier request had another method, path or
-    /// body; `gone` if `replay` finds nothing.
+    /// Those of `effect` and `replay`; `idempotency_key_reused` if the earlier request was a different one; `gone` if
+    /// `replay` finds nothing.
     pub async fn run<K: Serialize + DeserializeOwned, R>(
         self,
         db: &Db,
@@ -239,7 +280,7 @@ async fn claim(tx: &Tx, key: &Key) -> Result<Option<String>> {
     let found = row::Entity::find_by_id((key.user_id, key.text.clone())).one(tx).await?;
     let found = found.ok_or_else(|| Error::internal("an idempotency key that is valid was deleted"))?;
     if found.request_hash != key.request_hash {
-        let detail = "this Idempotency-Key was used with another method, path or body";
+        let detail = "this key was used for a different request";
         return Err(codes::IDEMPOTENCY_KEY_REUSED.error(detail));
     }
     Ok(Some(found.result))

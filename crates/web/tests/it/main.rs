@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 mod connections;
 mod entry;
+mod idempotency;
 mod migrate;
 mod notebook;
 mod page;
