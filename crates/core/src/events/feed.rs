@@ -11,6 +11,9 @@ use uuid::Uuid;
 use super::{Model as Event, Position};
 use crate::{Result, Timestamp, Tx, db::Reader};
 
+/// Further members of the data of events: of the event with that index, for that user. See [`Feed::personal`].
+pub type PersonalData = HashMap<(usize, Uuid), Map<String, Json>>;
+
 /// A boxed future, which keeps [`Feed`] usable as a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -146,7 +149,7 @@ pub trait Feed: fmt::Debug + Send + Sync + 'static {
         conn: &'a Reader,
         events: &'a [Event],
         wanted: &'a [(usize, Uuid)],
-    ) -> BoxFuture<'a, Result<HashMap<(usize, Uuid), Map<String, Json>>>> {
+    ) -> BoxFuture<'a, Result<PersonalData>> {
         let _ = (conn, events, wanted);
         Box::pin(async { Ok(HashMap::new()) })
     }
