@@ -23,6 +23,9 @@ fn with_nothing_set_it_runs_here() {
     assert!(!settings.is_production());
 }
 
+const NATS_URL: &str = "must be nats:// or tls:// with a host, as in nats://user:password@nats.example.org:4222, or \
+    several of them, separated by commas; special characters in the user and the password are percent-encoded";
+
 /// An error names the variable and what is allowed, and does not repeat the value.
 #[test]
 fn every_bound_is_named() {
@@ -51,6 +54,7 @@ fn every_bound_is_named() {
             ["mysql://hunter2@x", "hunter2"],
             "must begin with postgres:// or sqlite://".to_owned(),
         ),
+        ("NATS_URL", ["hunter2@localhost", "http://hunter2@localhost"], NATS_URL.to_owned()),
         ("JWT_SECRET", ["hunter2", "short"], "must have 32 to 4096 bytes".to_owned()),
     ] {
         for value in values {
@@ -108,7 +112,8 @@ fn production_needs_a_secret_of_its_own() {
 fn secrets_are_not_shown() {
     let secret = "s".repeat(32);
     let url = "postgres://messenger:hunter2@localhost/messenger";
-    let settings = read(&[("JWT_SECRET", &secret), ("DATABASE_URL", url)]).unwrap();
+    let nats = "nats://messenger:hunter2@localhost,nats://messenger:hunter2@127.0.0.1";
+    let settings = read(&[("JWT_SECRET", &secret), ("DATABASE_URL", url), ("NATS_URL", nats)]).unwrap();
     let shown = format!("{settings:?}");
     assert!(!shown.contains(&secret) && !shown.contains("hunter2"), "{shown}");
 }

@@ -71,8 +71,9 @@ impl Service<'_> {
     /// If the process already logs.
     pub fn log(&self) -> Result<(), StartError> {
         let app = &self.settings.app;
-        // PostgreSQL's notices ("already exists, skipping") are logged only on request.
-        let filter = EnvFilter::try_new(format!("sqlx=warn,{}", app.log.directives()))?;
+        // PostgreSQL's notices ("already exists, skipping") are logged only on request, and so is each attempt to reach
+        // NATS.
+        let filter = EnvFilter::try_new(format!("sqlx=warn,async_nats=off,{}", app.log.directives()))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
         let json = app.log_format == Some(LogFormat::Json)
             || app.log_format.is_none() && self.settings.is_production();

@@ -14,12 +14,14 @@
 //! ```
 
 mod environment;
+mod nats_url;
 pub mod reference;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 pub use environment::{Environment, FromEnvironment, Reader, Section, Setting, SettingsError};
 use groundwork_core::{DatabaseUrl, DbOptions, db::Synchronous};
+pub use nats_url::{NatsCredentials, NatsUrl};
 use serde::Deserialize;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -36,6 +38,8 @@ pub struct ServiceSettings {
     pub database: DatabaseSettings,
     /// Passwords and tokens.
     pub auth: AuthSettings,
+    /// Live updates.
+    pub realtime: RealtimeSettings,
 }
 
 crate::settings! {
@@ -136,6 +140,16 @@ crate::settings! {
     }
 }
 
+crate::settings! {
+    /// Live updates.
+    #[title = "Realtime"]
+    pub struct RealtimeSettings {
+        /// The NATS server over which several servers tell each other of changes at once, or several of a NATS cluster,
+        /// separated by commas. If unset, or while NATS is away, they find changes in the database, a little later.
+        nats_url: Option<NatsUrl> [1..=4096],
+    }
+}
+
 /// The environment of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -218,7 +232,9 @@ impl FromEnvironment for ServiceSettings {
         let server = ServerSettings::read(reader);
         let database = DatabaseSettings::read(reader);
         let auth = AuthSettings::read(reader);
-        let settings = Self { app: app?, server: server?, database: database?, auth: auth? };
+        let realtime = RealtimeSettings::read(reader);
+        let settings =
+            Self { app: app?, server: server?, database: database?, auth: auth?, realtime: realtime? };
         if settings.is_production() && settings.auth.jwt_secret.is_none() {
             reader.refuse("JWT_SECRET", "be set in production; generate one with `openssl rand -base64 48`");
         }
@@ -237,6 +253,7 @@ impl FromEnvironment for ServiceSettings {
             ServerSettings::sections(),
             DatabaseSettings::sections(),
             AuthSettings::sections(),
+            RealtimeSettings::sections(),
         ];
         sections.concat()
     }
