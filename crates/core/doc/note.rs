@@ -39,6 +39,6 @@ async fn open() -> groundwork_core::Result<(tempfile::TempDir, groundwork_core::
     let db = groundwork_core::Db::open(&groundwork_core::DbOptions::new(&url)?).await?;
     let notes = groundwork_core::base::table_v1("notes").col(ColumnDef::new("title").string().not_null()).take();
     db.schema().execute(&notes).await?;
-    db.schema().execute(&groundwork_core::events::table_v1().0).await?;
+    groundwork_core::events::create_v1(db.schema()).await?;
     Ok((folder, db))
 }

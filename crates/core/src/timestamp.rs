@@ -58,6 +58,11 @@ impl Timestamp {
         self.0.assume_utc().unix_timestamp()
     }
 
+    /// Returns the time from `earlier` to this moment; zero if `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::try_from(self.0 - earlier.0).unwrap_or(Duration::ZERO)
+    }
+
     /// Returns midnight of the same day, in UTC.
     #[must_use]
     pub fn start_of_day(self) -> Self {

@@ -35,6 +35,7 @@ mod url;
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbBackend};
+use tokio::sync::watch;
 
 use self::{conn::Pool, health::Health, sqlite::Role, url::Target};
 pub use self::{
@@ -62,6 +63,7 @@ pub struct Db {
     url: DatabaseUrl,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    appended: Arc<watch::Sender<u64>>,
 }
 
 impl fmt::Debug for Db {
@@ -112,6 +114,7 @@ impl Db {
             url: options.url.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidV7::default()),
+            appended: Arc::default(),
         };
         // The writer comes first: it switches SQLite to WAL mode, which a reader cannot do.
         drop(db.writer.acquire().await?);
@@ -177,7 +180,14 @@ impl Db {
     /// Begins a transaction, for tests that inspect an unfinished one. Everything else uses [`Db::write`], which always
     /// commits. Dropping the transaction without [`Tx::commit`] rolls it back, and closes its connection.
     pub async fn begin(&self) -> Result<Tx> {
-        Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), Arc::clone(&self.ids)).await
+        let (ids, appended) = (Arc::clone(&self.ids), Arc::clone(&self.appended));
+        Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), ids, appended).await
+    }
+
+    /// Returns a receiver that changes after each commit of this handle, or a clone of it, that appended
+    /// [events](crate::events). Those of other processes are only found by reading.
+    pub fn appended(&self) -> watch::Receiver<u64> {
+        self.appended.subscribe()
     }
 
     /// Returns the database system.

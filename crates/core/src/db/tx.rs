@@ -1,10 +1,17 @@
 //! A transaction.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, sqlx};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use super::conn::{Conn, Pool};
@@ -20,6 +27,8 @@ pub struct Tx {
     limit: Duration,
     now: Timestamp,
     ids: Arc<dyn Ids>,
+    has_appended: AtomicBool,
+    appended: Arc<watch::Sender<u64>>,
 }
 
 /// The connection of a transaction. It returns to its pool only after a successful commit or rollback; otherwise it is
@@ -75,13 +84,15 @@ impl Tx {
         limit: Duration,
         now: Timestamp,
         ids: Arc<dyn Ids>,
+        appended: Arc<watch::Sender<u64>>,
     ) -> Result<Self> {
         let backend = pool.backend();
         let mut session = Session { conn: pool.acquire().await?, ended: false, failed: false };
         // Immediate: it has the write lock from the start, so that it can't fail half-way because another was faster.
         let sql = if backend == DbBackend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
         session.conn.run(limit, sql).await.map_err(exec)?;
-        Ok(Self { session: Mutex::new(session), backend, limit, now, ids })
+        let (session, has_appended) = (Mutex::new(session), AtomicBool::new(false));
+        Ok(Self { session, backend, limit, now, ids, has_appended, appended })
     }
 
     /// Commits the transaction.
@@ -94,7 +105,12 @@ impl Tx {
         if session.failed {
             return Err(Error::internal("a transaction with a failed statement can't be committed"));
         }
-        Ok(session.end(self.limit, "COMMIT").await?)
+        let ended = session.end(self.limit, "COMMIT").await;
+        // Also after an error: the commit may have taken effect.
+        if self.has_appended.into_inner() {
+            self.appended.send_modify(|count| *count = count.wrapping_add(1));
+        }
+        Ok(ended?)
     }
 
     /// Rolls the transaction back.
@@ -106,6 +122,12 @@ impl Tx {
     /// Returns the time at which the transaction began, which all of its rows carry.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Notes that the transaction has appended events, for [`Db::appended`](super::Db::appended). The functions of
+    /// [`events`](crate::events) do so; a statement that inserts events by itself has to.
+    pub fn mark_appended(&self) {
+        self.has_appended.store(true, Ordering::Relaxed);
     }
 
     /// Returns a new id.

@@ -8,30 +8,59 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> groundwork_core::Result<()> {
 //! # let (_folder, db) = open().await?;
-//! use groundwork_core::events::{self, NewEvent, Subject};
-//! use sea_orm::{EntityTrait, PaginatorTrait};
+//! use groundwork_core::events::{self, NewEvent, Position, Subject};
 //!
 //! db.write(async |tx| {
 //!     events::append(tx, NewEvent::new("note.created", Subject::new("note", tx.new_id()))).await
 //! })
 //! .await?;
-//! assert_eq!(events::Entity::find().count(db.reader()).await?, 1);
+//! let batch = events::read(db.reader(), Position::default(), 100).await?;
+//! assert_eq!(batch.events[0].kind, "note.created");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Order
+//!
+//! A reader goes through the log by [`Position`] and never comes back to an earlier one, so no event may appear before a
+//! place that it has passed, and the events of one subject have to be in the order of their versions.
+//!
+//! SQLite has one writer at a time. The numbers of the events are in the order of the commits, and suffice.
+//!
+//! On PostgreSQL they don't: a transaction may take a lower number and commit later. The transaction's id does not suffice
+//! either. A transaction may take its id early, when it writes some other row, and then wait for the lock of a subject that
+//! a transaction with a higher id holds. Each event therefore has a [`stamp`](Model::stamp): the higher one of the id of its
+//! own transaction, and the highest id of all transactions that had ended when the event was appended.
+//!
+//! - The stamp is at least the id of its own transaction. A transaction that is still open, or begins later, has an id of at
+//!   least `pg_snapshot_xmin(pg_current_snapshot())`, and so have the stamps of its events. Events below that are
+//!   *settled*: no later commit goes before them. [`read`] returns settled events only.
+//! - A transaction that gets the lock of a subject does so after the one that held it has ended. The statement that then
+//!   appends its event counts that one among the ended, so its stamp is at least that of the event before, and where
+//!   they are equal, the numbers decide. So the events of a subject are in the order in which its lock was held, which is
+//!   the order of the versions.
+//!
+//! Both need what all code here does: the event is appended in a statement after the one that locks the subject, at the
+//! isolation level `READ COMMITTED`, so that the statement has a snapshot of its own.
+//!
+//! A transaction that stays open holds the log back, also one in another database of the same PostgreSQL server, if it has
+//! written something. The time limits of the connections bound that for our own; [`lag`] shows it.
 
+mod epoch;
 pub mod feed;
+mod log;
+mod schema;
 
 use std::borrow::Cow;
 
-use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::NotSet,
-    DeriveIden, Set,
-    entity::prelude::*,
-    sea_query::{ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement},
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, Set, entity::prelude::*};
 use serde_json::Value as Json;
+
+pub use self::{
+    epoch::{Epoch, epoch},
+    log::{Batch, floor, horizon, lag, read},
+    schema::{create_v1, drop_v1},
+};
 
 use crate::{Result, Timestamp, Tx};
 
@@ -40,9 +69,12 @@ use crate::{Result, Timestamp, Tx};
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "events")]
 pub struct Model {
-    /// Ascending. On PostgreSQL a higher position may be committed before a lower one.
+    /// The number of the event, ascending. On PostgreSQL a higher one may be committed before a lower one.
     #[sea_orm(primary_key)]
     pub position: i64,
+    /// 0 on SQLite. On PostgreSQL the higher one of the id of the event's transaction, and the highest id of a transaction
+    /// that had ended when the event was appended; see [the order](self#order). The database sets it.
+    pub stamp: i64,
     /// The kind of the event's subject.
     pub subject_kind: String,
     /// The id of the event's subject.
@@ -62,6 +94,13 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Returns its place in the log.
+    pub fn place(&self) -> Position {
+        Position { stamp: self.stamp, number: self.position }
+    }
+}
 
 /// A place in the log. Events are read in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -150,6 +189,7 @@ impl NewEvent {
     fn into_row(self, now: Timestamp) -> ActiveModel {
         ActiveModel {
             position: NotSet,
+            stamp: NotSet,
             subject_kind: Set(self.subject.kind.to_owned()),
             subject_id: Set(self.subject.id),
             user_id: Set(self.user_id),
@@ -162,53 +202,17 @@ impl NewEvent {
     }
 }
 
-/// Appends an event.
+/// Appends an event. If it has a version, an earlier statement of the transaction has locked its subject.
 pub async fn append(tx: &Tx, event: NewEvent) -> Result<()> {
-    event.into_row(tx.now()).insert(tx).await?;
-    Ok(())
+    append_all(tx, [event]).await
 }
 
-/// Appends several events in one statement.
+/// Appends several events in one statement, in that order.
 pub async fn append_all(tx: &Tx, events: impl IntoIterator<Item = NewEvent>) -> Result<()> {
     let rows: Vec<_> = events.into_iter().map(|event| event.into_row(tx.now())).collect();
     if !rows.is_empty() {
         Entity::insert_many(rows).exec_without_returning(tx).await?;
+        tx.mark_appended();
     }
     Ok(())
-}
-
-/// Returns the table and its indexes in their first version, for migrations. A later change is another function.
-pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
-    #[derive(DeriveIden)]
-    enum Events {
-        Table,
-        Position,
-        SubjectKind,
-        SubjectId,
-        UserId,
-        Version,
-        Kind,
-        ActorId,
-        Payload,
-        CreatedAt,
-    }
-    let table = Table::create()
-        .table(Events::Table)
-        .col(ColumnDef::new(Events::Position).big_integer().not_null().auto_increment().primary_key())
-        .col(ColumnDef::new(Events::SubjectKind).string_len(32).not_null())
-        .col(ColumnDef::new(Events::SubjectId).uuid().not_null())
-        .col(ColumnDef::new(Events::UserId).uuid())
-        .col(ColumnDef::new(Events::Version).big_integer())
-        .col(ColumnDef::new(Events::Kind).string_len(64).not_null())
-        .col(ColumnDef::new(Events::ActorId).uuid())
-        .col(ColumnDef::new(Events::Payload).json_binary().not_null())
-        .col(ColumnDef::new(Events::CreatedAt).date_time().not_null())
-        .take();
-    let index = Index::create()
-        .name("ix_events_subject")
-        .table(Events::Table)
-        .col(Events::SubjectId)
-        .col(Events::Position)
-        .take();
-    (table, vec![index])
 }

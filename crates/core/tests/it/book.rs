@@ -156,12 +156,7 @@ impl MigrationTrait for CreateBooks {
             .col(column("shelf").uuid().not_null())
             .take();
         manager.create_table(table).await?;
-        let (events, indexes) = groundwork_core::events::table_v1();
-        manager.create_table(events).await?;
-        for index in indexes {
-            manager.create_index(index).await?;
-        }
-        Ok(())
+        groundwork_core::events::create_v1(manager.get_connection()).await
     }
 }
 

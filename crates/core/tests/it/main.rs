@@ -12,6 +12,7 @@ mod deleted;
 mod durable;
 mod filter;
 mod limits;
+mod log;
 mod outage;
 mod repository;
 mod trace;

@@ -42,6 +42,7 @@ pub(super) async fn send(
             require_allowed(tx, &message).await?;
             return Err(Error::not_found("thread"));
         }
+        tx.mark_appended();
     } else {
         require_allowed(tx, &message).await?;
         Entity::insert(row_of(&message)).exec_without_returning(tx).await?;

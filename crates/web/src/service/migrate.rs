@@ -17,7 +17,7 @@
 //! assert_eq!(Migrator::migrations().len(), 2);
 //! ```
 
-use groundwork_core::{Db, Error, Result};
+use groundwork_core::{Db, Error, Result, events};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait,
@@ -119,16 +119,33 @@ pub async fn status<M: MigratorTrait>(db: &Db) -> Result<Vec<(String, bool)>> {
 
 /// Returns the first migration of a service: the tables of the library crates (event log, sessions, idempotency keys).
 pub fn library_v1() -> Box<dyn MigrationTrait> {
-    let (mut tables, mut indexes) = (Vec::new(), Vec::new());
-    for (table, more) in [
-        groundwork_auth::session::table_v1(),
-        groundwork_core::events::table_v1(),
-        crate::http::idempotency::table_v1(),
-    ] {
-        tables.push(table);
-        indexes.extend(more);
+    let (sessions, mut indexes) = groundwork_auth::session::table_v1();
+    let (keys, more) = crate::http::idempotency::table_v1();
+    indexes.extend(more);
+    Box::new(Library { rest: Creation { name: "library_v1", tables: vec![sessions, keys], indexes } })
+}
+
+struct Library {
+    rest: Creation,
+}
+
+impl MigrationName for Library {
+    fn name(&self) -> &str {
+        self.rest.name
     }
-    Box::new(Creation { name: "library_v1", tables, indexes })
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Library {
+    async fn up(&self, manager: &SchemaManager) -> std::result::Result<(), DbErr> {
+        events::create_v1(manager.get_connection()).await?;
+        self.rest.up(manager).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> std::result::Result<(), DbErr> {
+        self.rest.down(manager).await?;
+        events::drop_v1(manager.get_connection()).await
+    }
 }
 
 /// Returns a migration that creates a table and its indexes.

@@ -1,0 +1,72 @@
+//! Recognizing that the log was restored or moved.
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use super::log::{Sql, no_row};
+use crate::{
+    Result,
+    db::{Reader, failure},
+    error::codes,
+};
+
+/// A random number.
+pub(super) const RANDOM: Sql =
+    Sql { postgres: "hashtextextended(gen_random_uuid()::text, 0)", sqlite: "random()" };
+
+/// The identity of a log. It changes when the log was restored or moved, so that places in it from before are not valid
+/// any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Epoch(i64);
+
+impl Epoch {
+    /// Returns the bytes, for a cursor.
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    /// Returns the epoch with these bytes.
+    pub fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(i64::from_be_bytes(bytes))
+    }
+}
+
+/// Returns the epoch of the log.
+///
+/// On PostgreSQL it changes by itself with the server, the database, the table (a restore with `pg_restore --clean`) and the
+/// server's timeline (a restore to a point in time, a standby that takes over). Where the database does not tell these, it
+/// is the stored number alone, as on SQLite.
+pub async fn epoch(conn: &Reader) -> Result<Epoch> {
+    const STORED: &str = "SELECT epoch FROM event_log";
+    // A standby has no timeline to write on.
+    const COMBINED: &str = "
+        SELECT hashtextextended(concat_ws('/', epoch, $1::text, CASE
+            WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8)
+        END), 0) AS epoch
+        FROM event_log";
+    let row = match identity(conn).await? {
+        Some(identity) => {
+            let values = [identity.into()];
+            conn.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, COMBINED, values)).await?
+        }
+        None => conn.query_one_raw(Statement::from_string(conn.get_database_backend(), STORED)).await?,
+    };
+    Ok(Epoch(row.ok_or_else(no_row)?.try_get("", "epoch")?))
+}
+
+/// Returns what tells the table apart from its copies: the server, the database, the table. `None` on SQLite, and where the
+/// server does not tell.
+async fn identity(conn: &Reader) -> Result<Option<String>> {
+    const IDENTITY: &str = "
+        SELECT concat_ws('/', system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()),
+            'event_log'::regclass::oid) AS identity
+        FROM pg_control_system()";
+    if conn.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    match conn.query_one_raw(Statement::from_string(DbBackend::Postgres, IDENTITY)).await {
+        Ok(row) => Ok(row.map(|row| row.try_get("", "identity")).transpose()?),
+        // The role may not, or the server is none that has this.
+        Err(error) if failure::code(&error) == codes::INTERNAL => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
