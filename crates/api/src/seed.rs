@@ -110,5 +110,6 @@ async fn person(tx: &Tx, username: &str, first_name: &str, last_name: &str, hash
     };
     let account = NewAccount { user, password_hash: hash.to_owned(), group: PermissionGroup::Regular };
     let user = Users::default().create_account(tx, account).await?;
-    Ok(Caller { user_id: user.id, session_id: Uuid::nil(), scopes: Scopes::default() })
+    let expires_at = tx.now();
+    Ok(Caller { user_id: user.id, session_id: Uuid::nil(), scopes: Scopes::default(), expires_at })
 }

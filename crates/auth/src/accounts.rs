@@ -260,7 +260,8 @@ impl<A: Accounts> Auth<A> {
         scopes: Scopes,
         refresh_token: String,
     ) -> Result<Tokens> {
-        let caller = Caller { user_id: account.id(), session_id, scopes };
+        let expires_at = tx.now() + self.access.lifetime();
+        let caller = Caller { user_id: account.id(), session_id, scopes, expires_at };
         Ok(Tokens {
             access_token: self.access.issue(&caller, tx.now())?,
             token_type: "bearer".to_owned(),

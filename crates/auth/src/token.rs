@@ -9,9 +9,10 @@
 //! let secret = b"at least thirty-two bytes of secret";
 //! let tokens = AccessTokens::new(secret, "my-service", "my-service", Duration::from_mins(15)).unwrap();
 //! let now = SystemClock.now();
-//! let caller = Caller { user_id: Uuid::nil(), session_id: Uuid::nil(), scopes: Scopes::parse("notes:read") };
+//! let (user_id, session_id, scopes) = (Uuid::nil(), Uuid::nil(), Scopes::parse("notes:read"));
+//! let caller = Caller { user_id, session_id, scopes, expires_at: now + tokens.lifetime() };
 //! let token = tokens.issue(&caller, now).unwrap();
-//! assert_eq!(tokens.read(&token, now).unwrap(), caller);
+//! assert_eq!(tokens.read(&token, now).unwrap().user_id, caller.user_id);
 //! assert!(tokens.read(&token, now + Duration::from_mins(15)).is_err());
 //! ```
 
@@ -35,6 +36,8 @@ pub struct Caller {
     pub session_id: Uuid,
     /// The scopes of the token.
     pub scopes: Scopes,
+    /// When the token expires, to the second.
+    pub expires_at: Timestamp,
 }
 
 impl Caller {
@@ -113,7 +116,7 @@ impl AccessTokens {
         self.lifetime
     }
 
-    /// Signs a token for `caller`.
+    /// Signs a token for `caller`, valid until its `expires_at`.
     pub fn issue(&self, caller: &Caller, now: Timestamp) -> Result<String> {
         let claims = Claims {
             iss: self.issuer.clone(),
@@ -122,7 +125,7 @@ impl AccessTokens {
             sid: caller.session_id,
             scope: caller.scopes.to_string(),
             iat: now.unix_seconds(),
-            exp: (now + self.lifetime).unix_seconds(),
+            exp: caller.expires_at.unix_seconds(),
         };
         encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(Error::internal)
     }
@@ -138,7 +141,12 @@ impl AccessTokens {
         if claims.exp <= now.unix_seconds() {
             return Err(codes::TOKEN_EXPIRED.error("the access token has expired"));
         }
-        Ok(Caller { user_id: claims.sub, session_id: claims.sid, scopes: Scopes::parse(&claims.scope) })
+        Ok(Caller {
+            user_id: claims.sub,
+            session_id: claims.sid,
+            scopes: Scopes::parse(&claims.scope),
+            expires_at: Timestamp::from_unix_seconds(claims.exp),
+        })
     }
 }
 
@@ -153,7 +161,12 @@ mod tests {
     }
 
     fn caller() -> Caller {
-        Caller { user_id: Uuid::from_u128(1), session_id: Uuid::from_u128(2), scopes: Scopes::parse("a b") }
+        Caller {
+            user_id: Uuid::from_u128(1),
+            session_id: Uuid::from_u128(2),
+            scopes: Scopes::parse("a b"),
+            expires_at: "2026-01-01T00:01:00Z".parse().unwrap(),
+        }
     }
 
     #[test]

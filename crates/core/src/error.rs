@@ -48,6 +48,8 @@ pub enum Kind {
     Unsupported,
     /// The input has the wrong shape or is out of bounds.
     Invalid,
+    /// The caller does too much at once or in a short time.
+    TooMany,
     /// An error of the service itself.
     Internal,
     /// The service is temporarily unable to handle the request.

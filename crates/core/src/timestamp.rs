@@ -63,6 +63,12 @@ impl Timestamp {
         Duration::try_from(self.0 - earlier.0).unwrap_or(Duration::ZERO)
     }
 
+    /// Returns the moment that many whole seconds after 1970-01-01T00:00:00Z, limited as in [`new`](Self::new).
+    pub fn from_unix_seconds(seconds: i64) -> Self {
+        let beyond = if seconds < 0 { Self::MIN } else { Self::MAX };
+        OffsetDateTime::from_unix_timestamp(seconds).map_or(beyond, Self::new)
+    }
+
     /// Returns midnight of the same day, in UTC.
     #[must_use]
     pub fn start_of_day(self) -> Self {

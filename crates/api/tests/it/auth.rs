@@ -384,6 +384,7 @@ async fn foreign_tokens_are_refused(app: &App) {
         user_id: ada.id().parse().unwrap(),
         session_id: Uuid::from_u128(1),
         scopes: Scopes::parse("profile messages:write"),
+        expires_at: now + Duration::from_mins(15),
     };
     let signed = |secret: &str, issuer: &str, audience: &str| {
         let tokens = AccessTokens::new(secret.as_bytes(), issuer, audience, Duration::from_mins(15)).unwrap();

@@ -45,7 +45,7 @@ pub use self::{
     url::DatabaseUrl,
 };
 use crate::{
-    Clock, Error, Ids, Result, Timestamp,
+    Clock, Error, Ids, Result, Timestamp, Uuid,
     clock::{SystemClock, UuidV7},
 };
 
@@ -198,6 +198,11 @@ impl Db {
     /// Returns the current time of the clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Returns a new id.
+    pub fn new_id(&self) -> Uuid {
+        self.ids.next(self.now())
     }
 
     /// Checks whether the database responds, on a separate connection, so that it works while all other connections are in

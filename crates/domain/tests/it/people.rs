@@ -25,5 +25,6 @@ pub async fn person(store: &Store, username: &str) -> Caller {
     let tx = store.db.begin().await.unwrap();
     let made = Users::default().create_account(&tx, account).await.unwrap();
     tx.commit().await.unwrap();
-    Caller { user_id: made.id, session_id: Uuid::nil(), scopes: Scopes::default() }
+    let (scopes, expires_at) = (Scopes::default(), store.db.now());
+    Caller { user_id: made.id, session_id: Uuid::nil(), scopes, expires_at }
 }

@@ -59,6 +59,14 @@ impl Authenticator {
     {
         Self(Arc::new(move |token| Box::pin(authenticate(token))))
     }
+
+    /// Returns the caller that an access token names.
+    ///
+    /// # Errors
+    /// `invalid_token`, `token_expired`, `session_ended`.
+    pub async fn authenticate(&self, token: &str) -> Result<Caller> {
+        (self.0)(token.to_owned()).await
+    }
 }
 
 impl fmt::Debug for Authenticator {
@@ -80,7 +88,7 @@ pub async fn protect<B: MessageBody + 'static>(
         let authenticator =
             authenticator.ok_or_else(|| Error::internal("no Authenticator in the app data"))?;
         let token = token_of(request.request())?;
-        let caller = (authenticator.0)(token).await?;
+        let caller = authenticator.authenticate(&token).await?;
         request.extensions_mut().insert(caller);
         Ok(())
     };
@@ -90,7 +98,11 @@ pub async fn protect<B: MessageBody + 'static>(
     }
 }
 
-fn token_of(request: &HttpRequest) -> Result<String> {
+/// Returns the access token in the `Authorization` header.
+///
+/// # Errors
+/// `unauthenticated` if there is none.
+pub fn token_of(request: &HttpRequest) -> Result<String> {
     let header = request.headers().get(header::AUTHORIZATION);
     let header = header.ok_or_else(|| codes::UNAUTHENTICATED.error("an access token is required"))?;
     let token = header.to_str().ok().and_then(|text| text.split_once(' '));

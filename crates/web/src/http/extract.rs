@@ -188,7 +188,10 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Path<T> {
 }
 
 /// Converts `value` to a `T`, and checks its schema and its own rules.
-fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Value) -> Result<T> {
+///
+/// # Errors
+/// `invalid`, with every field error.
+pub fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Value) -> Result<T> {
     let mut errors = FieldErrors::new();
     schema_of::<T>()?.check(value, &mut errors);
     match T::deserialize(value) {

@@ -77,6 +77,16 @@ pub struct ProblemBody {
 }
 
 impl ProblemBody {
+    /// The problem that a caller sees of `error`, for what is not a response: a frame of a WebSocket. Logs the cause of an
+    /// error of the service.
+    pub fn of(error: Error, instance: &str, request_id: &RequestId) -> Self {
+        let refusal = match error {
+            Error::Refused(refusal) => *refusal,
+            error => logged(&error),
+        };
+        Self::new(refusal.code, refusal.detail, refusal.field_errors, instance, request_id)
+    }
+
     pub(crate) fn new(
         code: Code,
         detail: String,
@@ -136,6 +146,7 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -185,15 +196,7 @@ pub async fn render<B: MessageBody + 'static>(
     let problem = response.response().error().and_then(actix_web::Error::as_error::<Problem>);
     let refusal = match problem {
         Some(Problem(Error::Refused(refusal))) => (**refusal).clone(),
-        Some(Problem(error)) => {
-            let code = error.code();
-            if code.kind == Kind::Unavailable {
-                tracing::warn!(error = %error, code = code.name, "a request failed temporarily");
-            } else {
-                tracing::error!(error = %error, "a request failed");
-            }
-            without_cause(code)
-        }
+        Some(Problem(error)) => logged(error),
         None => {
             let cause = response.response().error().map(ToString::to_string);
             if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
@@ -264,6 +267,17 @@ fn code_of(status: StatusCode) -> Option<Code> {
         status if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE => codes::INTERNAL,
         _ => return None,
     })
+}
+
+/// What the caller sees of an error of the service, whose cause is logged.
+fn logged(error: &Error) -> Refusal {
+    let code = error.code();
+    if code.kind == Kind::Unavailable {
+        tracing::warn!(%error, code = code.name, "a request failed temporarily");
+    } else {
+        tracing::error!(%error, "a request failed");
+    }
+    without_cause(code)
 }
 
 fn without_cause(code: Code) -> Refusal {

@@ -10,7 +10,10 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, web::Data};
+use actix_web::{
+    HttpRequest,
+    web::{self, Data},
+};
 use groundwork_core::{Code, FieldError, error::codes};
 use utoipa::{
     ToSchema,
@@ -104,6 +107,12 @@ impl OperationDoc {
         if let Some(content) = content {
             response = response.content("application/json", content);
         }
+        self.answers.insert(status, response.build());
+    }
+
+    /// Adds a response of another media type than JSON.
+    pub fn answer_with(&mut self, status: u16, description: &str, media_type: &str, content: Content) {
+        let response = ResponseBuilder::new().description(description).content(media_type, content);
         self.answers.insert(status, response.build());
     }
 
@@ -237,6 +246,10 @@ pub trait DescribeOutput {
 }
 
 impl<T> DescribeInput for Data<T> {
+    fn describe(_: &mut OperationDoc) {}
+}
+
+impl DescribeInput for web::Payload {
     fn describe(_: &mut OperationDoc) {}
 }
 

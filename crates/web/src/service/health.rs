@@ -5,9 +5,14 @@
 //! groundwork_web::service::health::routes(&mut routes); // /health, /health/live, /health/ready
 //! ```
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode, web::Data};
@@ -32,6 +37,32 @@ pub struct Health {
     /// The version of the service.
     #[schema(example = "0.1.0")]
     pub version: String,
+    /// Live delivery, if the service has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub live: Option<LiveHealth>,
+}
+
+/// The state of live delivery on this server. It does not change the status: events that come late are not lost.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LiveHealth {
+    /// `local` for a single server, `connected`, or `disconnected` while NATS is out of reach.
+    #[schema(example = "local")]
+    pub bus: String,
+    /// How far delivery is behind the event log, in milliseconds.
+    #[schema(example = 0)]
+    pub log_lag_ms: u64,
+    /// The number of open connections.
+    #[schema(example = 2)]
+    pub connections: u64,
+}
+
+/// A part of the service that delivers events live, for the health checks and for stopping.
+pub trait Live: fmt::Debug + Send + Sync {
+    /// Returns its state.
+    fn health(&self) -> LiveHealth;
+    /// Ends its connections, as the server stops.
+    fn shut_down(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// Checks the health of the service. Kept as app data.
@@ -40,12 +71,26 @@ pub struct Probe {
     db: Db,
     version: &'static str,
     draining: Arc<AtomicBool>,
+    live: Option<Arc<dyn Live>>,
 }
 
 impl Probe {
     /// Creates a probe of a database.
     pub fn new(db: Db, version: &'static str) -> Self {
-        Self { db, version, draining: Arc::default() }
+        Self { db, version, draining: Arc::default(), live: None }
+    }
+
+    /// Returns the same probe with the live part of the service.
+    #[must_use]
+    pub fn with_live(self, live: Arc<dyn Live>) -> Self {
+        Self { live: Some(live), ..self }
+    }
+
+    /// Ends the connections of the live part.
+    pub(crate) async fn shut_down(&self) {
+        if let Some(live) = &self.live {
+            live.shut_down().await;
+        }
     }
 
     /// Marks the service as shutting down: `/health/ready` returns 503 from now on.
@@ -76,6 +121,7 @@ impl Probe {
                 status: status.to_owned(),
                 db: if db.is_ok() { "ok" } else { "unreachable" }.to_owned(),
                 version: self.version.to_owned(),
+                live: self.live.as_ref().map(|live| live.health()),
             },
         )
     }
@@ -120,7 +166,11 @@ async fn ready(probe: Data<Probe>) -> Checked {
 }
 
 async fn live(probe: Data<Probe>) -> Checked {
-    let health =
-        Health { status: "ok".to_owned(), db: "unchecked".to_owned(), version: probe.version.to_owned() };
+    let health = Health {
+        status: "ok".to_owned(),
+        db: "unchecked".to_owned(),
+        version: probe.version.to_owned(),
+        live: None,
+    };
     Checked(StatusCode::OK, health)
 }

@@ -98,7 +98,7 @@ where
             ended = &mut running => return ended,
             () = tokio::time::sleep(options.shutdown_delay) => {}
         }
-        let ((), ended) = tokio::join!(handle.stop(true), running);
+        let ((), (), ended) = tokio::join!(probe.shut_down(), handle.stop(true), running);
         ended
     };
     tokio::select! {

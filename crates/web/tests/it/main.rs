@@ -3,7 +3,7 @@
 
 use actix_web::web::Data;
 use groundwork_auth::{Caller, Scopes};
-use groundwork_core::{Db, Error, Uuid};
+use groundwork_core::{Db, Error, Timestamp, Uuid};
 use groundwork_testkit::{Backend, Client, Fixture, TestDb, TestServer, both_databases, client::send};
 use groundwork_web::{
     Crud, Routes, WebApp, WebAppOptions,
@@ -71,7 +71,7 @@ fn shell(db: &Db, body_limit: BodyLimit) -> WebApp {
         let names = ["pages", "rules", "notebooks", "entries"];
         let scopes = names.map(|name| format!("{name}:read {name}:write")).join(" ");
         let scopes = Scopes::parse(&scopes);
-        Ok(Caller { user_id, session_id: Uuid::nil(), scopes })
+        Ok(Caller { user_id, session_id: Uuid::nil(), scopes, expires_at: Timestamp::MAX })
     });
     let about = About {
         title: "Wiki".to_owned(),

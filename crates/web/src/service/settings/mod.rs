@@ -147,6 +147,25 @@ crate::settings! {
         /// The NATS server over which several servers tell each other of changes at once, or several of a NATS cluster,
         /// separated by commas. If unset, or while NATS is away, they find changes in the database, a little later.
         nats_url: Option<NatsUrl> [1..=4096],
+        /// The longest time between two reads of the event log, in milliseconds. Events arrive at once; this is for those of
+        /// other servers while NATS is away.
+        realtime_poll_milliseconds: u64 [10..=60_000] = 1000,
+        /// The maximum number of open live connections of a user on this server.
+        realtime_max_connections_per_user: usize [1..=10_000] = 20,
+        /// The maximum number of live connections to this server that have not authenticated yet.
+        realtime_max_unauthenticated: usize [1..=1_000_000] = 1000,
+        /// How long a live connection may take to authenticate, in seconds.
+        realtime_auth_seconds: u64 [1..=300] = 10,
+        /// How many frames per second a client may send. It may send twice as many at once.
+        realtime_frames_per_second: u32 [1..=10_000] = 20,
+        /// The maximum size of a frame of a client, in bytes.
+        realtime_max_frame_bytes: usize [1024..=1_048_576] = 65_536,
+        /// How many invalid frames a client may send before its connection is closed.
+        realtime_max_invalid_frames: u32 [0..=10_000] = 10,
+        /// How many frames may wait for a slow client before its connection is closed.
+        realtime_queue_frames: usize [1..=100_000] = 512,
+        /// The interval of pings to a client, in seconds. A client that sends nothing for twice this time is disconnected.
+        realtime_heartbeat_seconds: u64 [1..=600] = 25,
     }
 }
 

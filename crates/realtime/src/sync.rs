@@ -1,0 +1,158 @@
+//! The paged feed: the same events as on the WebSocket, for clients that ask from time to time.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::header, web::Data};
+use groundwork_core::{Result, Timestamp, events};
+use groundwork_web::{
+    Problem, Query, Routes, Scoped,
+    http::bearer::SignedIn,
+    openapi::describe::{DescribeOutput, OperationDoc},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
+
+use crate::{
+    Realtime,
+    codes::{CURSOR_EXPIRED, TOO_MANY_CONNECTIONS},
+    cursor::Cursor,
+    replay::Page,
+    socket::CursorText,
+};
+
+/// Which events.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SyncQuery {
+    /// The last cursor that you have. Without it, the answer is the present cursor and no event.
+    #[serde(default)]
+    since: Option<CursorText>,
+    /// The maximum number of events, from 1 to 500.
+    #[serde(default = "default_limit")]
+    #[schema(minimum = 1, maximum = 500, default = 100)]
+    limit: u64,
+    /// How long to wait for an event if there is none, in seconds, from 0 to 30.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 30, default = 0)]
+    wait: u64,
+}
+
+fn default_limit() -> u64 {
+    100
+}
+
+/// An event.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventFrame {
+    /// The type.
+    #[serde(rename = "type")]
+    #[schema(example = "bookmark.created")]
+    pub kind: String,
+    /// The cursor after this event.
+    pub id: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The version of its subject after it, if the subject has versions. The id of the subject is in a member that is
+    /// named after its kind, such as `bookmark_id`.
+    pub version: Option<i64>,
+    /// Its data, by type.
+    #[schema(value_type = Object)]
+    pub data: Map<String, Json>,
+}
+
+/// A page of events.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SyncPage {
+    /// The events, in order.
+    pub items: Vec<EventFrame>,
+    /// The cursor for the next request.
+    pub cursor: String,
+    /// Whether there are more events now.
+    pub has_more: bool,
+}
+
+/// Adds `/sync`.
+pub(crate) fn routes(routes: &mut Routes) {
+    routes
+        .get("/sync", "realtime_sync", "List your events", sync)
+        .describe(
+            "Lists your events since a cursor, in order. With `wait`, waits for one if there is none (long polling). The \
+             cursors are those of `/ws` and `/events`.",
+        )
+        .errors(&[CURSOR_EXPIRED, TOO_MANY_CONNECTIONS]);
+}
+
+/// A page, whose items are JSON already.
+struct Answer {
+    items: Vec<bytestring::ByteString>,
+    cursor: String,
+    has_more: bool,
+}
+
+impl Answer {
+    fn new(realtime: &Realtime, page: &Page) -> Self {
+        Self {
+            items: page.frames.iter().map(|frame| frame.text.clone()).collect(),
+            cursor: realtime.cursor(page.end).encode(),
+            has_more: page.has_more,
+        }
+    }
+}
+
+impl Responder for Answer {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let items: Vec<&str> = self.items.iter().map(|item| &**item).collect();
+        let (cursor, has_more) = (json!(self.cursor), self.has_more);
+        let body = format!(r#"{{"items":[{}],"cursor":{cursor},"has_more":{has_more}}}"#, items.join(","));
+        HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/json")).body(body)
+    }
+}
+
+impl DescribeOutput for Answer {
+    fn describe(doc: &mut OperationDoc) {
+        let content = doc.output::<SyncPage>();
+        doc.answer(200, "A page of events", Some(content));
+    }
+}
+
+async fn sync(
+    caller: Scoped<SignedIn>,
+    realtime: Data<Realtime>,
+    query: Query<SyncQuery>,
+) -> Result<Answer, Problem> {
+    realtime.require_log()?;
+    let SyncQuery { since, limit, wait } = query.0;
+    let reader = realtime.db().reader();
+    let Some(since) = since else {
+        let end = events::horizon(reader).await?;
+        return Ok(Answer::new(&realtime, &Page { frames: Vec::new(), end, has_more: false }));
+    };
+    let mut since = realtime.check_cursor(Cursor::decode("since", &since)?).await?;
+    if wait == 0 {
+        return Ok(Answer::new(&realtime, &realtime.page(&caller, since, limit).await?));
+    }
+    // Attached before the log is read, so that no event falls between.
+    let mut connection = realtime.hub().attach(realtime.feeds(), reader, &caller, 1).await?;
+    let until = Instant::now() + Duration::from_secs(wait);
+    loop {
+        let page = realtime.page(&caller, since, limit).await?;
+        if !page.frames.is_empty() || page.has_more || Instant::now() >= until {
+            return Ok(Answer::new(&realtime, &page));
+        }
+        since = page.end;
+        // A full queue ends the connection: that is an event as well.
+        let event = async {
+            tokio::select! {
+                _ = connection.frames.recv() => false,
+                _ = connection.ended.ended() => true,
+            }
+        };
+        if timeout_at(until, event).await.unwrap_or(true) {
+            return Ok(Answer::new(&realtime, &realtime.page(&caller, since, limit).await?));
+        }
+    }
+}

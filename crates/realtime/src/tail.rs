@@ -1,0 +1,239 @@
+//! The tail of the log: one task per server, which reads every event in order and hands it to the hub.
+//!
+//! A commit on this server, a signal of another one, or a timer wakes it. Nothing else delivers events, so everybody gets
+//! them in the order of the log, and a lost signal only delays them.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use groundwork_core::{
+    Result,
+    events::{
+        self, Batch, Model as Event, Position,
+        feed::{Personal, Route},
+    },
+};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    Realtime, bus::Signal, codes::Close, cursor::Cursor, frame::Frame, hub::Delivery, merge::Merger,
+    stats::Counters,
+};
+
+/// The maximum number of events in one read.
+const BATCH: u64 = 500;
+/// How long an event that replaces others of its kind may wait.
+const MERGE: Duration = Duration::from_millis(250);
+/// The first time to wait for a transaction that holds the tail back; it doubles up to the interval of polling.
+const BLOCKED: Duration = Duration::from_millis(2);
+/// How long a transaction may hold the tail back before it is measured for how long.
+const LATE: Duration = Duration::from_millis(50);
+/// How often the epoch of the log is read again while all is well.
+const CHECK_EPOCH: Duration = Duration::from_secs(30);
+
+/// The place that the tail has reached, and what waits to be merged.
+pub(crate) struct Tail {
+    realtime: Realtime,
+    position: Position,
+    merger: Merger,
+    merge_at: Option<Instant>,
+    blocked: Duration,
+    check_epoch: Instant,
+    has_failed: bool,
+    read_at: Instant,
+}
+
+impl Tail {
+    pub fn new(realtime: Realtime) -> Self {
+        Self {
+            realtime,
+            position: Position::default(),
+            merger: Merger::default(),
+            merge_at: None,
+            blocked: BLOCKED,
+            check_epoch: Instant::now(),
+            has_failed: true,
+            read_at: Instant::now(),
+        }
+    }
+
+    /// Reads the log without end.
+    pub async fn run(mut self) {
+        let realtime = self.realtime.clone();
+        let mut appended = realtime.db().appended();
+        let mut signals = realtime.bus().subscribe();
+        loop {
+            let wait = match self.step().await {
+                Ok(Some(wait)) => wait,
+                Ok(None) => continue,
+                Err(error) => {
+                    if !self.has_failed {
+                        tracing::warn!(%error, "the event log can't be read; live delivery goes on when it can");
+                    }
+                    self.has_failed = true;
+                    self.measure_failure();
+                    realtime.options().poll
+                }
+            };
+            let mut until = Instant::now() + wait;
+            if let Some(merge_at) = self.merge_at {
+                until = until.min(merge_at);
+            }
+            tokio::select! {
+                changed = appended.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    realtime.bus().send(Signal::LogGrew);
+                }
+                signal = signals.recv() => match signal {
+                    Ok(signal) => {
+                        if let Signal::Hint(hint) = &*signal {
+                            realtime.take_hint(hint);
+                        }
+                    }
+                    // Hints were lost, or nothing comes any more; the timer does the rest.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => sleep_until(until).await,
+                },
+                () = sleep_until(until) => {}
+            }
+            if self.merge_at.is_some_and(|at| at <= Instant::now()) {
+                self.flush();
+            }
+        }
+    }
+
+    /// Reads and delivers one batch. Returns how long to wait for more; `None` for not at all.
+    async fn step(&mut self) -> Result<Option<Duration>> {
+        if self.has_failed || self.check_epoch <= Instant::now() {
+            self.follow_epoch().await?;
+        }
+        let poll = self.realtime.options().poll;
+        let batch = events::read(self.realtime.db().reader(), self.position, BATCH).await?;
+        self.measure(&batch).await?;
+        let is_full = batch.events.len() as u64 == BATCH;
+        if let Some(last) = batch.events.last().map(Event::place) {
+            self.deliver(&batch.events).await?;
+            self.position = last;
+        }
+        if is_full {
+            return Ok(None);
+        }
+        if !batch.is_blocked {
+            self.blocked = BLOCKED;
+            return Ok(Some(poll));
+        }
+        let wait = self.blocked;
+        self.blocked = (wait * 2).min(poll);
+        Ok(Some(wait))
+    }
+
+    /// Begins at the end of the log, at first and after it was restored or moved. A log that was only out of reach goes on
+    /// from where it was.
+    async fn follow_epoch(&mut self) -> Result<()> {
+        let reader = self.realtime.db().reader();
+        let epoch = events::epoch(reader).await?;
+        self.check_epoch = Instant::now() + CHECK_EPOCH;
+        if self.realtime.epoch() != Some(epoch) {
+            let is_first = self.realtime.epoch().is_none();
+            self.position = events::horizon(reader).await?;
+            self.merger = Merger::default();
+            self.merge_at = None;
+            self.realtime.set_epoch(epoch);
+            if !is_first {
+                tracing::warn!("the event log was restored or moved; all clients have to load afresh");
+                self.realtime.hub().end_all(Close::LOG_RESTARTED);
+            }
+        } else if self.has_failed {
+            tracing::info!("the event log can be read again");
+        }
+        self.has_failed = false;
+        Ok(())
+    }
+
+    /// Measures how far the tail is behind: the age of what it just read, or of what a transaction holds back.
+    async fn measure(&mut self, batch: &Batch) -> Result<()> {
+        let db = self.realtime.db();
+        let lag = match batch.events.first() {
+            Some(oldest) => db.now().since(oldest.created_at),
+            None if batch.is_blocked && self.blocked > LATE => events::lag(db).await?,
+            None => Duration::ZERO,
+        };
+        let counters = &self.realtime.hub().counters;
+        counters.lag_ms.store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        Counters::add(&counters.read, batch.events.len() as u64);
+        self.read_at = Instant::now();
+        Ok(())
+    }
+
+    /// The log can't be read: the lag grows.
+    fn measure_failure(&self) {
+        let lag = u64::try_from(self.read_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.realtime.hub().counters.lag_ms.store(lag, Ordering::Relaxed);
+    }
+
+    async fn deliver(&mut self, events: &[Event]) -> Result<()> {
+        let (feeds, hub) = (self.realtime.feeds(), Arc::clone(self.realtime.hub()));
+        let reader = self.realtime.db().reader();
+        let routes: Vec<Route> = events.iter().map(|event| feeds.route(event)).collect();
+        let pairs: Vec<(&Event, &Route)> = events.iter().zip(&routes).collect();
+        let wanted = hub.wanted(&pairs);
+        let indexes: Vec<usize> =
+            wanted.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(index, _)| index).collect();
+        let shown_events: Vec<Event> =
+            indexes.iter().filter_map(|index| events.get(*index)).cloned().collect();
+        let shown = feeds.show(reader, &shown_events).await?;
+        let personal_of: Vec<_> = indexes
+            .iter()
+            .zip(&shown)
+            .enumerate()
+            .flat_map(|(place, (index, shown))| {
+                let personal = shown.as_ref().map_or(Personal::Nobody, |shown| shown.personal);
+                let pair = pairs.get(*index);
+                let users = pair.map(|(event, route)| hub.personal_of(event, route, personal));
+                users.unwrap_or_default().into_iter().map(move |user| (place, user))
+            })
+            .collect();
+        let personal = feeds.personal(reader, &shown_events, &personal_of).await?;
+        let mut shown = indexes.iter().copied().zip(shown).enumerate().peekable();
+        let mut before = self.position;
+        for (index, (event, route)) in pairs.into_iter().enumerate() {
+            let mine = shown.next_if(|(_, (shown, _))| *shown == index);
+            let (place, shown) = mine.map_or((usize::MAX, None), |(place, (_, shown))| (place, shown));
+            if event.kind == groundwork_auth::session::SESSION_ENDED
+                && let Some(user) = event.user_id
+            {
+                hub.end_session(user, event.subject_id);
+            }
+            let cursor = self.realtime.cursor(self.merger.reached(event.place())).encode();
+            let delivery = Delivery { event, route, shown, index: place, personal: &personal, cursor };
+            hub.deliver(&delivery, before, &mut self.merger);
+            before = event.place();
+            if route.reloads
+                && let Some(user) = event.user_id
+            {
+                self.realtime.reload(user);
+            }
+        }
+        if !self.merger.is_empty() {
+            self.merge_at.get_or_insert_with(|| Instant::now() + MERGE);
+        }
+        Ok(())
+    }
+
+    /// Sends what has waited to be merged.
+    fn flush(&mut self) {
+        self.merge_at = None;
+        for (group, reached) in self.merger.take(self.position) {
+            let cursor: Cursor = self.realtime.cursor(reached);
+            let frame = Frame::event(&group.head(), cursor.encode(), &group.data());
+            self.realtime.hub().send_to_followers(group.subject, &Arc::new(frame), None);
+        }
+    }
+}
