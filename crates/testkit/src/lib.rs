@@ -1,4 +1,4 @@
-//! Support for tests: a database per test on SQLite and on PostgreSQL, a running server, and clients.
+//! Support for tests: a database per test on SQLite and on PostgreSQL, a NATS server, a running server, and clients.
 //!
 //! A test is written once, and [`both_databases`] makes one of it for each database:
 //!
@@ -13,6 +13,9 @@
 //! Tests always run on SQLite. They run on PostgreSQL if its server is installed: a private server starts with the test
 //! binary and stops with it. With `REQUIRE_POSTGRES=1` a missing server fails the tests. The first line of the output
 //! says which databases are used.
+//!
+//! A [`NatsServer`] is for tests of several servers. Tests that need one are skipped if NATS is not installed, and fail
+//! with `REQUIRE_NATS=1`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -26,6 +29,7 @@ pub mod clock;
 mod contract;
 pub mod database;
 pub mod guard;
+pub mod nats;
 pub mod postgres;
 pub mod server;
 
@@ -35,6 +39,7 @@ pub use client::{Answer, Client};
 pub use clock::TestClock;
 pub use database::{Backend, TestDb};
 pub use groundwork_testkit_macros::both_databases;
+pub use nats::NatsServer;
 pub use server::TestServer;
 
 /// The environment of one test, on one of the databases.

@@ -8,6 +8,10 @@ use super::{Hint, MAX_SIGNAL_BYTES, MAX_TTL_MS, Signal};
 /// [`Signal::LogGrew`], encoded.
 pub(super) const LOG_GREW: &[u8] = br#"{"type":"log_grew"}"#;
 
+/// The same, as the first and the last signal of a connection, which the sender recognizes when they come back.
+pub(super) const FIRST: &[u8] = br#"{"type":"log_grew","is_first":true}"#;
+pub(super) const LAST: &[u8] = br#"{"type":"log_grew","is_last":true}"#;
+
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Sent<'a> {
@@ -60,7 +64,9 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        assert_eq!(decode(LOG_GREW), Ok(Some(Signal::LogGrew)));
+        for payload in [LOG_GREW, FIRST, LAST] {
+            assert_eq!(decode(payload), Ok(Some(Signal::LogGrew)));
+        }
         let bytes = encode(&hint("ä\n")).unwrap();
         assert_eq!(decode(&bytes), Ok(Some(Signal::Hint(hint("ä\n")))));
     }

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     BusState, Hint, NatsOptions, QUEUE, Shared, Signal, count,
-    encoding::{LOG_GREW, Malformed, decode, encode},
+    encoding::{FIRST, LAST, LOG_GREW, Malformed, decode, encode},
 };
 
 /// The least time between two signals that the log grew.
@@ -58,8 +58,10 @@ pub(super) struct Nats {
 struct Link {
     shared: Arc<Shared>,
     is_connected: AtomicBool,
-    /// Set if the log grew and the others don't know.
-    log_grew: Notify,
+    /// Whether the log grew since the others were told.
+    log_grew: AtomicBool,
+    /// Notified when `log_grew` is set.
+    wake: Notify,
     stop: Notify,
 }
 
@@ -68,7 +70,8 @@ impl Nats {
         let link = Arc::new(Link {
             shared,
             is_connected: AtomicBool::new(false),
-            log_grew: Notify::new(),
+            log_grew: AtomicBool::new(false),
+            wake: Notify::new(),
             stop: Notify::new(),
         });
         let (hints, waiting) = mpsc::channel(QUEUE);
@@ -82,7 +85,9 @@ impl Nats {
     }
 
     pub(super) fn log_grew(&self) {
-        self.link.log_grew.notify_one();
+        if !self.link.log_grew.swap(true, Ordering::AcqRel) {
+            self.link.wake.notify_one();
+        }
     }
 
     pub(super) fn hint(&self, hint: &Hint) {
@@ -200,7 +205,9 @@ impl Task {
         let client = self.client_options(&lost).connect(servers).await.map_err(|error| text(&error))?;
         let subscriber = client.subscribe(format!("{subjects}.*")).await.map_err(|error| text(&error))?;
         let mut connection = Connection { outlet: Outlet { client, subject }, subscriber, lost };
-        match timeout(CONNECT_TIMEOUT, connection.round_trip(&self.link.shared)).await {
+        // What waits since the outage goes out with the signal of this connection.
+        self.link.log_grew.store(false, Ordering::Release);
+        match timeout(CONNECT_TIMEOUT, connection.round_trip(&self.link.shared, FIRST)).await {
             Ok(true) => Ok(connection),
             Ok(false) => Err(LOST.to_owned()),
             Err(_) => Err(format!(
@@ -248,19 +255,13 @@ impl Task {
         link.shared.deliver(Signal::LogGrew);
         let Connection { outlet, subscriber, lost } = &mut connection;
         let end = tokio::select! {
-            () = send(&link, &mut self.hints, outlet) => End::Lost,
-            () = async { while receive(&link.shared, subscriber, &outlet.subject).await {} } => End::Lost,
+            end = send(&link, &mut self.hints, outlet) => end,
+            _ = receive(&link.shared, subscriber, &outlet.subject, None) => End::Lost,
             () = lost.notified() => End::Lost,
-            () = link.stop.notified() => End::Closed,
         };
         link.is_connected.store(false, Ordering::Relaxed);
         if matches!(end, End::Closed) {
-            while let Ok(hint) = self.hints.try_recv() {
-                if !outlet.publish(&link.shared, hint).await {
-                    return end;
-                }
-            }
-            connection.round_trip(&link.shared).await;
+            connection.round_trip(&link.shared, LAST).await;
         }
         end
     }
@@ -269,9 +270,9 @@ impl Task {
 impl Connection {
     /// Tells the others to read the log, and waits until this signal comes back: NATS then has everything that was sent
     /// before it. Returns whether it did.
-    async fn round_trip(&mut self, shared: &Shared) -> bool {
-        self.outlet.publish(shared, LOG_GREW.to_vec()).await
-            && receive(shared, &mut self.subscriber, &self.outlet.subject).await
+    async fn round_trip(&mut self, shared: &Shared, payload: &[u8]) -> bool {
+        self.outlet.publish(shared, payload.to_vec()).await
+            && receive(shared, &mut self.subscriber, &self.outlet.subject, Some(payload)).await
     }
 }
 
@@ -289,28 +290,43 @@ impl Outlet {
     }
 }
 
-/// Sends what waits. Returns when the connection no longer exists.
-async fn send(link: &Link, hints: &mut mpsc::Receiver<Vec<u8>>, outlet: &Outlet) {
+/// Sends what waits, until the bus is closed, or the connection no longer exists.
+async fn send(link: &Link, hints: &mut mpsc::Receiver<Vec<u8>>, outlet: &Outlet) -> End {
     let mut next = Instant::now();
     loop {
         let payload = tokio::select! {
-            () = async { sleep_until(next).await; link.log_grew.notified().await } => {
+            () = async { sleep_until(next).await; link.wake.notified().await } => {
+                if !link.log_grew.swap(false, Ordering::AcqRel) {
+                    continue;
+                }
                 next = Instant::now() + PACE;
                 LOG_GREW.to_vec()
             }
             Some(hint) = hints.recv() => hint,
+            () = link.stop.notified() => break,
         };
         if !outlet.publish(&link.shared, payload).await {
-            return;
+            return End::Lost;
         }
     }
+    link.is_connected.store(false, Ordering::Relaxed);
+    while let Ok(hint) = hints.try_recv() {
+        if !outlet.publish(&link.shared, hint).await {
+            return End::Lost;
+        }
+    }
+    End::Closed
 }
 
-/// Receives until a signal of this server comes back; returns false when the connection no longer exists.
-async fn receive(shared: &Shared, subscriber: &mut Subscriber, own: &str) -> bool {
+/// Receives until this payload comes back on the subject of this server, or the connection no longer exists. Returns
+/// whether it came back.
+async fn receive(shared: &Shared, subscriber: &mut Subscriber, own: &str, until: Option<&[u8]>) -> bool {
     while let Some(message) = subscriber.next().await {
         if message.subject.as_str() == own {
-            return true;
+            if until.is_some_and(|payload| message.payload == payload) {
+                return true;
+            }
+            continue;
         }
         match decode(&message.payload) {
             Ok(Some(signal)) => {

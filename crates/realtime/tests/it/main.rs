@@ -1,0 +1,9 @@
+//! Tests of live updates.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what isn't as promised ends the test"
+)]
+
+mod bus;
