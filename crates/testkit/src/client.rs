@@ -103,6 +103,11 @@ impl Client {
         }
     }
 
+    /// Returns the base URL: `http://127.0.0.1:12345`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Builds a request, with the access token if there is one.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));

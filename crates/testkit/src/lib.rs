@@ -32,6 +32,7 @@ pub mod guard;
 pub mod nats;
 pub mod postgres;
 pub mod server;
+pub mod socket;
 
 use std::future::Future;
 
@@ -41,6 +42,7 @@ pub use database::{Backend, TestDb};
 pub use groundwork_testkit_macros::both_databases;
 pub use nats::NatsServer;
 pub use server::TestServer;
+pub use socket::Socket;
 
 /// The environment of one test, on one of the databases.
 pub trait Fixture: Sized {
