@@ -17,7 +17,7 @@ use groundwork_web::{
 use messenger_domain::{Messages, Threads, Users, scopes};
 
 use crate::{
-    resources, routes,
+    page, resources, routes,
     settings::{Secret, Settings},
     state::{State, TURNS, WAITING},
 };
@@ -43,6 +43,7 @@ impl Messenger {
         let probe = Probe::new(db.clone(), VERSION);
         let web_app =
             WebApp::new(service.web_app_options(about()), routes::all(), auth_state.authenticator(), probe)?;
+        let web_app = if settings.messenger.page { web_app.with_page(page::mount) } else { web_app };
         let acquire_timeout = Duration::from_secs(settings.database.database_acquire_timeout_seconds);
         let state = State {
             db,

@@ -33,7 +33,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server (the default)
-    Serve,
+    Serve {
+        /// Leave out the messenger's page at `/`, as `PAGE=false` does
+        #[arg(long)]
+        no_page: bool,
+    },
     /// Apply, revert or list migrations of the database
     #[command(subcommand)]
     Migrate(Migrate),
@@ -93,7 +97,7 @@ pub async fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "what was asked for")]
 async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
-    match cli.command.unwrap_or(Command::Serve) {
+    match cli.command.unwrap_or(Command::Serve { no_page: false }) {
         Command::Openapi => println!("{}", app::openapi()?.as_str()),
         Command::Settings { write: false } => print!("{}", settings::markdown()),
         Command::Settings { write: true } => {
@@ -102,7 +106,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
             }
         }
         command => {
-            let settings = Settings::from_env()?;
+            let mut settings = Settings::from_env()?;
             settings.service().log()?;
             match command {
                 Command::Migrate(what) => migrate(&settings, &what).await?,
@@ -111,7 +115,11 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
                 }
                 Command::Backup { file } => backup(&settings, &file).await?,
                 Command::Seed => seed(&settings).await?,
-                _ => serve::serve(&settings).await?,
+                Command::Serve { no_page } => {
+                    settings.messenger.page &= !no_page;
+                    serve::serve(&settings).await?;
+                }
+                Command::Openapi | Command::Settings { .. } => {}
             }
         }
     }

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod cli;
 pub mod migrations;
+pub mod page;
 pub mod resources;
 pub mod routes;
 pub mod seed;

@@ -22,6 +22,8 @@ groundwork_web::settings! {
         /// How long the times in `GET /messages/{id}/receipts` are exact, in days. Older receipts of
         /// a participant are folded into one row a day, and their times are those of the last one of the day.
         receipt_detail_days: u64 [1..=36_500] = 90,
+        /// Whether the messenger's page is served at `/`. Without it, `/` redirects to the documentation.
+        page: bool = true,
     }
 }
 

@@ -18,6 +18,7 @@ mod idempotency;
 mod messages;
 mod openapi;
 mod owners;
+mod page;
 mod races;
 mod replaces;
 mod settings;

@@ -53,6 +53,7 @@ pub struct WebApp {
     authenticator: Authenticator,
     probe: Probe,
     options: WebAppOptions,
+    page: Option<fn(&mut web::ServiceConfig)>,
 }
 
 impl WebApp {
@@ -73,7 +74,16 @@ impl WebApp {
             authenticator,
             probe,
             options,
+            page: None,
         })
+    }
+
+    /// Adds a page of the service, which may take the path `/`. Without one, `/` redirects to the documentation. A page is
+    /// not in the OpenAPI document.
+    #[must_use]
+    pub fn with_page(mut self, mount: fn(&mut web::ServiceConfig)) -> Self {
+        self.page = Some(mount);
+        self
     }
 
     /// Returns the OpenAPI document.
@@ -100,6 +110,7 @@ impl WebApp {
     > {
         let (routes, document) = (Arc::clone(&self.routes), self.document.clone());
         let title = self.options.about.title.clone();
+        let page = self.page;
         App::new()
             .app_data(self.options.body_limit)
             .app_data(self.authenticator.clone())
@@ -107,6 +118,9 @@ impl WebApp {
             .app_data(web::Data::new(self.probe.db().clone()))
             .app_data(self.problems.clone())
             .configure(move |config| {
+                if let Some(mount) = page {
+                    mount(config);
+                }
                 routes.mount(config);
                 openapi::mount(&document, &title, config);
                 for path in ["/", "/api"] {
