@@ -85,7 +85,9 @@ export function openDialog(dialog) {
   dialog.addEventListener('pointerdown', (event) => {
     if (event.target === dialog) dialog.close();
   });
+  dialog.tabIndex = -1;
   dialog.showModal();
+  dialog.focus();
   return dialog;
 }
 

@@ -10,6 +10,9 @@ import { openSettings } from './settings-view.js';
 import { ticks, typingText } from './status.js';
 import { reach } from './store.js';
 
+/** The most conversations that are loaded for a search. */
+const SEARCHED = 500;
+
 export class ListView {
   constructor(app) {
     this.app = app;
@@ -50,6 +53,8 @@ export class ListView {
 
   scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    // A search also goes through conversations that aren't loaded, but not through endless ones.
+    if (this.search.value && this.app.store.threads.size >= SEARCHED) return;
     if (scrollHeight - scrollTop - clientHeight < 600 && this.app.store.moreThreads && !this.hasFailed) this.loadMore();
   }
 
