@@ -44,6 +44,9 @@ const STABLE: Duration = Duration::from_secs(10);
 /// How long closing may take.
 const CLOSE: Duration = Duration::from_secs(2);
 
+/// An address that refuses every connection.
+const NOWHERE: &str = "nats://127.0.0.1:0";
+
 /// Why a connection that existed is no more.
 const LOST: &str = "the connection was lost";
 
@@ -203,6 +206,8 @@ impl Task {
         let lost = Arc::new(Notify::new());
         let servers = self.options.url.servers();
         let client = self.client_options(&lost).connect(servers).await.map_err(|error| text(&error))?;
+        // So that the client does not connect again by itself.
+        client.set_server_pool(NOWHERE).await.map_err(|error| text(&error))?;
         let subscriber = client.subscribe(format!("{subjects}.*")).await.map_err(|error| text(&error))?;
         let mut connection = Connection { outlet: Outlet { client, subject }, subscriber, lost };
         // What waits since the outage goes out with the signal of this connection.
@@ -225,7 +230,7 @@ impl Task {
             .client_capacity(64)
             .subscription_capacity(QUEUE)
             .ignore_discovered_servers()
-            // When it loses the connection, the client tries each server once and ends.
+            // Each server once. When it loses the connection, it tries an address that refuses it, and ends.
             .max_reconnects(self.options.url.servers().len())
             .event_callback(move |event| {
                 match event {

@@ -361,19 +361,39 @@ async fn greet(stream: TcpStream) -> BufReader<TcpStream> {
     }
 }
 
-/// A NATS server that hangs costs bounded memory, and delays neither sending nor closing.
+/// A NATS server that hangs costs bounded memory, and delays neither sending nor closing. What waited for it is not sent
+/// over the next connection.
 #[tokio::test]
 async fn a_server_that_hangs_delays_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("nats://{}", listener.local_addr().unwrap());
     let mut a = End::new(&url, "notes");
     let (stream, _) = soon(listener.accept()).await.unwrap();
-    let _stream = soon(greet(stream)).await;
+    let stream = soon(greet(stream)).await;
     a.connect().await;
     let text = "x".repeat(MAX_SIGNAL_BYTES - 1024);
     // As much as the buffers of both sockets hold is sent, then the queue is full.
     soon(async {
         while a.bus.status().dropped < 1000 {
+            a.say(&text);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(stream);
+    // Only the bus connects again, and not the client of the previous connection, which has signals left.
+    let (stream, _) = soon(listener.accept()).await.unwrap();
+    let mut stream = soon(greet(stream)).await;
+    until(|| a.state() == BusState::Connected).await;
+    a.say("fresh");
+    let mut line = String::new();
+    while !line.starts_with('{') {
+        line.clear();
+        assert_ne!(soon(stream.read_line(&mut line)).await.unwrap(), 0);
+    }
+    assert!(line.contains("fresh"), "a hint from before: {} bytes", line.len());
+    soon(async {
+        while a.bus.status().dropped < 10_000 {
             a.say(&text);
             tokio::task::yield_now().await;
         }
