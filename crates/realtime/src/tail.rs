@@ -16,7 +16,10 @@ use groundwork_core::{
     },
 };
 use tokio::{
-    sync::broadcast::error::RecvError,
+    sync::{
+        broadcast::{self, error::RecvError},
+        watch,
+    },
     time::{Instant, sleep_until},
 };
 
@@ -80,31 +83,48 @@ impl Tail {
                     realtime.options().poll
                 }
             };
-            let mut until = Instant::now() + wait;
-            if let Some(merge_at) = self.merge_at {
-                until = until.min(merge_at);
+            if !self.wait(Instant::now() + wait, &mut appended, &mut signals).await {
+                return;
             }
-            tokio::select! {
+        }
+    }
+
+    /// Waits until the log may have grown, or until `until`. Returns false when the database is closed.
+    async fn wait(
+        &mut self,
+        until: Instant,
+        appended: &mut watch::Receiver<u64>,
+        signals: &mut broadcast::Receiver<Arc<Signal>>,
+    ) -> bool {
+        loop {
+            let next = self.merge_at.map_or(until, |merge_at| until.min(merge_at));
+            let wake = tokio::select! {
                 changed = appended.changed() => {
                     if changed.is_err() {
-                        return;
+                        return false;
                     }
-                    realtime.bus().send(Signal::LogGrew);
+                    self.realtime.bus().send(Signal::LogGrew);
+                    true
                 }
-                signal = signals.recv() => match signal {
-                    Ok(signal) => {
-                        if let Signal::Hint(hint) = &*signal {
-                            realtime.take_hint(hint);
-                        }
+                signal = signals.recv() => match signal.as_deref() {
+                    Ok(Signal::Hint(hint)) => {
+                        self.realtime.take_hint(hint);
+                        false
                     }
-                    // Hints were lost, or nothing comes any more; the timer does the rest.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => sleep_until(until).await,
+                    Ok(Signal::LogGrew) | Err(RecvError::Lagged(_)) => true,
+                    // No signal comes any more, and the timer does the rest.
+                    Err(RecvError::Closed) => {
+                        sleep_until(next).await;
+                        false
+                    }
                 },
-                () = sleep_until(until) => {}
-            }
+                () = sleep_until(next) => false,
+            };
             if self.merge_at.is_some_and(|at| at <= Instant::now()) {
                 self.flush();
+            }
+            if wake || until <= Instant::now() {
+                return true;
             }
         }
     }
