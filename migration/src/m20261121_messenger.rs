@@ -40,6 +40,8 @@ enum Users {
     IsActive,
     MfaEnabled,
     Group,
+    LastSeen,
+    LastSeenAt,
 }
 
 #[derive(DeriveIden)]
@@ -122,6 +124,8 @@ fn users() -> TableCreateStatement {
         .col(ColumnDef::new(Users::IsActive).boolean().not_null())
         .col(ColumnDef::new(Users::MfaEnabled).boolean().not_null())
         .col(ColumnDef::new(Users::Group).string_len(50).not_null())
+        .col(ColumnDef::new(Users::LastSeen).string_len(16).not_null())
+        .col(ColumnDef::new(Users::LastSeenAt).date_time())
         .take()
 }
 

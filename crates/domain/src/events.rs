@@ -22,13 +22,13 @@ pub const MESSAGE_UPDATED: &str = "message.updated";
 pub const MESSAGE_DELETED: &str = "message.deleted";
 /// A participant's delivered or read position moved. It has no version. Payload: `kind`, `seq`, `at`.
 pub const RECEIPT_UPDATED: &str = "receipt.updated";
-/// A thread was created. Payload: `participant_ids`.
+/// A thread was created. Payload: `participants`, each with `id` and `shows_presence`.
 pub const THREAD_CREATED: &str = "thread.created";
 /// The name or the history setting of a thread changed.
 pub const THREAD_UPDATED: &str = "thread.updated";
 /// A thread was deleted.
 pub const THREAD_DELETED: &str = "thread.deleted";
-/// A user was added to a thread. Payload: `role`, `joined_seq`, `joined_version`.
+/// A user was added to a thread. Payload: `role`, `joined_seq`, `joined_version`, `shows_presence`.
 pub const PARTICIPANT_ADDED: &str = "participant.added";
 /// The role of a participant changed. Payload: `role`.
 pub const PARTICIPANT_UPDATED: &str = "participant.updated";

@@ -8,11 +8,13 @@
 pub mod codes;
 pub mod demo;
 pub mod events;
+pub mod live;
 pub mod messages;
 pub mod scopes;
 pub mod threads;
 pub mod users;
 
+pub use live::MessengerFeed;
 pub use messages::Messages;
 pub use threads::Threads;
 pub use users::Users;

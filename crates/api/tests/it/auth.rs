@@ -203,8 +203,8 @@ async fn a_session_takes_one_row(app: &App) {
         tokens.push(next["refresh_token"].as_str().unwrap().to_owned());
     }
     let rows = |dump: String| dump.lines().filter(|line| !line.contains("seaql_migrations")).count();
-    let user_event_session = 3;
-    assert_eq!(rows(app.db.dump().await), user_event_session);
+    let user_event_log_session = 4;
+    assert_eq!(rows(app.db.dump().await), user_event_log_session);
     assert_eq!(tokens.iter().collect::<BTreeSet<_>>().len(), 21);
 
     // A token that combines the parts of two sessions, or is malformed, is not taken for a used token of another session.

@@ -504,15 +504,17 @@ async fn changes_are_in_the_log(app: &App) {
             ("thread.deleted", Some(8)),
         ]
     );
-    let mut first = of_thread[0].payload["participant_ids"].as_array().unwrap().clone();
-    first.sort_by_key(|id| id != &json!(ada.id()));
-    assert_eq!(first, [json!(ada.id()), json!(charles.id())]);
+    let mut first = of_thread[0].payload["participants"].as_array().unwrap().clone();
+    first.sort_by_key(|user| user["id"] != json!(ada.id()));
+    let shown = |id: String| json!({"id": id, "shows_presence": true});
+    assert_eq!(first, [shown(ada.id()), shown(charles.id())]);
     assert_eq!(of_thread[1].payload, json!({"message_id": message.id, "seq": 1, "client_id": null}));
     assert_eq!(of_thread[3].actor_id.unwrap().to_string(), charles.id());
     let receipt = &of_thread[3].payload;
     assert_eq!((&receipt["kind"], &receipt["seq"]), (&json!("read"), &json!(1)));
     assert!(receipt["at"].is_string());
-    assert_eq!(of_thread[4].payload, json!({"role": "member", "joined_seq": 1, "joined_version": 4}));
+    let added = json!({"role": "member", "joined_seq": 1, "joined_version": 4, "shows_presence": true});
+    assert_eq!(of_thread[4].payload, added);
 }
 
 /// An event of a message carries the key of the request that sent it, by which its sender's client recognizes it.

@@ -1,6 +1,6 @@
 //! Queries for messages, each with the times when it was first delivered and read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use groundwork_core::{
     Cursor, CursorPage, CursorRequest, ListQuery, Page, PageRequest, Repository, Result, Timestamp, Tx, Uuid,
@@ -166,6 +166,20 @@ impl MessageRepository {
         }
         let found = all(conn, self.alive().filter(Column::Id.is_in(ids))).await?;
         Ok(found.into_iter().map(|message| (message.id, message)).collect())
+    }
+
+    /// The messages with these ids, deleted ones included, each with when it was deleted.
+    pub async fn by_ids_with_deleted<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        ids: &HashSet<Uuid>,
+    ) -> Result<HashMap<Uuid, (Option<Timestamp>, Message)>> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let select = self.with_deleted().filter(Column::Id.is_in(ids.iter().copied()));
+        let rows = with_first_receipts(select).into_model::<MessageRow>().all(conn).await?;
+        Ok(rows.into_iter().map(|row| (row.message.id, (row.message.deleted_at, row.into()))).collect())
     }
 
     /// The messages with these ids, in their order.

@@ -143,7 +143,7 @@ impl From<MessageRow> for Message {
 }
 
 /// The author of messages in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Author {
     /// The user.
     pub id: Uuid,

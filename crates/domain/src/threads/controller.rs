@@ -33,6 +33,8 @@ use crate::{
 
 /// The version of a new thread.
 const FIRST_VERSION: i64 = 1;
+/// The maximum number of participants of a group in which presence is live.
+const PRESENCE_PARTICIPANTS: i32 = 100;
 /// How many groups get a new owner in one statement.
 const SUCCESSIONS: u64 = 500;
 
@@ -77,7 +79,7 @@ impl Threads {
         if self.repository.insert_direct(tx, row).await? {
             let rows = both.iter().map(|user| first_participant(tx, id, *user, Role::Member));
             self.repository.join(tx, rows).await?;
-            self.note(tx, caller, FIRST_VERSION, created(id, both)).await?;
+            self.note_created(tx, caller, id, &both.into_iter().collect::<Vec<_>>()).await?;
         }
         let found = self.repository.find_direct(tx, &key).await?;
         let thread = found.ok_or_else(|| Error::not_found("thread"))?;
@@ -106,8 +108,8 @@ impl Threads {
         let roles = others.iter().map(|user| (*user, Role::Member)).chain([(caller.user_id, Role::Owner)]);
         let rows = roles.map(|(user, role)| first_participant(tx, id, user, role));
         self.repository.join(tx, rows).await?;
-        let all = others.into_iter().chain([caller.user_id]);
-        self.note(tx, caller, FIRST_VERSION, created(id, all)).await?;
+        let all: Vec<Uuid> = others.into_iter().chain([caller.user_id]).collect();
+        self.note_created(tx, caller, id, &all).await?;
         Ok(id)
     }
 
@@ -300,8 +302,9 @@ impl Threads {
         remove: &[Uuid],
     ) -> Result<()> {
         let mut events = self.remove(tx, mine, thread.version, remove).await?;
-        events.extend(self.add(tx, thread, thread.version + long_count(remove.len()), add).await?);
         let participants = thread.participant_count + count(add.len()) - count(remove.len());
+        let first_added = thread.version + long_count(remove.len());
+        events.extend(self.add(tx, thread, (first_added, participants), add).await?);
         if participants > MAX_PARTICIPANTS {
             return Err(THREAD_FULL.error(format!("a thread has at most {MAX_PARTICIPANTS} participants")));
         }
@@ -354,12 +357,13 @@ impl Threads {
         Ok(users.iter().map(event).collect())
     }
 
-    /// The first of the users joins at `version`, and each further one at the next.
+    /// The first of the users joins at `version`, and each further one at the next. After that the thread has that many
+    /// participants.
     async fn add(
         &self,
         tx: &Tx,
         thread: &entity::Model,
-        version: i64,
+        (version, participants): (i64, i32),
         users: &[Uuid],
     ) -> Result<Vec<NewEvent>> {
         if users.is_empty() {
@@ -380,11 +384,18 @@ impl Threads {
         // What was said before is not unread, whether it can be seen or not.
         let joined_seq = if thread.history == History::Full { 0 } else { thread.last_seq };
         let seqs = (joined_seq, thread.last_seq);
+        let hidden = self.users.hidden(tx, users).await?;
         let versions = users.iter().zip(version..);
         let row = |(user, version): (&Uuid, i64)| joining(tx, thread.id, *user, Role::Member, version, seqs);
         self.repository.join(tx, versions.clone().map(row)).await?;
         let event = |(user, version): (&Uuid, i64)| {
-            let payload = json!({"role": Role::Member, "joined_seq": joined_seq, "joined_version": version});
+            let shows_presence = !hidden.contains(user) && shows_presence(thread.kind, participants);
+            let payload = json!({
+                "role": Role::Member,
+                "joined_seq": joined_seq,
+                "joined_version": version,
+                "shows_presence": shows_presence,
+            });
             NewEvent::new(PARTICIPANT_ADDED, subject::thread(thread.id)).of_user(*user).with(payload)
         };
         Ok(versions.map(event).collect())
@@ -479,14 +490,26 @@ impl Threads {
         Ok((thread, mine))
     }
 
+    /// Writes the event of a new thread.
+    async fn note_created(&self, tx: &Tx, caller: &Caller, id: Uuid, participants: &[Uuid]) -> Result<()> {
+        let hidden = self.users.hidden(tx, participants).await?;
+        // A direct thread has no more than two.
+        let in_thread = shows_presence(ThreadType::Group, count(participants.len()));
+        let first = |id: &Uuid| json!({"id": id, "shows_presence": in_thread && !hidden.contains(id)});
+        let first: Vec<_> = participants.iter().map(first).collect();
+        let event = NewEvent::new(THREAD_CREATED, subject::thread(id));
+        self.note(tx, caller, FIRST_VERSION, event.with(json!({"participants": first}))).await
+    }
+
     async fn note(&self, tx: &Tx, caller: &Caller, version: i64, event: NewEvent) -> Result<()> {
         events::append(tx, event.at_version(version).by(caller.user_id)).await
     }
 }
 
-fn created(thread: Uuid, participants: impl IntoIterator<Item = Uuid>) -> NewEvent {
-    let ids: Vec<Uuid> = participants.into_iter().collect();
-    NewEvent::new(THREAD_CREATED, subject::thread(thread)).with(json!({"participant_ids": ids}))
+/// Returns whether the participants of a thread see live which of the others are online, unless these hide it. In a large
+/// group everybody would hear of everybody.
+pub(crate) fn shows_presence(kind: ThreadType, participants: i32) -> bool {
+    kind == ThreadType::Direct || participants <= PRESENCE_PARTICIPANTS
 }
 
 fn role_changed(thread: Uuid, user: Uuid, role: Role) -> NewEvent {

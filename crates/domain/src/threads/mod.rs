@@ -7,6 +7,7 @@ pub mod participant;
 mod participants;
 pub(crate) mod repository;
 pub mod types;
+mod unread;
 
 pub use controller::Threads;
 pub use entity::{History, ThreadType};

@@ -7,7 +7,9 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect, QueryTrait, Value,
     prelude::Expr,
-    sea_query::{Alias, CaseStatement, ExprTrait, IntoIden, OnConflict, Query, SelectStatement, UnionType},
+    sea_query::{
+        Alias, Asterisk, CaseStatement, ExprTrait, IntoIden, OnConflict, Query, SelectStatement, UnionType,
+    },
 };
 
 use super::{
@@ -16,6 +18,9 @@ use super::{
     types::{Participant, SHOWN_PARTICIPANTS},
 };
 use crate::users;
+
+/// The maximum number of parts of a statement. SQLite takes 500.
+const PARTS: usize = 250;
 
 #[derive(FromQueryResult)]
 struct ParticipantRow {
@@ -117,30 +122,43 @@ impl ThreadRepository {
         Ok(())
     }
 
-    /// Returns the first participants of each of these threads, in one statement that reads only those.
+    /// Returns the first participants of each of these threads, in one statement for each 250 threads, which reads only
+    /// those.
     pub async fn first_participants<C: ConnectionTrait>(
         self,
         conn: &C,
         threads: &[Uuid],
     ) -> Result<HashMap<Uuid, Vec<Participant>>> {
+        let mut by_thread = HashMap::new();
+        for threads in threads.chunks(PARTS) {
+            self.add_first_participants(conn, threads, &mut by_thread).await?;
+        }
+        Ok(by_thread)
+    }
+
+    async fn add_first_participants<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        threads: &[Uuid],
+        by_thread: &mut HashMap<Uuid, Vec<Participant>>,
+    ) -> Result<()> {
         // One range of the primary key for each thread.
         let mut parts = threads.iter().map(|thread| {
             let mut part = participants_of(*thread);
             part.order_by((Entity, Column::UserId), Order::Asc).limit(SHOWN_PARTICIPANTS);
             let alias = Alias::new("part").into_iden();
-            Query::select().expr(Expr::col(sea_orm::sea_query::Asterisk)).from_subquery(part, alias).take()
+            Query::select().expr(Expr::col(Asterisk)).from_subquery(part, alias).take()
         });
         let Some(mut all) = parts.next() else {
-            return Ok(HashMap::new());
+            return Ok(());
         };
         all.unions(parts.map(|part| (UnionType::All, part)));
         let rows = conn.query_all(&all).await?;
-        let mut by_thread: HashMap<Uuid, Vec<Participant>> = HashMap::new();
         for row in rows {
             let row = ParticipantRow::from_query_result(&row, "")?;
             by_thread.entry(row.thread_id).or_default().push(row.into());
         }
-        Ok(by_thread)
+        Ok(())
     }
 
     /// Returns a page of the participants of a thread, in the order of their ids.
@@ -192,6 +210,25 @@ impl ThreadRepository {
             .order_by((Entity, Column::UserId), Order::Asc);
         let rows = conn.query_all(&select).await?;
         rows.iter().map(|row| Ok(ParticipantRow::from_query_result(row, "")?.into())).collect()
+    }
+
+    /// Returns these participants of any threads, also those who left, by thread and user.
+    pub async fn participants_by_keys<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        keys: &[(Uuid, Uuid)],
+    ) -> Result<HashMap<(Uuid, Uuid), Participant>> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut select = everybody();
+        select.and_where(is_one_of(keys));
+        let rows = conn.query_all(&select).await?;
+        let found = rows.iter().map(|row| {
+            let row = ParticipantRow::from_query_result(row, "")?;
+            Ok(((row.thread_id, row.user_id), row.into()))
+        });
+        found.collect()
     }
 
     /// Returns the first `limit` versions in `(since, until]` at which participants last changed, each with how many of them.
@@ -253,6 +290,22 @@ fn participants_of(thread: Uuid) -> SelectStatement {
 
 /// Selects the participants of a thread, and those who left it, with their names.
 fn everybody_of(thread: Uuid) -> SelectStatement {
+    let mut select = everybody();
+    select.and_where(Column::ThreadId.eq(thread));
+    select
+}
+
+/// The condition that a participant is one of these, each a thread and a user.
+pub(super) fn is_one_of(keys: &[(Uuid, Uuid)]) -> Expr {
+    let keys = Query::select()
+        .expr(Expr::col(Asterisk))
+        .from_values(keys.iter().copied(), Alias::new("keys"))
+        .take();
+    Expr::tuple([Expr::col((Entity, Column::ThreadId)), Expr::col((Entity, Column::UserId))])
+        .in_subquery(keys)
+}
+
+fn everybody() -> SelectStatement {
     let mut select = Entity::find()
         .select_only()
         .columns([
@@ -263,7 +316,6 @@ fn everybody_of(thread: Uuid) -> SelectStatement {
             Column::LastDeliveredSeq,
             Column::LastReadSeq,
         ])
-        .filter(Column::ThreadId.eq(thread))
         .into_query();
     select
         .columns([

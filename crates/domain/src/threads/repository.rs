@@ -4,18 +4,20 @@ use std::collections::HashMap;
 
 use groundwork_core::{
     CursorPage, CursorRequest, Error, ListQuery, Repository, Result, Timestamp, Tx, Uuid,
-    repository::cursor_page_of,
+    events::feed::Follow, repository::cursor_page_of,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, Order, QueryFilter,
     QuerySelect, Select, TryInsertResult, UpdateMany, Value,
     prelude::Expr,
-    sea_query::{ExprTrait, Func, OnConflict, Query},
+    sea_query::{ExprTrait, Func, OnConflict},
 };
 
 use super::{
-    entity::{self, ActiveModel, Column, Entity},
+    controller::shows_presence,
+    entity::{self, ActiveModel, Column, Entity, ThreadType},
     participant::{self, Role},
+    unread::{unread, visible},
 };
 use crate::messages;
 
@@ -88,6 +90,29 @@ impl ThreadRepository {
         cursor_page_of(conn, &list, request, rows, |row| (row.last_activity_at, row.id)).await
     }
 
+    /// Returns the threads that the user is in, as subjects that they follow. `hidden` says that nobody may see when they
+    /// are online.
+    pub async fn follows<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        user: Uuid,
+        hidden: bool,
+    ) -> Result<Vec<Follow>> {
+        use participant::{Column as P, Entity as Participants};
+        let mut threads =
+            self.of_user(user).select_only().columns([Column::Id, Column::Kind, Column::ParticipantCount]);
+        QuerySelect::query(&mut threads)
+            .columns([(Participants, P::JoinedVersion), (Participants, P::JoinedSeq)]);
+        let found: Vec<(Uuid, ThreadType, i32, i64, i64)> = threads.into_tuple().all(conn).await?;
+        let follow = |(subject, kind, participants, from_version, after_place)| Follow {
+            subject,
+            from_version,
+            after_place,
+            shows_presence: !hidden && shows_presence(kind, participants),
+        };
+        Ok(found.into_iter().map(follow).collect())
+    }
+
     /// Locks a thread and increments its version. Nothing else changes in the thread until the transaction ends.
     ///
     /// # Errors
@@ -149,25 +174,12 @@ impl ThreadRepository {
     ) -> Result<HashMap<Uuid, Standing>> {
         use messages::entity::{Column as M, Entity as Messages};
         use participant::{Column as P, Entity as Participants};
-        let of_thread = || {
-            Query::select()
-                .from(Messages)
-                .and_where(Expr::col((Messages, M::ThreadId)).equals((Participants, P::ThreadId)))
-                .and_where(Expr::col((Messages, M::DeletedAt)).is_null())
-                .and_where(Expr::col((Messages, M::Seq)).gt(Expr::col((Participants, P::JoinedSeq))))
-                .take()
-        };
-        let unread = of_thread()
-            .expr(Expr::col((Messages, M::Id)).count())
-            .and_where(Expr::col((Messages, M::Seq)).gt(Expr::col((Participants, P::LastReadSeq))))
-            .and_where(Expr::col((Messages, M::SenderId)).ne(Expr::col((Participants, P::UserId))))
-            .take();
         let last =
-            of_thread().column((Messages, M::Id)).order_by((Messages, M::Seq), Order::Desc).limit(1).take();
+            visible().column((Messages, M::Id)).order_by((Messages, M::Seq), Order::Desc).limit(1).take();
         let found = Participants::find()
             .select_only()
             .columns([P::ThreadId, P::Role, P::JoinedAt, P::LastDeliveredSeq, P::LastReadSeq])
-            .expr_as(Expr::from(unread), "unread_count")
+            .expr_as(Expr::from(unread()), "unread_count")
             .expr_as(Expr::from(last), "last_message_id")
             .filter(is_in(user))
             .filter(P::ThreadId.is_in(threads.iter().copied()))

@@ -130,7 +130,7 @@ impl Validate for NewRole {
 }
 
 /// A participant of a thread.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Participant {
     /// The user.
     pub id: Uuid,

@@ -11,7 +11,7 @@ use groundwork_core::{
 use sea_orm::{ActiveValue::Set, ConnectionTrait};
 
 use super::{
-    entity::{ActiveModel, Entity, Model},
+    entity::{ActiveModel, Entity, LastSeen, Model},
     repository::UserRepository,
     types::{MAX_IDS, MAX_SEARCH_WORDS, NewUser, PermissionGroup, UserAdminPatch, UserPatch},
 };
@@ -67,9 +67,7 @@ impl Users {
     /// # Errors
     /// `invalid` for more than [`MAX_IDS`].
     pub async fn get_many<C: ConnectionTrait>(&self, conn: &C, ids: &[Uuid]) -> Result<Vec<Model>> {
-        if ids.len() > MAX_IDS {
-            return Err(Error::invalid("ids", "too_many", format!("must have at most {MAX_IDS} ids")));
-        }
+        require_few(ids)?;
         self.repository.by_ids(conn, ids).await
     }
 
@@ -200,6 +198,14 @@ impl Users {
     }
 }
 
+/// Refuses more than [`MAX_IDS`].
+pub(super) fn require_few(ids: &[Uuid]) -> Result<()> {
+    if ids.len() > MAX_IDS {
+        return Err(Error::invalid("ids", "too_many", format!("must have at most {MAX_IDS} ids")));
+    }
+    Ok(())
+}
+
 fn require_manageable(caller: &Caller, user: &Model) -> Result<()> {
     let may = caller.has::<UsersSuperuser>()
         || (caller.has::<UsersAdmin>()
@@ -293,6 +299,8 @@ impl Controller for UserRules {
             is_active: Set(true),
             mfa_enabled: Set(false),
             group: Set(group.name().to_owned()),
+            last_seen: Set(LastSeen::default()),
+            last_seen_at: Set(None),
             ..ActiveModel::default()
         }
     }
@@ -316,6 +324,9 @@ impl Controller for UserRules {
         }
         if let Some(bio) = patch.bio.into_change() {
             row.bio = Set(bio.map(String::from));
+        }
+        if let Some(last_seen) = patch.last_seen.into_value() {
+            row.last_seen = Set(last_seen);
         }
         if let Some(is_active) = patch.is_active.into_value() {
             row.is_active = Set(is_active);

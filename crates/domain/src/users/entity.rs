@@ -2,6 +2,24 @@
 
 use groundwork_core::{Listable, Timestamp, Uuid, common_base};
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Who sees whether a user is online, and when they last were.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum LastSeen {
+    /// Every user.
+    Everyone,
+    /// Those who are in a thread with the user.
+    #[default]
+    Contacts,
+    /// Nobody else.
+    Nobody,
+}
 
 /// A user. `username` and `email` are stored in lower case and are unique. Deactivated and deleted users keep theirs.
 #[sea_orm::model]
@@ -37,6 +55,10 @@ pub struct Model {
     pub mfa_enabled: bool,
     /// The permission group, by name.
     pub group: String,
+    /// Who sees when the user is online.
+    pub last_seen: LastSeen,
+    /// When the user was last online, to the minute or so.
+    pub last_seen_at: Option<Timestamp>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -2,10 +2,13 @@
 
 pub mod controller;
 pub mod entity;
+mod presence;
 pub(crate) mod repository;
 pub mod types;
 
 pub use controller::{NewAccount, Users};
+pub use entity::LastSeen;
+pub use presence::Presence;
 pub(crate) use repository::UserRepository;
 pub use types::{
     NewGroup, NewUser, PermissionGroup, Profile, PublicUser, UserAdminPatch, UserPatch, UserRecord,

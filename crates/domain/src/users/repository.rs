@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use super::{
-    entity::{Column, Entity, Model},
+    entity::{Column, Entity, LastSeen, Model},
     types::PermissionGroup,
 };
 use crate::codes::{USER_INACTIVE, USER_NOT_FOUND};
@@ -134,6 +134,16 @@ impl UserRepository {
     pub async fn hold_active(self, tx: &Tx, id: Uuid) -> Result<bool> {
         let user = self.active().filter(Column::Id.eq(id)).lock(LockType::Share);
         Ok(user.one(tx).await?.is_some())
+    }
+
+    /// Returns those of the users who let nobody see when they are online.
+    pub async fn hidden<C: ConnectionTrait>(self, conn: &C, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
+        let hidden = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Id.is_in(ids.iter().copied()))
+            .filter(Column::LastSeen.eq(LastSeen::Nobody));
+        Ok(hidden.into_tuple().all(conn).await?.into_iter().collect())
     }
 
     /// Returns whether a user is active.

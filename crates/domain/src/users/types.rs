@@ -7,7 +7,7 @@ use groundwork_core::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::entity::Model;
+use super::entity::{LastSeen, Model};
 
 /// A username.
 pub type Username = Text<3, 50>;
@@ -73,6 +73,9 @@ pub struct UserPatch {
     /// A text about the user.
     #[serde(default)]
     pub bio: NullableChange<Bio>,
+    /// Who sees whether you are online, and when you last were: `contacts` are those who are in a thread with you.
+    #[serde(default)]
+    pub last_seen: Change<LastSeen>,
 }
 
 /// A change of a user by an administrator. An absent field stays as it is; null clears a field.
@@ -101,13 +104,16 @@ pub struct UserAdminPatch {
     /// False ends all sessions and prevents further sign-ins.
     #[serde(default)]
     pub is_active: Change<bool>,
+    /// Only the user can change it.
+    #[serde(skip)]
+    pub last_seen: Change<LastSeen>,
 }
 
 impl From<UserPatch> for UserAdminPatch {
     fn from(patch: UserPatch) -> Self {
-        let UserPatch { username, email, first_name, last_name, bio } = patch;
+        let UserPatch { username, email, first_name, last_name, bio, last_seen } = patch;
         let (email_confirmed, is_active) = (Change::Absent, Change::Absent);
-        Self { username, email, email_confirmed, first_name, last_name, bio, is_active }
+        Self { username, email, email_confirmed, first_name, last_name, bio, is_active, last_seen }
     }
 }
 
@@ -119,14 +125,16 @@ impl Validate for UserPatch {
 
 impl Validate for UserAdminPatch {
     fn validate(&self, errors: &mut FieldErrors) {
-        let Self { username, email, email_confirmed, first_name, last_name, bio, is_active } = self;
+        let Self { username, email, email_confirmed, first_name, last_name, bio, is_active, last_seen } =
+            self;
         let empty = username.is_absent()
             && email.is_absent()
             && email_confirmed.is_absent()
             && first_name.is_absent()
             && last_name.is_absent()
             && bio.is_absent()
-            && is_active.is_absent();
+            && is_active.is_absent()
+            && last_seen.is_absent();
         errors.check(!empty, "", "empty", "must name at least one field");
         if let Some(username) = username.value() {
             check_username(username, errors);
@@ -207,7 +215,7 @@ impl PermissionGroup {
 }
 
 /// The profile of the signed-in user.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Profile {
     /// The id.
     pub id: Uuid,
@@ -238,6 +246,8 @@ pub struct Profile {
     /// The scopes of the permission group.
     #[schema(example = json!(["messages:read", "messages:write"]))]
     pub scopes: Vec<String>,
+    /// Who sees whether the user is online, and when they last were.
+    pub last_seen: LastSeen,
     /// When the user was created.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -259,6 +269,7 @@ impl Profile {
             is_active: user.is_active,
             mfa_enabled: user.mfa_enabled,
             group: user.group,
+            last_seen: user.last_seen,
             created_at: user.created_at,
             updated_at: user.updated_at,
         }

@@ -1,6 +1,7 @@
 //! Tests of the rules without HTTP, on both databases.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "what isn't as promised ends the test")]
 
+mod live;
 mod pages;
 mod people;
 mod receipts;

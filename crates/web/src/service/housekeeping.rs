@@ -1,19 +1,15 @@
-//! Hourly deletion of what is no longer needed: sessions that are over, expired idempotency keys, and old events.
+//! Hourly deletion of what is no longer needed: sessions that are over, and expired idempotency keys.
 //!
 //! ```no_run
 //! # async fn example(db: groundwork_core::Db) {
-//! use std::time::Duration;
-//!
-//! use groundwork_web::service::housekeeping;
-//!
-//! let clearing = tokio::spawn(housekeeping::run(db, Duration::from_hours(24 * 30))); // Service::run does this
+//! let clearing = tokio::spawn(groundwork_web::service::housekeeping::run(db)); // Service::run does this
 //! # clearing.abort();
 //! # }
 //! ```
 
 use std::time::Duration;
 
-use groundwork_core::{Db, Result, events};
+use groundwork_core::{Db, Result};
 
 /// The interval.
 const INTERVAL: Duration = Duration::from_hours(1);
@@ -23,14 +19,9 @@ const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 /// How long an expired idempotency key is kept, so that none is deleted under a request that is still running.
 const KEEP_KEYS: Duration = Duration::from_hours(1);
 
-/// Runs [`sweep`] and removes the events that are older than `keep_events`, immediately and then every hour, without end.
-pub async fn run(db: Db, keep_events: Duration) {
-    let sweep = || async {
-        sweep(&db).await?;
-        let removed = events::prune(&db, db.now() - keep_events).await?;
-        tracing::debug!(removed, "removed old events");
-        Ok(())
-    };
+/// Runs [`sweep`] immediately and then every hour, without end.
+pub async fn run(db: Db) {
+    let sweep = || async { sweep(&db).await };
     hourly("housekeeping", sweep).await;
 }
 
