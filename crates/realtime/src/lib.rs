@@ -18,6 +18,7 @@ pub mod cursor;
 mod feeds;
 mod frame;
 mod hub;
+mod incoming;
 mod merge;
 pub mod options;
 pub mod presence;

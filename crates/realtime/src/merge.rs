@@ -3,6 +3,8 @@
 //! Otherwise ten thousand readers of a group would make ten thousand frames for each of them. As long as one waits, no
 //! frame carries a cursor beyond it, so that a client that connects again gets it.
 
+use std::collections::HashMap;
+
 use groundwork_core::{
     Timestamp, Uuid,
     events::{
@@ -23,6 +25,8 @@ pub(crate) struct Merger {
     /// The place before the first event that waits.
     before: Option<Position>,
     groups: Vec<Group>,
+    /// The group that takes further events of a subject and kind, by its index.
+    open: HashMap<(Uuid, String), usize>,
 }
 
 /// The events of one kind and subject that wait.
@@ -61,17 +65,18 @@ impl Merger {
     /// Adds an event. `before` is the place of the event before it.
     pub fn push(&mut self, before: Position, event: &Event, shown: &Shown, merge: &Merge) {
         self.before.get_or_insert(before);
-        let known = self.groups.iter().position(|group| {
-            group.subject == event.subject_id && group.kind == event.kind && group.items.len() < MAX_ITEMS
-        });
+        let open = (event.subject_id, event.kind.clone());
+        let known = self.open.get(&open).copied();
         let item = shown.data.get(merge.list).and_then(|list| list.get(0)).cloned().unwrap_or_default();
         let item = (merge.key.clone(), item);
-        if let Some(group) = known.and_then(|index| self.groups.get_mut(index)) {
+        let group = known.and_then(|index| self.groups.get_mut(index));
+        if let Some(group) = group.filter(|group| group.items.len() < MAX_ITEMS) {
             group.items.retain(|(key, _)| *key != merge.key);
             group.items.push(item);
             (group.at, group.position) = (event.created_at, event.place());
             return;
         }
+        self.open.insert(open, self.groups.len());
         self.groups.push(Group {
             kind: event.kind.clone(),
             subject_kind: event.subject_kind.clone(),
@@ -98,6 +103,7 @@ impl Merger {
     pub fn take(&mut self, at: Position) -> Vec<(Group, Position)> {
         let before = self.before.take().unwrap_or(at);
         let groups = std::mem::take(&mut self.groups);
+        self.open.clear();
         let last = groups.len().saturating_sub(1);
         let reached = |index| if index == last { at } else { before };
         groups.into_iter().enumerate().map(|(index, group)| (group, reached(index))).collect()

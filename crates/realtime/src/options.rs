@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use groundwork_web::service::settings::RealtimeSettings;
 
-/// The bounds of live connections. Every one has a setting.
+/// The bounds of live connections, which have a setting each, and times that rarely need another value.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// The longest time between two reads of the log, when nothing tells the server that it has grown.
@@ -25,6 +25,21 @@ pub struct Options {
     pub queue_frames: usize,
     /// The interval of pings to the client. A client that sends nothing for twice this time is disconnected.
     pub heartbeat: Duration,
+    /// How long an event that replaces others of its kind may wait, so that they leave in one frame.
+    pub merge: Duration,
+    /// How long a user counts as online after their last connection, so that a page that is loaded again goes unnoticed.
+    pub presence_grace: Duration,
+    /// How often a server tells the others who is online there. They believe it for two and a half times as long.
+    pub presence_repeat: Duration,
+    /// How often hints and presence are looked at, to end those that are over.
+    pub presence_tick: Duration,
+}
+
+impl Options {
+    /// How long a server believes what another one says about presence.
+    pub(crate) fn presence_believed(&self) -> Duration {
+        self.presence_repeat * 5 / 2
+    }
 }
 
 impl Default for Options {
@@ -39,6 +54,10 @@ impl Default for Options {
             auth_timeout: Duration::from_secs(10),
             queue_frames: 512,
             heartbeat: Duration::from_secs(25),
+            merge: Duration::from_millis(250),
+            presence_grace: Duration::from_secs(5),
+            presence_repeat: Duration::from_secs(30),
+            presence_tick: Duration::from_secs(1),
         }
     }
 }
@@ -55,6 +74,7 @@ impl From<&RealtimeSettings> for Options {
             auth_timeout: Duration::from_secs(settings.realtime_auth_seconds),
             queue_frames: settings.realtime_queue_frames,
             heartbeat: Duration::from_secs(settings.realtime_heartbeat_seconds),
+            ..Self::default()
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The parts of live delivery, put together.
 
 use std::{
+    collections::HashSet,
     fmt,
     future::Future,
     pin::Pin,
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use actix_web::HttpRequest;
 use groundwork_core::{
     Db, Result, Uuid,
     error::codes,
@@ -18,7 +20,7 @@ use groundwork_core::{
 };
 use groundwork_web::{
     Routes,
-    http::bearer::Authenticator,
+    http::bearer::{self, Authenticator},
     service::health::{Live, LiveHealth},
 };
 use tokio::task::JoinHandle;
@@ -26,7 +28,6 @@ use tokio::task::JoinHandle;
 use crate::{
     Commands, Options, Stats,
     bus::{Bus, BusState},
-    codes::Close,
     cursor::Cursor,
     feeds::Feeds,
     hub::Hub,
@@ -37,6 +38,8 @@ use crate::{
 
 /// How long connections have to end after they were told to, when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
+/// The time until what failed in the background is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Live delivery on this server. Cheap to clone; kept as app data.
 #[derive(Clone)]
@@ -120,7 +123,7 @@ impl Realtime {
         if let Err(error) = self.store_last_seen().await {
             tracing::warn!(%error, "the times at which users were last online were not stored");
         }
-        self.hub().end_all(Close::RESTART);
+        self.hub().stop();
         self.hub().drained(DRAIN).await;
         self.bus().close().await;
     }
@@ -218,22 +221,36 @@ impl Realtime {
         self.epoch().map(|_| ()).ok_or_else(not_yet)
     }
 
-    /// Reads again what a user follows.
+    /// Checks the token of a request once more, when its connection is attached to the hub. Otherwise, if the session ended
+    /// after the first check and before that, nothing would end the connection.
+    pub(crate) async fn check_again(&self, request: &HttpRequest) -> Result<()> {
+        self.authenticator().authenticate(&bearer::token_of(request)?).await.map(|_| ())
+    }
+
+    /// Reads again what a user follows. One task per user does so, however often this is called.
     pub(crate) fn reload(&self, user: Uuid) {
-        if !self.hub().is_connected(user) {
+        if !self.hub().begin_reload(user) {
             return;
         }
         let realtime = self.clone();
         tokio::spawn(async move {
-            let before = realtime.hub().presence_subjects(user);
-            let loaded = realtime.hub().load(realtime.feeds(), realtime.db().reader(), user).await;
-            if let Err(error) = loaded {
-                tracing::warn!(%error, "what a user follows was not read again");
-                return;
+            loop {
+                let before = realtime.hub().presence_subjects(user);
+                while let Err(error) =
+                    realtime.hub().load(realtime.feeds(), realtime.db().reader(), user).await
+                {
+                    tracing::warn!(%error, "what a user follows was not read again; trying once more");
+                    tokio::time::sleep(RETRY).await;
+                }
+                let before: HashSet<Uuid> = before.into_iter().collect();
+                let after: HashSet<Uuid> = realtime.hub().presence_subjects(user).into_iter().collect();
+                let from: Vec<Uuid> = before.difference(&after).copied().collect();
+                let to: Vec<Uuid> = after.difference(&before).copied().collect();
+                realtime.move_presence(user, &from, &to);
+                if !realtime.hub().end_reload(user) {
+                    return;
+                }
             }
-            let after = realtime.hub().presence_subjects(user);
-            let hidden: Vec<Uuid> = before.into_iter().filter(|subject| !after.contains(subject)).collect();
-            realtime.hide(user, &hidden);
         });
     }
 }

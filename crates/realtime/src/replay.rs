@@ -49,6 +49,10 @@ impl Realtime {
         if events::epoch(reader).await? != cursor.epoch || events::floor(reader).await? > cursor.position {
             return Err(expired());
         }
+        // A place that the log has not reached yet: the client would get nothing until it has.
+        if cursor.position > events::horizon(reader).await? {
+            return Err(expired());
+        }
         Ok(cursor.position)
     }
 
@@ -138,6 +142,8 @@ pub(crate) struct Stream {
     replay: Option<BoxFuture<'static, Result<Page>>>,
     /// Live frames up to here are known to the client, or not for it.
     reached: Position,
+    /// The cursor of what was taken from the stream.
+    cursor: String,
     has_presence: bool,
 }
 
@@ -167,6 +173,7 @@ impl Stream {
             ready: VecDeque::new(),
             replay: None,
             reached,
+            cursor: realtime.cursor(reached).encode(),
             has_presence: false,
         };
         if let Some(since) = since {
@@ -182,9 +189,9 @@ impl Stream {
         self
     }
 
-    /// The cursor that the client has when it has everything so far.
-    pub fn cursor(&self) -> Cursor {
-        self.realtime.cursor(self.reached)
+    /// The cursor of a client that has everything that was taken from the stream.
+    pub fn cursor(&self) -> String {
+        self.cursor.clone()
     }
 
     pub fn caller(&self) -> &Caller {
@@ -205,6 +212,7 @@ impl Stream {
     pub fn resume(&mut self, since: Position) {
         self.connection.begin_replay();
         self.ready.clear();
+        self.cursor = self.realtime.cursor(since).encode();
         self.read_on(since);
     }
 
@@ -216,6 +224,14 @@ impl Stream {
 
     /// Waits for the next frame. Cancel-safe: everything under way is kept in the stream.
     pub async fn next(&mut self) -> Result<Arc<Frame>, Stop> {
+        let frame = self.find().await?;
+        if let Some(cursor) = &frame.cursor {
+            self.cursor.clone_from(cursor);
+        }
+        Ok(frame)
+    }
+
+    async fn find(&mut self) -> Result<Arc<Frame>, Stop> {
         loop {
             if let Some(frame) = self.ready.pop_front() {
                 return Ok(frame);
@@ -239,7 +255,10 @@ impl Stream {
             self.replay = None;
             let page = page.map_err(Stop::Failed)?;
             self.ready.extend(page.frames);
-            if page.has_more || !self.connection.end_replay() {
+            if page.has_more {
+                self.read_on(page.end);
+            } else if let Some(hints) = self.connection.end_replay() {
+                self.ready.extend(hints);
                 self.read_on(page.end);
             } else {
                 self.reached = page.end;

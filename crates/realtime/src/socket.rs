@@ -3,16 +3,15 @@
 //! One task serves a connection. While a frame of the client is being handled, events still go out; the next frame waits, so
 //! that frames take effect in their order.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
     body::BoxBody,
     web::{Data, Payload},
 };
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session};
+use actix_ws::{CloseCode, CloseReason, Closed, Session};
 use bytestring::ByteString;
-use futures::StreamExt;
 use groundwork_auth::Caller;
 use groundwork_core::{
     Error, FieldErrors, Kind, Result, Text, Timestamp, Validate,
@@ -38,13 +37,16 @@ use crate::{
     command::LocalFuture,
     cursor::Cursor,
     frame::Frame,
-    hub::Ended,
+    hub::{Ended, Visit},
+    incoming::{Incoming, Received, Wrong},
     replay::{Stop, Stream},
     stats::Counters,
 };
 
 /// How long a client may take to accept the last frames before its connection is dropped.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a client may take to accept a frame before that counts as a sign of life.
+const LATE: Duration = Duration::from_secs(1);
 /// The longest time that clients are asked to stay away when the server stops.
 const MAX_AWAY_MS: u16 = 5000;
 /// The most characters of an access token.
@@ -155,9 +157,9 @@ async fn open(
     let realtime = (**realtime).clone();
     realtime.require_log()?;
     let cursor = query.0.since.map(|since| Cursor::decode("since", &since)).transpose()?;
-    let (caller, permit) = if request.headers().contains_key("authorization") {
+    let (signed_in, permit) = if request.headers().contains_key("authorization") {
         let token = bearer::token_of(&request)?;
-        (Some(realtime.authenticator().authenticate(&token).await?), None)
+        (Some((realtime.authenticator().authenticate(&token).await?, token)), None)
     } else {
         let permit = Arc::clone(realtime.unauthenticated()).try_acquire_owned();
         let busy = || codes::BUSY.error("too many connections are waiting for their authentication");
@@ -165,19 +167,17 @@ async fn open(
     };
     let (response, session, messages) = actix_ws::handle(&request, payload)
         .map_err(|error| codes::MALFORMED.error(format!("not the handshake of a WebSocket: {error}")))?;
-    let limit = realtime.options().frame_bytes;
     let socket = Socket {
-        messages: messages.max_frame_size(limit).aggregate_continuations().max_continuation_size(limit),
-        bucket: Bucket::new(realtime.options().frames_per_second),
+        incoming: Incoming::new(messages, realtime.options()),
         invalid: 0,
-        heard: Instant::now(),
+        _visit: realtime.hub().visit(),
         request_id: RequestId::of(&request),
         path: request.path().to_owned(),
         ended: None,
         session,
         realtime,
     };
-    actix_web::rt::spawn(socket.serve(caller, cursor, permit));
+    actix_web::rt::spawn(socket.serve(signed_in, cursor, permit));
     Ok(Upgrade(response))
 }
 
@@ -192,7 +192,7 @@ enum End {
 /// What became of a frame of the client.
 enum Done {
     Reply { client_id: Option<String>, result: Result<Json> },
-    Authenticated { caller: Result<Caller>, since: Option<Result<Position>> },
+    Authenticated { caller: Result<Caller>, token: String, since: Option<Result<Position>> },
     Resumed(Result<Position>),
 }
 
@@ -201,24 +201,27 @@ type Work = Option<LocalFuture<'static, Done>>;
 struct Socket {
     realtime: Realtime,
     session: Session,
-    messages: AggregatedMessageStream,
-    bucket: Bucket,
+    incoming: Incoming,
     invalid: u32,
-    heard: Instant,
     request_id: RequestId,
     path: String,
     ended: Option<Arc<Ended>>,
+    /// Until the client has been told why the connection ends.
+    _visit: Visit,
 }
+
+/// A caller, and the token that said so.
+type SignedIn = (Caller, String);
 
 impl Socket {
     async fn serve(
         mut self,
-        caller: Option<Caller>,
+        signed_in: Option<SignedIn>,
         cursor: Option<Cursor>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
         Counters::add(&self.realtime.hub().counters.opened, 1);
-        if let Err(End::Close(close)) = self.talk(caller, cursor, permit).await {
+        if let Err(End::Close(close)) = self.talk(signed_in, cursor, permit).await {
             tracing::debug!(code = close.code, reason = close.reason, "closed a connection");
             let _ = timeout(FAREWELL, self.say_goodbye(close)).await;
         }
@@ -227,17 +230,21 @@ impl Socket {
     /// Serves the connection until it ends, which is an error.
     async fn talk(
         &mut self,
-        caller: Option<Caller>,
+        signed_in: Option<SignedIn>,
         cursor: Option<Cursor>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<(), End> {
-        let (caller, cursor) = if let Some(caller) = caller {
-            (caller, cursor)
+        let ((caller, token), cursor) = if let Some(signed_in) = signed_in {
+            (signed_in, cursor)
         } else {
             let limit = self.realtime.options().auth_timeout;
             let late = |_| End::Close(Close::UNAUTHENTICATED);
-            let (caller, since) = timeout(limit, self.authenticate()).await.map_err(late)??;
-            (caller, since.or(cursor))
+            let hub = Arc::clone(self.realtime.hub());
+            let (signed_in, since) = tokio::select! {
+                first = timeout(limit, self.authenticate()) => first.map_err(late)??,
+                () = hub.stopping() => return Err(End::Close(Close::RESTART)),
+            };
+            (signed_in, since.or(cursor))
         };
         drop(permit);
         let since = match cursor {
@@ -256,8 +263,9 @@ impl Socket {
             Ok(stream) => stream,
             Err(error) => return Err(self.failed(error).await),
         };
-        let mut stream = stream.with_presence();
         self.ended = Some(Arc::clone(&stream.connection().ended));
+        self.check_again(&token).await?;
+        let mut stream = stream.with_presence();
         self.greet(&stream).await?;
         for frame in self.realtime.greet_with_presence(stream.caller().user_id) {
             self.send(frame.text.clone()).await?;
@@ -265,8 +273,26 @@ impl Socket {
         self.go_on(&mut stream).await
     }
 
+    /// Checks the token once more when the connection is attached. Otherwise, if the session ended after the first check
+    /// and before the connection was attached, nothing would end the connection.
+    async fn check_again(&mut self, token: &str) -> Result<(), End> {
+        match self.realtime.authenticator().authenticate(token).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.not_authenticated(error).await),
+        }
+    }
+
+    /// Refuses a token, or says that it can't be checked now.
+    async fn not_authenticated(&mut self, error: Error) -> End {
+        let is_temporary = matches!(error.code().kind, Kind::Unavailable | Kind::Internal);
+        if let Err(end) = self.refuse(error, None).await {
+            return end;
+        }
+        End::Close(if is_temporary { Close::TRY_LATER } else { Close::UNAUTHENTICATED })
+    }
+
     /// Waits for the first frame, which has to authenticate.
-    async fn authenticate(&mut self) -> Result<(Caller, Option<Cursor>), End> {
+    async fn authenticate(&mut self) -> Result<(SignedIn, Option<Cursor>), End> {
         let text = loop {
             if let Some(text) = self.receive().await? {
                 break text;
@@ -279,15 +305,12 @@ impl Socket {
             }
             let frame: AuthFrame = extract::checked(&Json::Object(members))?;
             let cursor = frame.cursor.map(|cursor| Cursor::decode("cursor", &cursor)).transpose()?;
-            Ok((self.realtime.authenticator().authenticate(&frame.token).await?, cursor))
+            let caller = self.realtime.authenticator().authenticate(&frame.token).await?;
+            Ok(((caller, frame.token.to_string()), cursor))
         };
         match first.await {
             Ok(authenticated) => Ok(authenticated),
-            Err(error) => {
-                let is_temporary = matches!(error.code().kind, Kind::Unavailable | Kind::Internal);
-                self.refuse(error, None).await?;
-                Err(End::Close(if is_temporary { Close::TRY_LATER } else { Close::UNAUTHENTICATED }))
-            }
+            Err(error) => Err(self.not_authenticated(error).await),
         }
     }
 
@@ -300,7 +323,7 @@ impl Socket {
         };
         data.insert("user_id".to_owned(), json!(caller.user_id));
         data.insert("session_id".to_owned(), json!(caller.session_id));
-        data.insert("cursor".to_owned(), json!(stream.cursor().encode()));
+        data.insert("cursor".to_owned(), json!(stream.cursor()));
         data.insert("expires_at".to_owned(), json!(caller.expires_at));
         data.insert("heartbeat_seconds".to_owned(), json!(self.realtime.options().heartbeat.as_secs()));
         self.send(Frame::control("ready", json!({"data": data})).text).await
@@ -313,9 +336,11 @@ impl Socket {
         loop {
             let expires_at = stream.caller().expires_at;
             let now = self.realtime.db().now();
-            let mut wake_at = ping_at.min(Instant::now() + expires_at.since(now));
+            let mut wake_at = ping_at;
+            // While a frame is being handled, the client's next ones are not read, and the token may be being renewed.
             if work.is_none() {
-                wake_at = wake_at.min(self.heard + 2 * heartbeat);
+                let limit = (self.incoming.heard + 2 * heartbeat).min(Instant::now() + expires_at.since(now));
+                wake_at = wake_at.min(limit);
             }
             tokio::select! {
                 frame = stream.next() => match frame {
@@ -327,8 +352,8 @@ impl Socket {
                     Err(Stop::Failed(error)) => return Err(self.failed(error).await),
                 },
                 done = finish(&mut work) => self.conclude(stream, done).await?,
-                message = self.messages.next(), if work.is_none() => {
-                    if let Some(text) = self.read(message).await? {
+                received = self.incoming.next(), if work.is_none() => {
+                    if let Some(text) = self.read(received).await? {
                         work = self.take(stream, &text, expires_at).await?;
                     }
                 }
@@ -337,13 +362,13 @@ impl Socket {
             if work.is_none() && self.is_expired(expires_at) && expires_at == stream.caller().expires_at {
                 return Err(End::Close(Close::TOKEN_EXPIRED));
             }
-            if work.is_none() && self.heard.elapsed() >= 2 * heartbeat {
+            if work.is_none() && self.incoming.heard.elapsed() >= 2 * heartbeat {
                 return Err(End::Close(Close::SILENT));
             }
             if ping_at <= Instant::now() {
                 ping_at = Instant::now() + heartbeat;
-                let ping = pin!(self.session.ping(b""));
-                let _ = timeout(heartbeat, ping).await.map_err(|_| End::Close(Close::TOO_SLOW))?;
+                accepted(self.session.ping(b""), self.ended.as_deref(), &mut self.incoming, 2 * heartbeat)
+                    .await?;
             }
         }
     }
@@ -354,45 +379,36 @@ impl Socket {
 
     /// Waits for a text frame; `None` for anything else.
     async fn receive(&mut self) -> Result<Option<ByteString>, End> {
-        let message = self.messages.next().await;
-        self.read(message).await
+        let received = self.incoming.next().await;
+        self.read(received).await
     }
 
-    async fn read(
-        &mut self,
-        message: Option<Result<AggregatedMessage, ProtocolError>>,
-    ) -> Result<Option<ByteString>, End> {
-        self.heard = Instant::now();
-        let message = match message {
-            None => return Err(End::Gone),
-            Some(Ok(message)) => message,
-            Some(Err(ProtocolError::Overflow)) => return Err(End::Close(Close::TOO_LARGE)),
-            Some(Err(ProtocolError::Io(error))) => {
-                // actix has no error of its own for a frame in several parts that is too large.
-                let is_size = error.kind() == std::io::ErrorKind::Other;
-                return Err(if is_size { End::Close(Close::TOO_LARGE) } else { End::Gone });
+    async fn read(&mut self, received: Result<Received, Wrong>) -> Result<Option<ByteString>, End> {
+        let received = match received {
+            Ok(received) => received,
+            Err(Wrong::Gone) => return Err(End::Gone),
+            Err(Wrong::Refused(Close::TOO_MANY_FRAMES)) => {
+                let limit = self.realtime.options().frames_per_second;
+                let detail = format!("a connection may send at most {limit} frames per second");
+                self.refuse(TOO_MANY_FRAMES.error(detail), None).await?;
+                return Err(End::Close(Close::TOO_MANY_FRAMES));
             }
-            Some(Err(_)) => return Err(End::Close(Close::INVALID)),
+            Err(Wrong::Refused(close)) => return Err(End::Close(close)),
         };
-        if !self.bucket.take() {
-            let limit = self.realtime.options().frames_per_second;
-            let detail = format!("a connection may send at most {limit} frames per second");
-            self.refuse(TOO_MANY_FRAMES.error(detail), None).await?;
-            return Err(End::Close(Close::TOO_MANY_FRAMES));
-        }
         Counters::add(&self.realtime.hub().counters.received, 1);
-        match message {
-            AggregatedMessage::Text(text) => Ok(Some(text)),
-            AggregatedMessage::Binary(_) => {
+        match received {
+            Received::Text(text) => Ok(Some(text)),
+            Received::Binary => {
                 self.refuse_invalid(codes::MALFORMED.error("frames must be text"), None).await?;
                 Ok(None)
             }
-            AggregatedMessage::Ping(bytes) => {
-                self.session.pong(&bytes).await.map_err(|_| End::Gone)?;
+            Received::Ping(bytes) => {
+                let limit = 2 * self.realtime.options().heartbeat;
+                accepted(self.session.pong(&bytes), self.ended.as_deref(), &mut self.incoming, limit).await?;
                 Ok(None)
             }
-            AggregatedMessage::Pong(_) => Ok(None),
-            AggregatedMessage::Close(_) => Err(End::Close(Close::NORMAL)),
+            Received::Sign => Ok(None),
+            Received::Close => Err(End::Close(Close::NORMAL)),
         }
     }
 
@@ -426,7 +442,7 @@ impl Socket {
                         Some(cursor) => Some(realtime.check_cursor(cursor).await),
                         None => None,
                     };
-                    Done::Authenticated { caller, since }
+                    Done::Authenticated { caller, token: frame.token.to_string(), since }
                 })
             }
             "resume" => {
@@ -482,7 +498,7 @@ impl Socket {
                     self.refuse(error, client_id.as_deref()).await
                 }
             }
-            Done::Authenticated { caller, since } => {
+            Done::Authenticated { caller, token, since } => {
                 let caller = match caller {
                     Ok(caller) => caller,
                     Err(error) if matches!(error.code().kind, Kind::Unavailable | Kind::Internal) => {
@@ -498,6 +514,7 @@ impl Socket {
                     return Err(End::Close(Close::OTHER_USER));
                 }
                 stream.renew(caller);
+                self.check_again(&token).await?;
                 if let Some(since) = since {
                     self.resume(stream, since).await?;
                 }
@@ -529,18 +546,9 @@ impl Socket {
         self.greet(stream).await
     }
 
-    /// Sends text. A client that does not read it in time, or whose queue overflows meanwhile, is too slow.
     async fn send(&mut self, text: ByteString) -> Result<(), End> {
         let limit = 2 * self.realtime.options().heartbeat;
-        let sent = timeout(limit, self.session.text(text));
-        let Some(ended) = &self.ended else {
-            return sent.await.map_err(|_| End::Close(Close::TOO_SLOW))?.map_err(|_| End::Gone);
-        };
-        tokio::select! {
-            biased;
-            sent = sent => sent.map_err(|_| End::Close(Close::TOO_SLOW))?.map_err(|_| End::Gone),
-            close = ended.ended() => Err(End::Close(close)),
-        }
+        accepted(self.session.text(text), self.ended.as_deref(), &mut self.incoming, limit).await
     }
 
     fn error_frame(&self, error: Error, client_id: Option<&str>) -> Frame {
@@ -600,6 +608,31 @@ impl Socket {
     }
 }
 
+/// Waits until what is sent is accepted. A client that does not read it in time, or whose queue overflows meanwhile, is
+/// too slow. One that reads late shows life by that.
+async fn accepted(
+    sent: impl Future<Output = Result<(), Closed>>,
+    ended: Option<&Ended>,
+    incoming: &mut Incoming,
+    limit: Duration,
+) -> Result<(), End> {
+    let since = Instant::now();
+    let sent = timeout(limit, sent);
+    let sent = match ended {
+        None => sent.await,
+        Some(ended) => tokio::select! {
+            biased;
+            sent = sent => sent,
+            close = ended.ended() => return Err(End::Close(close)),
+        },
+    };
+    sent.map_err(|_| End::Close(Close::TOO_SLOW))?.map_err(|_| End::Gone)?;
+    if since.elapsed() >= LATE {
+        incoming.heard = Instant::now();
+    }
+    Ok(())
+}
+
 /// Waits for the work under way; without end if there is none.
 async fn finish(work: &mut Work) -> Done {
     match work {
@@ -639,29 +672,4 @@ pub(crate) fn away_ms() -> u16 {
         return MAX_AWAY_MS;
     }
     u16::from_be_bytes(bytes) % MAX_AWAY_MS
-}
-
-/// How many frames a client may send now.
-struct Bucket {
-    rate: f64,
-    left: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn new(per_second: u32) -> Self {
-        let rate = f64::from(per_second);
-        Self { rate, left: 2.0 * rate, at: Instant::now() }
-    }
-
-    fn take(&mut self) -> bool {
-        let now = Instant::now();
-        let gained = now.duration_since(self.at).as_secs_f64() * self.rate;
-        (self.left, self.at) = ((self.left + gained).min(2.0 * self.rate), now);
-        if self.left < 1.0 {
-            return false;
-        }
-        self.left -= 1.0;
-        true
-    }
 }

@@ -27,6 +27,7 @@ use crate::{
     codes::{CURSOR_EXPIRED, Close, TOO_MANY_CONNECTIONS},
     cursor::Cursor,
     frame::Frame,
+    hub::Visit,
     replay::{Stop, Stream},
     socket::Since,
 };
@@ -88,7 +89,9 @@ async fn open(
     if request.method() == Method::HEAD {
         return Ok(Events(response.finish()));
     }
+    let visit = realtime.hub().visit();
     let stream = Stream::new(&realtime, (*caller).clone(), since, realtime.options().queue_frames).await?;
+    realtime.check_again(&request).await?;
     let writer = Writer {
         stream: stream.with_presence(),
         heartbeat: realtime.options().heartbeat,
@@ -97,6 +100,7 @@ async fn open(
         request_id: RequestId::of(&request),
         is_new: true,
         is_over: false,
+        _visit: visit,
     };
     Ok(Events(response.streaming(stream::unfold(writer, |mut writer| async {
         let chunk = writer.next().await?;
@@ -113,6 +117,8 @@ struct Writer {
     request_id: RequestId,
     is_new: bool,
     is_over: bool,
+    /// Until the client has been told why the stream ends.
+    _visit: Visit,
 }
 
 impl Writer {
@@ -147,7 +153,7 @@ impl Writer {
             Ok(data) => data,
             Err(error) => return self.fail(error),
         };
-        let cursor = self.stream.cursor().encode();
+        let cursor = self.stream.cursor();
         data.insert("user_id".to_owned(), json!(caller.user_id));
         data.insert("session_id".to_owned(), json!(caller.session_id));
         data.insert("cursor".to_owned(), json!(cursor));

@@ -1,9 +1,9 @@
 //! The paged feed: the same events as on the WebSocket, for clients that ask from time to time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::header, web::Data};
-use groundwork_core::{Result, Timestamp, events};
+use groundwork_core::{Result, Timestamp, error::codes, events};
 use groundwork_web::{
     Problem, Query, Routes, Scoped,
     http::bearer::SignedIn,
@@ -11,16 +11,20 @@ use groundwork_web::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use utoipa::ToSchema;
 
 use crate::{
     Realtime,
-    codes::{CURSOR_EXPIRED, TOO_MANY_CONNECTIONS},
+    codes::{CURSOR_EXPIRED, Close, TOO_MANY_CONNECTIONS},
     cursor::Cursor,
+    hub::Connection,
     replay::Page,
     socket::CursorText,
 };
+
+/// How many frames wait for a request that waits. It only has to learn that there are some.
+const QUEUE: usize = 8;
 
 /// Which events.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -121,6 +125,7 @@ impl DescribeOutput for Answer {
 
 async fn sync(
     caller: Scoped<SignedIn>,
+    request: HttpRequest,
     realtime: Data<Realtime>,
     query: Query<SyncQuery>,
 ) -> Result<Answer, Problem> {
@@ -136,23 +141,38 @@ async fn sync(
         return Ok(Answer::new(&realtime, &realtime.page(&caller, since, limit).await?));
     }
     // Attached before the log is read, so that no event falls between.
-    let mut connection = realtime.hub().attach(realtime.feeds(), reader, &caller, 1).await?;
+    let mut connection = realtime.hub().attach(realtime.feeds(), reader, &caller, QUEUE).await?;
+    realtime.check_again(&request).await?;
+    let ended = Arc::clone(&connection.ended);
     let until = Instant::now() + Duration::from_secs(wait);
     loop {
+        // A full queue does not end it, as it reads the log anyway.
+        connection.begin_replay();
         let page = realtime.page(&caller, since, limit).await?;
         if !page.frames.is_empty() || page.has_more || Instant::now() >= until {
             return Ok(Answer::new(&realtime, &page));
         }
         since = page.end;
-        // A full queue ends the connection: that is an event as well.
-        let event = async {
-            tokio::select! {
-                _ = connection.frames.recv() => false,
-                _ = connection.ended.ended() => true,
+        tokio::select! {
+            biased;
+            close = ended.ended() => {
+                if close == Close::SESSION_ENDED {
+                    return Err(codes::SESSION_ENDED.error("the session of the access token has ended").into());
+                }
+                return Ok(Answer::new(&realtime, &page));
             }
-        };
-        if timeout_at(until, event).await.unwrap_or(true) {
-            return Ok(Answer::new(&realtime, &realtime.page(&caller, since, limit).await?));
+            () = wait_for_event(&mut connection) => {}
+            () = sleep_until(until) => {}
+        }
+    }
+}
+
+/// Waits for events. Hints are not worth reading the log for, and all events that wait are read at once.
+async fn wait_for_event(connection: &mut Connection) {
+    while let Some(frame) = connection.frames.recv().await {
+        if frame.position.is_some() || connection.has_missed() {
+            while connection.frames.try_recv().is_ok() {}
+            return;
         }
     }
 }

@@ -4,12 +4,14 @@
 //! them in the order of the log, and a lost signal only delays them.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
+use futures::FutureExt;
 use groundwork_core::{
-    Result,
+    Error, Result,
     events::{
         self, Batch, Model as Event, Position,
         feed::{Personal, Route},
@@ -30,8 +32,6 @@ use crate::{
 
 /// The maximum number of events in one read.
 const BATCH: u64 = 500;
-/// How long an event that replaces others of its kind may wait.
-const MERGE: Duration = Duration::from_millis(250);
 /// The first time to wait for a transaction that holds the tail back; it doubles up to the interval of polling.
 const BLOCKED: Duration = Duration::from_millis(2);
 /// How long a transaction may hold the tail back before it is measured for how long.
@@ -71,7 +71,12 @@ impl Tail {
         let mut appended = realtime.db().appended();
         let mut signals = realtime.bus().subscribe();
         loop {
-            let wait = match self.step().await {
+            // A panic must not end delivery. The place is that before the batch, which comes again.
+            let step = AssertUnwindSafe(self.step()).catch_unwind().await;
+            if self.merge_at.is_some_and(|at| at <= Instant::now()) {
+                self.flush();
+            }
+            let wait = match step.unwrap_or_else(|_| Err(Error::internal("reading the log panicked"))) {
                 Ok(Some(wait)) => wait,
                 Ok(None) => continue,
                 Err(error) => {
@@ -137,11 +142,16 @@ impl Tail {
         let poll = self.realtime.options().poll;
         let batch = events::read(self.realtime.db().reader(), self.position, BATCH).await?;
         self.measure(&batch).await?;
+        if batch.floor > self.position {
+            tracing::warn!("events were removed before they were read; all clients have to load afresh");
+            self.realtime.hub().end_all(Close::LOG_RESTARTED);
+        }
         let is_full = batch.events.len() as u64 == BATCH;
         if let Some(last) = batch.events.last().map(Event::place) {
             self.deliver(&batch.events).await?;
             self.position = last;
         }
+        self.position = self.position.max(batch.floor);
         if is_full {
             return Ok(None);
         }
@@ -235,6 +245,9 @@ impl Tail {
             let delivery = Delivery { event, route, shown, index: place, personal: &personal, cursor };
             hub.deliver(&delivery, before, &mut self.merger);
             before = event.place();
+            for (user, follow) in &route.joins {
+                self.realtime.joined(*user, follow);
+            }
             if route.reloads
                 && let Some(user) = event.user_id
             {
@@ -242,7 +255,8 @@ impl Tail {
             }
         }
         if !self.merger.is_empty() {
-            self.merge_at.get_or_insert_with(|| Instant::now() + MERGE);
+            let wait = self.realtime.options().merge;
+            self.merge_at.get_or_insert_with(|| Instant::now() + wait);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 
@@ -19,10 +19,16 @@ use crate::{codes::Close, frame::Frame};
 pub(crate) struct Ended {
     close: OnceLock<Close>,
     told: Notify,
-    /// The connection is reading the log, so a full queue only means that it has to read on.
-    is_replaying: AtomicBool,
-    has_missed: AtomicBool,
+    /// [`LIVE`], [`REPLAYING`] or [`MISSED`]. One value, so that no frame is dropped between two checks.
+    mode: AtomicU8,
 }
+
+/// What is in the queue is all that the connection gets.
+const LIVE: u8 = 0;
+/// The connection reads the log, so a full queue only means that it has to read on.
+const REPLAYING: u8 = 1;
+/// As before, and the queue was full: it has to read on.
+const MISSED: u8 = 2;
 
 impl Ended {
     pub fn end(&self, close: Close) {
@@ -42,12 +48,11 @@ impl Ended {
 
     /// The queue is full. Returns whether the connection can go on, as it reads the log anyway.
     pub fn overflow(&self) -> bool {
-        if self.is_replaying.load(Ordering::SeqCst) {
-            self.has_missed.store(true, Ordering::SeqCst);
-            return true;
+        let mode = self.mode.compare_exchange(REPLAYING, MISSED, Ordering::SeqCst, Ordering::SeqCst);
+        if mode == Err(LIVE) {
+            self.end(Close::TOO_SLOW);
         }
-        self.end(Close::TOO_SLOW);
-        false
+        mode != Err(LIVE)
     }
 }
 
@@ -83,18 +88,27 @@ impl Connection {
 
     /// The connection reads the log from now on. What waits for it is in the log, or not stored.
     pub fn begin_replay(&mut self) {
-        self.ended.has_missed.store(false, Ordering::SeqCst);
-        self.ended.is_replaying.store(true, Ordering::SeqCst);
+        self.ended.mode.store(REPLAYING, Ordering::SeqCst);
     }
 
-    /// The connection has read the log to its end. Returns false if frames were dropped meanwhile, so that it has to read on.
-    pub fn end_replay(&mut self) -> bool {
-        self.ended.is_replaying.store(false, Ordering::SeqCst);
-        if !self.ended.has_missed.load(Ordering::SeqCst) {
-            return true;
+    /// Whether frames were dropped since the replay began.
+    pub fn has_missed(&self) -> bool {
+        self.ended.mode.load(Ordering::SeqCst) == MISSED
+    }
+
+    /// The connection has read the log to its end. If frames were dropped meanwhile, it has to read on, and this returns
+    /// what is not in the log of those that wait.
+    pub fn end_replay(&mut self) -> Option<Vec<Arc<Frame>>> {
+        let is_live = self.ended.mode.compare_exchange(REPLAYING, LIVE, Ordering::SeqCst, Ordering::SeqCst);
+        if is_live != Err(MISSED) {
+            return None;
         }
-        while self.frames.try_recv().is_ok() {}
+        // What is dropped from here on comes with the next read, which begins later.
         self.begin_replay();
-        false
+        let mut kept = Vec::new();
+        while let Ok(frame) = self.frames.try_recv() {
+            kept.extend(frame.position.is_none().then_some(frame));
+        }
+        Some(kept)
     }
 }

@@ -8,7 +8,10 @@ mod connection;
 mod state;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,6 +24,7 @@ use groundwork_core::{
     },
 };
 use serde_json::{Map, Value as Json};
+use tokio::sync::watch;
 
 pub(crate) use self::connection::{Connection, Ended};
 use self::state::State;
@@ -55,12 +59,20 @@ pub(crate) struct Delivery<'a> {
 pub(crate) struct Hub {
     state: Mutex<State>,
     options: Options,
+    stopping: watch::Sender<bool>,
+    visits: AtomicUsize,
     pub counters: Arc<Counters>,
 }
 
 impl Hub {
     pub fn new(options: Options, counters: Arc<Counters>) -> Self {
-        Self { state: Mutex::default(), options, counters }
+        Self {
+            state: Mutex::default(),
+            options,
+            stopping: watch::Sender::new(false),
+            visits: AtomicUsize::new(0),
+            counters,
+        }
     }
 
     /// Nothing that holds the lock panics halfway through a change, so a poisoned lock is as good as any.
@@ -98,13 +110,25 @@ impl Hub {
 
     /// Reads what the user follows. Changes that the tail makes meanwhile are made again on top.
     pub async fn load(&self, feeds: &Feeds, conn: &Reader, user: Uuid) -> Result<()> {
-        let Some(since) = self.state().begin_load(user) else { return Ok(()) };
-        let follows = feeds.follows(conn, user).await;
-        self.state().end_load(user, since, follows.as_deref().ok());
-        follows.map(|_| ())
+        let Some(id) = self.state().begin_load(user) else { return Ok(()) };
+        // The request may be dropped at any await.
+        let load = Load { hub: self, user, id };
+        let follows = feeds.follows(conn, user).await?;
+        load.hub.state().end_load(user, id, Some(&follows));
+        Ok(())
     }
 
-    /// Removes a connection. Returns whether it was the user's last one.
+    /// See [`State::begin_reload`].
+    pub fn begin_reload(&self, user: Uuid) -> bool {
+        self.state().begin_reload(user)
+    }
+
+    /// See [`State::end_reload`].
+    pub fn end_reload(&self, user: Uuid) -> bool {
+        self.state().end_reload(user)
+    }
+
+    /// Removes a connection.
     pub fn detach(&self, user: Uuid, connection: u64) {
         self.state().remove(user, connection);
     }
@@ -205,9 +229,11 @@ impl Hub {
         if users.is_empty() {
             return;
         }
+        // What was merged goes to all who follow the subject by then.
+        let is_for_all = delivery.route.audience == Audience::Followers { place: None };
         match &shown.merge {
-            Some(merge) => merger.push(before, delivery.event, shown, merge),
-            None => state.send(&users, &frame(&shown.data), &self.counters),
+            Some(merge) if is_for_all => merger.push(before, delivery.event, shown, merge),
+            _ => state.send(&users, &frame(&shown.data), &self.counters),
         }
     }
 
@@ -227,10 +253,6 @@ impl Hub {
     /// Sends a frame to one connection, in the order of its other frames.
     pub fn send_to_connection(&self, connection: &Connection, frame: &Arc<Frame>) {
         self.state().send_to(connection.user, connection.id(), frame, &self.counters);
-    }
-
-    pub fn is_connected(&self, user: Uuid) -> bool {
-        self.state().is_connected(user)
     }
 
     /// Sends a frame to the connections of these users.
@@ -283,12 +305,30 @@ impl Hub {
 
     /// Closes the connections of a session.
     pub fn end_session(&self, user: Uuid, session: Uuid) {
-        self.state().end_where(Some(user), Close::SESSION_ENDED, |entry| entry.session == session);
+        self.state().end_session(user, session, Close::SESSION_ENDED);
     }
 
     /// Closes all connections.
     pub fn end_all(&self, close: Close) {
-        self.state().end_where(None, close, |_| true);
+        self.state().end_all(close);
+    }
+
+    /// Closes all connections, and every further one at once, as the server stops.
+    pub fn stop(&self) {
+        self.state().close(Close::RESTART);
+        self.stopping.send_replace(true);
+    }
+
+    /// Waits until the server stops.
+    pub async fn stopping(&self) {
+        // The sender lives as long as the hub.
+        let _ = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
+    }
+
+    /// Counts a client until the guard is dropped, so that a server that stops waits for it.
+    pub fn visit(self: &Arc<Self>) -> Visit {
+        self.visits.fetch_add(1, Ordering::SeqCst);
+        Visit(Arc::clone(self))
     }
 
     /// The number of connections, of users with one, and of subjects that are followed, and the longest queue.
@@ -296,13 +336,36 @@ impl Hub {
         self.state().sizes()
     }
 
-    /// Waits until no connection is left, at most that long.
+    /// Waits until no client is left, at most that long.
     pub async fn drained(&self, limit: Duration) {
         let wait = async {
-            while self.state().has_connections() {
+            while self.visits.load(Ordering::SeqCst) > 0 || self.state().has_connections() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let _ = tokio::time::timeout(limit, wait).await;
+    }
+}
+
+/// A read of what a user follows. It ends when this is dropped.
+struct Load<'a> {
+    hub: &'a Hub,
+    user: Uuid,
+    id: u64,
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        self.hub.state().end_load(self.user, self.id, None);
+    }
+}
+
+/// A client that the server serves. See [`Hub::visit`].
+#[derive(Debug)]
+pub(crate) struct Visit(Arc<Hub>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.visits.fetch_sub(1, Ordering::SeqCst);
     }
 }

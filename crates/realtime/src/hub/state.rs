@@ -25,7 +25,7 @@ const MAX_PRESENT: usize = 200;
 #[derive(Debug)]
 pub(super) struct Entry {
     id: u64,
-    pub session: Uuid,
+    session: Uuid,
     scopes: Scopes,
     queue: mpsc::Sender<Arc<Frame>>,
     ended: Arc<Ended>,
@@ -54,9 +54,30 @@ struct User {
     /// What they follow, and whether others see their presence there.
     subjects: HashMap<Uuid, bool>,
     is_loaded: bool,
-    loads: usize,
-    /// What the tail changed while it was being read.
-    changes: Vec<(Uuid, Option<Follow>)>,
+    /// The reads under way of what they follow, each with what the tail changed meanwhile.
+    loads: Vec<(u64, Vec<Change>)>,
+    /// Whether a reload is under way, and whether another one has to follow.
+    reload: Reload,
+}
+
+/// A subject, and how the user follows it from now on; `None` for no longer.
+type Change = (Uuid, Option<Follow>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reload {
+    #[default]
+    Idle,
+    Running,
+    Again,
+}
+
+impl User {
+    /// The reads under way may have seen an older state.
+    fn note(&mut self, subject: Uuid, follow: Option<Follow>) {
+        for (_, changes) in &mut self.loads {
+            changes.push((subject, follow));
+        }
+    }
 }
 
 /// The tables of the hub.
@@ -65,6 +86,8 @@ pub(super) struct State {
     users: HashMap<Uuid, User>,
     followers: HashMap<Uuid, HashMap<Uuid, Follow>>,
     last_id: u64,
+    /// The server stops: every further connection ends at once.
+    closing: Option<Close>,
 }
 
 impl State {
@@ -111,6 +134,9 @@ impl State {
         self.last_id += 1;
         let (sender, frames) = mpsc::channel(queue.max(1));
         let ended = Arc::new(Ended::default());
+        if let Some(close) = self.closing {
+            ended.end(close);
+        }
         let user = self.users.entry(caller.user_id).or_default();
         user.entries.push(Entry {
             id: self.last_id,
@@ -152,21 +178,20 @@ impl State {
         }
     }
 
-    /// Begins to read what a user follows. Returns from which change on the result has to be corrected; `None` if the user
-    /// has no connection any more.
-    pub fn begin_load(&mut self, user: Uuid) -> Option<usize> {
+    /// Begins to read what a user follows. Returns the number of the read; `None` if the user has no connection any more.
+    pub fn begin_load(&mut self, user: Uuid) -> Option<u64> {
         let user = self.users.get_mut(&user)?;
-        user.loads += 1;
-        Some(user.changes.len())
+        self.last_id += 1;
+        user.loads.push((self.last_id, Vec::new()));
+        Some(self.last_id)
     }
 
-    pub fn end_load(&mut self, user_id: Uuid, since: usize, follows: Option<&[Follow]>) {
+    /// Ends a read, with its result or without one. A read that began before the user's present connections is unknown by
+    /// now, and has no effect.
+    pub fn end_load(&mut self, user_id: Uuid, load: u64, follows: Option<&[Follow]>) {
         let Some(user) = self.users.get_mut(&user_id) else { return };
-        user.loads = user.loads.saturating_sub(1);
-        let changes: Vec<_> = user.changes.iter().skip(since).copied().collect();
-        if user.loads == 0 {
-            user.changes.clear();
-        }
+        let Some(place) = user.loads.iter().position(|(id, _)| *id == load) else { return };
+        let (_, changes) = user.loads.swap_remove(place);
         let Some(follows) = follows else { return };
         user.is_loaded = true;
         let mut wanted: HashMap<Uuid, Follow> =
@@ -187,12 +212,27 @@ impl State {
         }
     }
 
+    /// Returns whether a reload has to be started: not if the user is not here, or if one is under way, which then does
+    /// another round.
+    pub fn begin_reload(&mut self, user: Uuid) -> bool {
+        let Some(user) = self.users.get_mut(&user) else { return false };
+        let is_idle = user.reload == Reload::Idle;
+        user.reload = if is_idle { Reload::Running } else { Reload::Again };
+        is_idle
+    }
+
+    /// Returns whether the reload has to do another round.
+    pub fn end_reload(&mut self, user: Uuid) -> bool {
+        let Some(user) = self.users.get_mut(&user) else { return false };
+        let is_again = user.reload == Reload::Again;
+        user.reload = if is_again { Reload::Running } else { Reload::Idle };
+        is_again
+    }
+
     /// The user follows a subject from now on.
     pub fn join(&mut self, user_id: Uuid, follow: Follow) {
         let Some(user) = self.users.get_mut(&user_id) else { return };
-        if user.loads > 0 {
-            user.changes.push((follow.subject, Some(follow)));
-        }
+        user.note(follow.subject, Some(follow));
         user.subjects.insert(follow.subject, follow.shows_presence);
         self.followers.entry(follow.subject).or_default().insert(user_id, follow);
     }
@@ -200,9 +240,7 @@ impl State {
     /// The user no longer follows a subject.
     pub fn leave(&mut self, user_id: Uuid, subject: Uuid) {
         let Some(user) = self.users.get_mut(&user_id) else { return };
-        if user.loads > 0 {
-            user.changes.push((subject, None));
-        }
+        user.note(subject, None);
         user.subjects.remove(&subject);
         self.remove_follower(subject, user_id);
     }
@@ -215,8 +253,8 @@ impl State {
             self.leave(user, subject);
         }
         // Whoever is being read may find it in an older state of the database.
-        for user in self.users.values_mut().filter(|user| user.loads > 0) {
-            user.changes.push((subject, None));
+        for user in self.users.values_mut() {
+            user.note(subject, None);
         }
     }
 
@@ -267,13 +305,25 @@ impl State {
         }
     }
 
-    /// Ends the connections that match, of one user or of all.
-    pub fn end_where(&self, user: Option<Uuid>, close: Close, matches: impl Fn(&Entry) -> bool) {
-        let of_user = |id: &Uuid| user.is_none_or(|user| user == *id);
-        let users = self.users.iter().filter(|(id, _)| of_user(id));
-        for entry in users.flat_map(|(_, user)| &user.entries).filter(|entry| matches(entry)) {
+    /// Ends the connections of a session.
+    pub fn end_session(&self, user: Uuid, session: Uuid, close: Close) {
+        let entries = self.users.get(&user).into_iter().flat_map(|user| &user.entries);
+        for entry in entries.filter(|entry| entry.session == session) {
             entry.ended.end(close);
         }
+    }
+
+    /// Ends all connections.
+    pub fn end_all(&self, close: Close) {
+        for entry in self.users.values().flat_map(|user| &user.entries) {
+            entry.ended.end(close);
+        }
+    }
+
+    /// From now on every connection ends at once.
+    pub fn close(&mut self, close: Close) {
+        self.closing = Some(close);
+        self.end_all(close);
     }
 
     /// The number of connections, of users and of subjects, and the length of the longest queue.

@@ -96,6 +96,8 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn capture() -> (Self, DefaultGuard) {
+        // With one subscriber alone, another thread would switch off what it is the first to log.
+        let _ = tracing_subscriber::fmt().with_env_filter("error").with_writer(io::stderr).try_init();
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
         let guard = tracing::subscriber::set_default(subscriber.with_writer(log.clone()).finish());

@@ -2,8 +2,12 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "what isn't as promised ends the test"
 )]
 
+mod boards;
 mod bus;
+mod membership;
+mod promises;
