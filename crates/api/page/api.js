@@ -6,16 +6,12 @@ import { NotRefreshed, SignedOut, accessToken, forget, renew, session } from './
 export class ApiError extends Error {
   /** @param {number} status @param {Object} problem */
   constructor(status, problem) {
-    super(problem.detail || problem.title || 'The server refused the request.');
+    super(problem.detail || problem.title);
+    this.problem = problem;
     this.status = status;
     this.code = problem.code ?? 'unknown';
     /** @type {{field: string, code: string, message: string}[]} */
     this.errors = problem.errors ?? [];
-  }
-
-  /** Whether the same request may succeed later. */
-  get isTemporary() {
-    return this.status === 0 || this.status === 429 || this.status === 503;
   }
 }
 
@@ -79,10 +75,21 @@ export function query(parameters) {
   return given.length ? `?${new URLSearchParams(given)}` : '';
 }
 
+const TEXTS = {
+  already_read: 'It has been read, so it can’t be taken back any more.',
+  bad_credentials: 'The username or the password is wrong.',
+  last_owner: 'You are the only owner. Make somebody else an owner first.',
+};
+
+/** What to tell the person about a problem of the server. */
+export function explain({ code, title, detail, errors = [] }) {
+  const fields = errors.map(({ field, message }) => (field ? `${field} ${message}` : message));
+  const text = TEXTS[code] ?? (fields.length ? fields.join('; ') : detail || title || 'The server refused it');
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+}
+
 /** What to tell the person about an error. */
 export function told(error) {
   if (error instanceof SignedOut) return 'Your session has ended. Sign in again.';
-  if (!(error instanceof ApiError)) return 'Something went wrong. Try again.';
-  const fields = error.errors.map(({ field, message }) => (field ? `${field} ${message}` : message));
-  return fields.length ? `${fields.join('; ')}.` : error.message;
+  return error instanceof ApiError ? explain(error.problem) : 'Something went wrong. Try again.';
 }

@@ -127,7 +127,9 @@ export function applier(store, hooks) {
 
   /** Another device has read. What is unread now is exact only together with the thread's version. */
   function readByMe(thread) {
+    const unread = store.unreadAfter(thread, thread.me.last_read_seq);
     if (thread.me.last_read_seq >= thread.last_seq) thread.unread_count = 0;
+    else if (thread.unread_count > 0 && unread !== null) thread.unread_count = Math.min(thread.unread_count, unread);
     else if (thread.unread_count > 0) hooks.load(thread.id);
   }
 

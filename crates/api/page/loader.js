@@ -85,6 +85,9 @@ export function loader(store) {
     if (open) {
       const page = await call('GET', `/threads/${open}/messages${query({ limit: PAGE })}`).catch(missing);
       if (page) fresh = filled(new Log(), page);
+      const isFirst = first.items.some(({ id }) => id === open);
+      const opened = isFirst ? null : await call('GET', `/threads/${open}`).catch(missing);
+      if (opened) first.items.push(opened);
     }
     // Everything at once: after a restore from a backup the versions are lower.
     store.logs.clear();
@@ -93,7 +96,6 @@ export function loader(store) {
     for (const thread of first.items) store.putThread(thread);
     store.moreThreads = first.next_cursor;
     name(first.items);
-    if (open && !store.threads.has(open)) await thread(open);
     store.tell('threads');
     if (open) store.tell('thread', open);
   }

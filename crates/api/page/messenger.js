@@ -14,6 +14,7 @@ import { Socket } from './socket.js';
 import { Store } from './store.js';
 import { ThreadView } from './thread-view.js';
 
+const DRAFTS = 'messenger.drafts';
 const SAVE_EVERY = 1500;
 /** How long one counts as there after leaving the page. */
 const AWAY_AFTER = 60_000;
@@ -54,7 +55,8 @@ export class Messenger {
     });
     /** Frames that wait while everything is read afresh. @type {Object[]|null} */
     this.held = null;
-    this.drafts = new Map();
+    /** What was begun to write, by thread. @type {Map<string, string>} */
+    this.drafts = new Map(JSON.parse(sessionStorage.getItem(DRAFTS) ?? '[]'));
     this.cleanup = [];
   }
 
@@ -110,6 +112,7 @@ export class Messenger {
     clearTimeout(this.bannerTimer);
     clearTimeout(this.awayTimer);
     snapshot.clear();
+    sessionStorage.removeItem(DRAFTS);
     for (const dialog of document.querySelectorAll('dialog')) dialog.close();
   }
 
@@ -154,8 +157,14 @@ export class Messenger {
   }
 
   acknowledged({ client_id, data }) {
-    const log = this.store.logs.get(data?.thread_id);
-    if (log && data.seq) log.take(data, true);
+    if (data?.seq) {
+      this.store.logs.get(data.thread_id)?.take(data, true);
+      const thread = this.store.threads.get(data.thread_id);
+      if (thread && data.seq > thread.last_seq) {
+        thread.last_message = data;
+        thread.last_activity_at = data.created_at;
+      }
+    }
     this.outbox.settled(client_id);
   }
 
@@ -284,6 +293,8 @@ export class Messenger {
   save() {
     clearTimeout(this.saving);
     this.saving = null;
-    if (!this.isClosed && !this.held) snapshot.save(this.store);
+    if (this.isClosed) return;
+    sessionStorage.setItem(DRAFTS, JSON.stringify([...this.drafts].filter(([, text]) => text.trim())));
+    if (!this.held) snapshot.save(this.store);
   }
 }

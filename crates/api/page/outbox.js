@@ -3,8 +3,12 @@
  * tabs don't overwrite each other's. Sending one again is safe, as the server keeps its `client_id` for a day.
  */
 
+import { explain } from './api.js';
+
 const DAY = 23 * 3_600_000;
 const ACK_TIMEOUT = 20_000;
+/** How often a message is tried again that the server fails on. */
+const RETRIES = 8;
 
 /** @typedef {{client_id: string, thread_id: string, text: string, created_at: string, tried_at: number|null,
  *   error: string|null}} Entry */
@@ -122,7 +126,9 @@ export class Outbox {
   failed(clientId, problem) {
     const entry = this.entries.find((one) => one.client_id === clientId);
     if (!entry) return false;
-    if (problem.status === 503 || problem.status === 429) {
+    // The connection ends now, and the message is sent again on the next one.
+    if (problem.status === 401) return true;
+    if (problem.status === 503 || problem.status === 429 || (problem.status >= 500 && this.retries < RETRIES)) {
       this.retries += 1;
       const delay = Math.min(30_000, 500 * 2 ** this.retries) * (0.5 + Math.random() / 2);
       setTimeout(() => {
@@ -131,7 +137,7 @@ export class Outbox {
       }, delay);
       return true;
     }
-    this.refuse(entry, problem.detail || problem.title || 'The server refused it.');
+    this.refuse(entry, explain(problem));
     this.flush();
     return true;
   }

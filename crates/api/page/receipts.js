@@ -38,21 +38,21 @@ export class Receipts {
     this.tell('delivered', thread.id, last.seq);
   }
 
-  /** Says that the messages of a thread up to `seq` were read. */
+  /**
+   * Says that the messages of a thread up to `seq` were read. The position itself moves when the server confirms it, so that
+   * what was lost with a connection is said again on the next one.
+   */
   read(thread, seq) {
-    if (seq <= thread.me.last_read_seq) return;
+    if (seq <= thread.me.last_read_seq || (this.told.get(`read ${thread.id}`) ?? 0) >= seq) return;
+    const unread = this.store.unreadAfter(thread, thread.me.last_read_seq);
+    if (unread === 0) {
+      // Only messages of one's own.
+      this.told.set(`read ${thread.id}`, seq);
+      return;
+    }
     if (!this.tell('read', thread.id, seq)) return;
-    thread.me.last_read_seq = seq;
-    thread.me.last_delivered_seq = Math.max(thread.me.last_delivered_seq, seq);
-    thread.unread_count = seq >= thread.last_seq ? 0 : this.countAfter(thread, seq);
+    thread.unread_count = this.store.unreadAfter(thread, seq) ?? (seq >= thread.last_seq ? 0 : thread.unread_count);
     this.store.tell('threads');
-  }
-
-  /** The messages of others after `seq`, which are loaded: `seq` was on the screen. */
-  countAfter(thread, seq) {
-    const log = this.store.log(thread.id);
-    const isUnread = (message) => message.seq > seq && message.sender_id !== this.store.me.id && !message.deleted_at;
-    return [...log.bySeq.values()].filter(isUnread).length;
   }
 
   tell(type, threadId, seq) {

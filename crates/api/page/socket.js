@@ -8,8 +8,8 @@ import { EARLY, NotRefreshed, SignedOut, accessToken, renew, session } from './s
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 30_000;
 /** At most this many frames at once, and then one for each interval: fewer than the server allows. */
-const BURST = 8;
-const INTERVAL = 80;
+const BURST = 15;
+const INTERVAL = 60;
 
 export class Socket {
   /**
@@ -101,6 +101,8 @@ export class Socket {
           this.isFresh = true;
           return undefined;
         }
+        // The cursor of another version of the server, which it can't read.
+        if (!this.isReady && frame.data.errors?.some(({ field }) => field === 'cursor')) return this.hooks.lost();
       // falls through
       default: return this.hooks.frame(frame);
     }
@@ -146,6 +148,14 @@ export class Socket {
     }, interval);
   }
 
+  /** Asks for a sign of life now: the computer may have slept, and the connection may be gone. */
+  probe() {
+    this.isAlive = false;
+    this.send({ type: 'ping' });
+    clearTimeout(this.timers.probe);
+    this.timers.probe = setTimeout(() => this.isAlive || this.gone(), 5000);
+  }
+
   /** The connection has ended, or counts as ended. */
   gone(code) {
     this.drop();
@@ -167,7 +177,7 @@ export class Socket {
 
   /** Forgets the connection, whatever state it is in. */
   drop() {
-    for (const name of ['open', 'renew', 'retry']) clearTimeout(this.timers[name]);
+    for (const name of ['open', 'renew', 'retry', 'probe']) clearTimeout(this.timers[name]);
     for (const name of ['beat', 'pump']) clearInterval(this.timers[name]);
     this.timers = {};
     const { socket } = this;
@@ -194,8 +204,9 @@ export class Socket {
   /** Tries at once when the network is back, or when the person looks at the page again. */
   wake() {
     if (navigator.onLine === false) return this.socket ? this.gone() : this.hooks.link('offline');
-    if (this.isReady) return document.hidden || this.send({ type: 'ping' });
-    if (!document.hidden && !this.socket) this.connect();
+    if (document.hidden) return undefined;
+    if (this.isReady) this.probe();
+    else if (!this.socket) this.connect();
     return undefined;
   }
 }

@@ -161,6 +161,22 @@ export class Store {
     return [...this.threads.values()].sort(byActivity);
   }
 
+  /**
+   * The number of messages of others after `seq`, if all of these are loaded; otherwise null.
+   * @returns {number|null}
+   */
+  unreadAfter(thread, seq) {
+    const log = this.logs.get(thread.id);
+    if (!log?.isLoaded || (log.order.at(-1) ?? 0) < thread.last_seq) return null;
+    if (log.hasOlder && log.order[0] > seq + 1) return null;
+    let count = 0;
+    for (let index = log.order.length - 1; index >= 0 && log.order[index] > seq; index -= 1) {
+      const { sender_id, deleted_at } = log.bySeq.get(log.order[index]);
+      if (sender_id !== this.me.id && !deleted_at) count += 1;
+    }
+    return count;
+  }
+
   /** The number of unread messages in the loaded threads. */
   unread() {
     return [...this.threads.values()].reduce((sum, thread) => sum + thread.unread_count, 0);

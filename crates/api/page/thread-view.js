@@ -11,7 +11,8 @@ import { statusText } from './status.js';
 export class ThreadView {
   constructor(app) {
     this.app = app;
-    this.id = null;
+    /** The thread that is shown; null for none, undefined at first. */
+    this.id = undefined;
     this.log = null;
     this.composer = null;
     this.element = h('main', { class: 'pane thread-pane' });
@@ -30,7 +31,7 @@ export class ThreadView {
 
   /** Shows a thread, or none. */
   show(id) {
-    if (id === this.id && (id === null) === (this.log === null)) return;
+    if (id === this.id) return;
     this.log?.close();
     this.id = id;
     this.log = null;
@@ -79,7 +80,9 @@ export class ThreadView {
     const { store } = this.app;
     const thread = store.threads.get(this.id);
     if (!thread || !this.log) {
-      if (thread && this.id) this.build();
+      if (thread) this.build();
+      // It was deleted, or one was removed from it.
+      else if (this.log) location.hash = '';
       return;
     }
     const signature = JSON.stringify([store.titleOf(thread), store.presence.get(store.peerOf(thread)?.id)?.status]);
