@@ -35,6 +35,38 @@ pub(super) async fn catch_up(
     Ok(found)
 }
 
+/// The condition that an event is after the begin of the span, and with an end, in the span.
+///
+/// SQLite does not look up pairs by the second column of an index, but reads all rows from the first. There every `stamp` is
+/// 0.
+macro_rules! after {
+    (postgres, $e:literal) => {
+        concat!("(", $e, "stamp, ", $e, "position) > ($1, $2)")
+    };
+    (sqlite, $e:literal) => {
+        concat!($e, "stamp = 0 AND ", $e, "position > $2")
+    };
+}
+
+/// The events, by the index of those that concern a user.
+macro_rules! of_user {
+    (postgres) => {
+        "events"
+    };
+    (sqlite) => {
+        "events INDEXED BY ix_events_user"
+    };
+}
+
+macro_rules! within {
+    (postgres, $e:literal) => {
+        concat!(after!(postgres, $e), " AND (", $e, "stamp, ", $e, "position) <= ($3, $4)")
+    };
+    (sqlite, $e:literal) => {
+        concat!(after!(sqlite, $e), " AND ", $e, "position <= $4")
+    };
+}
+
 /// Whether the user may learn of the event `e`, where `p` is their row in its thread, `t` the thread, and `j` the event by
 /// which they last joined, if it is in the span.
 macro_rules! may_see {
@@ -53,23 +85,28 @@ macro_rules! may_see {
 /// The events by which the user joined threads in the span. Those up to its end, and after it: who joins after it sees
 /// nothing of it.
 macro_rules! joins {
-    () => {
-        "joins AS (
-            SELECT subject_id, version, stamp, position FROM events
-            WHERE user_id = $5 AND kind = 'participant.added' AND (stamp, position) > ($1, $2)
-        )"
+    ($backend:ident) => {
+        concat!(
+            "joins AS (
+                SELECT subject_id, version, stamp, position FROM ",
+            of_user!($backend),
+            " WHERE user_id = $5 AND kind = 'participant.added' AND ",
+            after!($backend, ""),
+            ")"
+        )
     };
 }
 
 macro_rules! scan {
-    ($seq:literal) => {
+    ($backend:ident, $seq:literal) => {
         concat!(
             "WITH span AS (
                 SELECT * FROM events
-                WHERE (stamp, position) > ($1, $2) AND (stamp, position) <= ($3, $4)
-                ORDER BY stamp, position LIMIT $7
+                WHERE ",
+            within!($backend, ""),
+            " ORDER BY stamp, position LIMIT $7
             ), ",
-            joins!(),
+            joins!($backend),
             ", seen AS (
                 SELECT e.* FROM span e
                 LEFT JOIN users_and_threads p
@@ -101,8 +138,8 @@ async fn scan_log(
     rows: u64,
 ) -> Result<(Vec<Event>, Option<Span>)> {
     let sql = match conn.get_database_backend() {
-        DbBackend::Postgres => scan!("(e.payload->>'seq')::bigint"),
-        _ => scan!("json_extract(e.payload, '$.seq')"),
+        DbBackend::Postgres => scan!(postgres, "(e.payload->>'seq')::bigint"),
+        _ => scan!(sqlite, "json_extract(e.payload, '$.seq')"),
     };
     let mut values = values(user, span, limit);
     values.push(bound(rows).into());
@@ -139,10 +176,10 @@ macro_rules! sees {
 ///   many events before it, and is not needed.
 /// - `until`: nothing after it is needed.
 macro_rules! probe {
-    ($first:expr, $further:expr, $deletion:expr) => {
+    ($backend:ident, $first:expr, $further:expr, $deletion:expr) => {
         concat!(
             "WITH ",
-            joins!(),
+            joins!($backend),
             ", mine AS MATERIALIZED (
                 SELECT p.thread_id, p.joined_seq, coalesce(j.stamp, $1) AS low_stamp,
                     coalesce(j.position - 1, $2) AS low_position
@@ -157,10 +194,11 @@ macro_rules! probe {
             ), until AS (
                 SELECT stamp, position FROM firsts ORDER BY stamp, position LIMIT 1 OFFSET $6 - 1
             ), concerned AS (
-                SELECT * FROM events
-                WHERE user_id = $5 AND kind IN ('participant.removed', 'user.updated')
-                    AND (stamp, position) > ($1, $2) AND (stamp, position) <= ($3, $4)
-                ORDER BY stamp, position LIMIT $6
+                SELECT * FROM ",
+            of_user!($backend),
+            " WHERE user_id = $5 AND kind IN ('participant.removed', 'user.updated') AND ",
+            within!($backend, ""),
+            " ORDER BY stamp, position LIMIT $6
             ), deletions AS (
                 SELECT e.* FROM users_and_threads p
                 JOIN threads t ON t.id = p.thread_id AND t.deleted_at IS NOT NULL
@@ -179,6 +217,7 @@ macro_rules! probe {
 }
 
 const POSTGRES_PROBE: &str = probe!(
+    postgres,
     concat!(
         "LATERAL (
             SELECT e.stamp, e.position FROM events e
@@ -207,32 +246,32 @@ const POSTGRES_PROBE: &str = probe!(
     ) e"
 );
 
-/// SQLite has no lateral joins. The positions of the events are looked up instead, which are its row ids.
+/// SQLite has no lateral joins. The positions of the events are looked up instead, which are its row ids. Without statistics it
+/// would not choose the index by subject for that.
 const SQLITE_PROBE: &str = probe!(
+    sqlite,
     concat!(
         "events e ON e.position = (
-            SELECT e.position FROM events e
-            WHERE e.subject_id = m.thread_id AND (e.stamp, e.position) > (m.low_stamp, m.low_position)
-                AND (e.stamp, e.position) <= ($3, $4) AND ",
+            SELECT e.position FROM events e INDEXED BY ix_events_subject
+            WHERE e.subject_id = m.thread_id AND e.stamp = 0 AND e.position > m.low_position
+                AND e.position <= $4 AND ",
         sees!("json_extract(e.payload, '$.seq')"),
         " ORDER BY e.stamp, e.position LIMIT 1
         )"
     ),
     concat!(
         "events e ON e.position IN (
-            SELECT e.position FROM events e
-            WHERE e.subject_id = m.thread_id AND (e.stamp, e.position) >= (m.stamp, m.position)
-                AND (e.stamp, e.position) <=
-                    (coalesce((SELECT stamp FROM until), $3), coalesce((SELECT position FROM until), $4))
-                AND ",
+            SELECT e.position FROM events e INDEXED BY ix_events_subject
+            WHERE e.subject_id = m.thread_id AND e.stamp = 0 AND e.position >= m.position
+                AND e.position <= coalesce((SELECT position FROM until), $4) AND ",
         sees!("json_extract(e.payload, '$.seq')"),
         " ORDER BY e.stamp, e.position LIMIT $6
         )"
     ),
     "events e ON e.position = (
-        SELECT e.position FROM events e
+        SELECT e.position FROM events e INDEXED BY ix_events_subject
         WHERE e.subject_id = t.id AND e.kind = 'thread.deleted'
-            AND (e.stamp, e.position) > ($1, $2) AND (e.stamp, e.position) <= ($3, $4)
+            AND e.stamp = 0 AND e.position > $2 AND e.position <= $4
         ORDER BY e.stamp DESC, e.position DESC LIMIT 1
     )"
 );

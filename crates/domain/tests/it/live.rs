@@ -255,7 +255,7 @@ impl Hub {
     }
 }
 
-async fn log(store: &Store) -> Vec<Event> {
+pub async fn log(store: &Store) -> Vec<Event> {
     let log =
         events::Entity::find().order_by_asc(events::Column::Stamp).order_by_asc(events::Column::Position);
     log.all(store.db.reader()).await.unwrap()

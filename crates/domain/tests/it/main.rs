@@ -4,6 +4,7 @@
 mod live;
 mod pages;
 mod people;
+mod presence;
 mod receipts;
 mod sending;
 mod succession;
