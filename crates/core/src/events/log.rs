@@ -46,6 +46,8 @@ pub struct Batch {
 }
 
 /// One statement, and so one snapshot for all that it returns. The first parameters are the place, the last is the limit.
+///
+/// SQLite, where every `stamp` is 0, would look up a pair by its first column alone, and read the log from its begin.
 const READ: Sql = Sql {
     postgres: r"
         SELECT l.floor_stamp, l.floor_position,
@@ -73,8 +75,8 @@ const READ: Sql = Sql {
         FROM event_log l
         LEFT JOIN (
             SELECT * FROM events
-            WHERE (stamp, position) > ($1, $2)
-            ORDER BY stamp, position
+            WHERE position > $2
+            ORDER BY position
             LIMIT $3
         ) e ON true
         ORDER BY e.stamp, e.position",

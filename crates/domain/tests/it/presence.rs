@@ -141,8 +141,8 @@ async fn live_presence_is_for_few(store: &Store) {
 
     let log = crate::live::log(store).await;
     let live = |user: Uuid, thread: Uuid| {
-        let joins = log.iter().flat_map(|event| feed.route(event).joins);
-        let follow = joins.filter(|(who, follow)| *who == user && follow.subject == thread).last();
+        let mut joins = log.iter().rev().flat_map(|event| feed.route(event).joins);
+        let follow = joins.find(|(who, follow)| *who == user && follow.subject == thread);
         follow.unwrap().1.shows_presence
     };
     for (user, thread, expected) in [
