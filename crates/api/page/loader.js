@@ -45,6 +45,7 @@ export function loader(store) {
           const answer = await call('GET', `/threads/${id}`);
           store.putThread(answer);
           name([answer]);
+          presence([answer]);
         } catch (error) {
           if (!(error instanceof ApiError) || error.status !== 404) throw error;
           store.dropThread(id);
@@ -126,10 +127,20 @@ export function loader(store) {
     }, 50);
   }
 
+  /** Reads who of the other people in these direct threads is online, and when the others were. */
+  async function presence(threads) {
+    const peers = threads.filter(({ type }) => type === 'direct').map((thread) => store.peerOf(thread).id);
+    const ids = peers.filter((id) => id !== store.me.id && !store.presence.has(id)).slice(0, 100);
+    if (!ids.length) return;
+    const answer = await call('GET', `/users/presence${query({ ids: ids.join(',') })}`).catch(() => null);
+    for (const one of answer?.items ?? []) store.presence.set(one.user_id, one);
+    store.tell('people');
+  }
+
   const quietly = (promise) =>
     promise.catch((error) => {
       if (!(error instanceof ApiError) && !(error instanceof SignedOut)) throw error;
     });
 
-  return { threads, thread: (id) => quietly(thread(id)), messages, afresh, name };
+  return { threads, thread: (id) => quietly(thread(id)), messages, afresh, name, presence };
 }

@@ -142,6 +142,7 @@ export class Messenger {
       for (const frame of held) this.frame(frame);
       this.thread.refresh();
     }
+    this.load.presence(this.store.sortedThreads());
     this.receipts.reset();
     this.outbox.flush();
     this.thread.seen();
@@ -248,6 +249,7 @@ export class Messenger {
     return this.attempt(async () => {
       const thread = await call('POST', '/threads', { type: 'direct', participant_ids: [userId] });
       this.store.putThread(thread);
+      this.load.presence([thread]);
       this.openThread(thread.id);
     });
   }

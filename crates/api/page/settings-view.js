@@ -1,5 +1,6 @@
 /** The profile, the theme, notifications, and the way out. */
 
+import { call } from './api.js';
 import { avatar } from './avatar.js';
 import { fill, h, openDialog } from './dom.js';
 import { icon } from './icons.js';
@@ -36,6 +37,19 @@ function notifications() {
   return place;
 }
 
+const SHOWN_TO = { everyone: 'Everyone', contacts: 'People I chat with', nobody: 'Nobody' };
+
+/** Who sees whether one is online. The profile is read first, as it isn't kept here. */
+function lastSeen(app) {
+  const select = h('select', { id: 'last-seen', disabled: true, onchange: () => app.attempt(() => call('PATCH', '/users/me', { last_seen: select.value })) },
+    Object.entries(SHOWN_TO).map(([value, label]) => h('option', { value }, label)));
+  app.attempt(async () => {
+    select.value = (await call('GET', '/users/me')).last_seen;
+    select.disabled = false;
+  });
+  return h('div', { class: 'field' }, h('label', { for: 'last-seen' }, 'Who sees when you are online'), select);
+}
+
 /** Opens the settings. */
 export function openSettings(app) {
   const { me } = app.store;
@@ -48,7 +62,7 @@ export function openSettings(app) {
     h('button', { class: 'round corner', type: 'button', 'aria-label': 'Close', onclick: () => dialog.close() }, icon('close')),
     h('div', { class: 'stack' },
       h('div', { class: 'me' }, avatar(me.id, name), h('div', {}, h('h2', { dir: 'auto' }, name), h('p', { class: 'quiet' }, `@${me.username}`))),
-      themes(), notifications(),
+      themes(), lastSeen(app), notifications(),
       h('div', { class: 'row between' }, h('a', { class: 'link', href: '/docs' }, 'API documentation'),
         h('button', { class: 'button danger-text', type: 'button', onclick: leave }, icon('leave'), 'Sign out'))));
   openDialog(dialog);

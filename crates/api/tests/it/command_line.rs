@@ -144,6 +144,18 @@ async fn an_operator_runs_it(desk: &Desk) {
     assert!(served.stop());
 }
 
+/// `serve --no-page` leaves out the page, whatever the settings say.
+#[both_databases]
+async fn the_page_can_be_left_out(desk: &Desk) {
+    for (arguments, status) in [(&["serve", "--no-page"][..], 404), (&["serve"], 200), (&[], 200)] {
+        let mut command = desk.command(arguments);
+        command.env("PAGE", "true");
+        let served = Served::start(command);
+        assert_eq!(served.1.get("/app/app.js").await.status, status, "{arguments:?}");
+        assert!(served.stop());
+    }
+}
+
 /// Two servers that start at the same time on an empty database both start.
 #[both_databases]
 async fn two_servers_start_at_once(desk: &Desk) {
