@@ -9,7 +9,7 @@ use sea_orm::sqlx::{
     self, AssertSqlSafe, ConnectOptions, Connection, Executor, sqlite::SqliteConnectOptions,
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, events::epoch::RANDOM};
 
 /// Creates the file if it does not exist, and restricts it and the files beside it to their owner. SQLite creates the files
 /// beside it (`-wal`, `-shm`) with the permissions of the file itself.
@@ -59,7 +59,11 @@ fn restrict(_: &Path) -> io::Result<()> {
 pub(super) async fn copy(options: &SqliteConnectOptions, to: &Path) -> Result<()> {
     let text = to.to_str().ok_or_else(|| Error::internal("the name of the backup is not valid UTF-8"))?;
     create(to).map_err(|error| Error::internal(format!("{text} can't be created: {error}")))?;
-    let written = vacuum_into(options, text).await.map_err(|error| error.to_string());
+    let written = async {
+        vacuum_into(options, text).await?;
+        renew_log(to).await
+    };
+    let written = written.await.map_err(|error| error.to_string());
     let written = written.and_then(|()| sync(to).map_err(|error| error.to_string()));
     written.map_err(|error| {
         // A partly written file must not be mistaken for a backup.
@@ -73,6 +77,20 @@ async fn vacuum_into(options: &SqliteConnectOptions, to: &str) -> Result<(), sql
         options.clone().create_if_missing(false).disable_statement_logging().connect().await?;
     let sql = format!("VACUUM INTO '{}'", to.replace('\'', "''"));
     connection.execute(AssertSqlSafe(sql)).await?;
+    connection.close().await
+}
+
+/// Gives the event log of the copy an epoch of its own. Places in the log from after the backup are not valid in a database
+/// that is restored from it.
+async fn renew_log(copy: &Path) -> Result<(), sqlx::Error> {
+    const HAS_LOG: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'event_log')";
+    let options = SqliteConnectOptions::new().filename(copy).disable_statement_logging();
+    let mut connection = options.connect().await?;
+    let has_log: bool = sqlx::query_scalar(HAS_LOG).fetch_one(&mut connection).await?;
+    if has_log {
+        let sql = format!("UPDATE event_log SET epoch = {}", RANDOM.sqlite);
+        connection.execute(AssertSqlSafe(sql)).await?;
+    }
     connection.close().await
 }
 

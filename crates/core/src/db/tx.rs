@@ -88,8 +88,13 @@ impl Tx {
     ) -> Result<Self> {
         let backend = pool.backend();
         let mut session = Session { conn: pool.acquire().await?, ended: false, failed: false };
-        // Immediate: it has the write lock from the start, so that it can't fail half-way because another was faster.
-        let sql = if backend == DbBackend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let sql = match backend {
+            // It has the write lock from the start, so that it can't fail half-way because another was faster.
+            DbBackend::Sqlite => "BEGIN IMMEDIATE",
+            // Whatever the default of the server is: a rule that has waited for a lock sees what was committed meanwhile,
+            // and the order of the log depends on it.
+            _ => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        };
         session.conn.run(limit, sql).await.map_err(exec)?;
         let (session, has_appended) = (Mutex::new(session), AtomicBool::new(false));
         Ok(Self { session, backend, limit, now, ids, has_appended, appended })

@@ -1,16 +1,19 @@
 //! Recognizing that the log was restored or moved.
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, TransactionTrait};
 
-use super::log::{Sql, no_row};
+use super::{
+    Entity,
+    log::{Sql, no_row},
+};
 use crate::{
-    Result,
+    Db, Result,
     db::{Reader, failure},
     error::codes,
 };
 
 /// A random number.
-pub(super) const RANDOM: Sql =
+pub(crate) const RANDOM: Sql =
     Sql { postgres: "hashtextextended(gen_random_uuid()::text, 0)", sqlite: "random()" };
 
 /// The identity of a log. It changes when the log was restored or moved, so that places in it from before are not valid
@@ -51,6 +54,35 @@ pub async fn epoch(conn: &Reader) -> Result<Epoch> {
         None => conn.query_one_raw(Statement::from_string(conn.get_database_backend(), STORED)).await?,
     };
     Ok(Epoch(row.ok_or_else(no_row)?.try_get("", "epoch")?))
+}
+
+/// Recognizes at the start of a service that the log was moved to another PostgreSQL database since its last start, as by a
+/// restore from a dump: then it empties the log and gives it a new epoch, and returns true. The stamps are transaction ids
+/// of the former server, and would be out of order here, or hold the readers back.
+pub async fn adopt(db: &Db) -> Result<bool> {
+    // As the row is locked, only one of several servers that start at once empties the log.
+    const KNOWN: &str = "SELECT identity FROM event_log FOR UPDATE";
+    const ADOPT: &str = "UPDATE event_log SET identity = $1, floor_stamp = 0, floor_position = 0, epoch = ";
+    let Some(identity) = identity(db.reader()).await? else { return Ok(false) };
+    // Without a limit on the time of a statement: the log may be long.
+    let tx = db.schema().begin().await?;
+    let known = tx.query_one_raw(Statement::from_string(DbBackend::Postgres, KNOWN)).await?;
+    let known: Option<String> = known.ok_or_else(no_row)?.try_get("", "identity")?;
+    // None on the first start.
+    let is_moved = known.as_ref().is_some_and(|known| *known != identity);
+    if known.as_ref() != Some(&identity) {
+        let removed = Entity::delete_many().exec(&tx).await?.rows_affected;
+        let sql = format!("{ADOPT}{}", RANDOM.postgres);
+        tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [identity.into()])).await?;
+        if is_moved {
+            tracing::warn!(
+                removed,
+                "the event log is from another database, so it begins afresh, and clients load afresh"
+            );
+        }
+    }
+    tx.commit().await?;
+    Ok(is_moved)
 }
 
 /// Returns what tells the table apart from its copies: the server, the database, the table. `None` on SQLite, and where the

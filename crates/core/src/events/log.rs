@@ -9,9 +9,9 @@ use crate::{Db, Error, Result, Timestamp};
 
 /// SQL for each database.
 #[derive(Clone, Copy)]
-pub(super) struct Sql {
-    pub(super) postgres: &'static str,
-    pub(super) sqlite: &'static str,
+pub(crate) struct Sql {
+    pub(crate) postgres: &'static str,
+    pub(crate) sqlite: &'static str,
 }
 
 impl Sql {

@@ -46,9 +46,10 @@
 //! A transaction that stays open holds the log back, also one in another database of the same PostgreSQL server, if it has
 //! written something. The time limits of the connections bound that for our own; [`lag`] shows it.
 
-mod epoch;
+pub(crate) mod epoch;
 pub mod feed;
 mod log;
+mod retention;
 mod schema;
 
 use std::borrow::Cow;
@@ -57,8 +58,9 @@ use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, Set, entity::prelude::*};
 use serde_json::Value as Json;
 
 pub use self::{
-    epoch::{Epoch, epoch},
+    epoch::{Epoch, adopt, epoch},
     log::{Batch, floor, horizon, lag, read},
+    retention::prune,
     schema::{create_v1, drop_v1},
 };
 

@@ -1,15 +1,19 @@
-//! Hourly deletion of what is no longer needed: sessions that are over, and expired idempotency keys.
+//! Hourly deletion of what is no longer needed: sessions that are over, expired idempotency keys, and old events.
 //!
 //! ```no_run
 //! # async fn example(db: groundwork_core::Db) {
-//! let clearing = tokio::spawn(groundwork_web::service::housekeeping::run(db)); // Service::run does this
+//! use std::time::Duration;
+//!
+//! use groundwork_web::service::housekeeping;
+//!
+//! let clearing = tokio::spawn(housekeeping::run(db, Duration::from_hours(24 * 30))); // Service::run does this
 //! # clearing.abort();
 //! # }
 //! ```
 
 use std::time::Duration;
 
-use groundwork_core::{Db, Result};
+use groundwork_core::{Db, Result, events};
 
 /// The interval.
 const INTERVAL: Duration = Duration::from_hours(1);
@@ -19,9 +23,14 @@ const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 /// How long an expired idempotency key is kept, so that none is deleted under a request that is still running.
 const KEEP_KEYS: Duration = Duration::from_hours(1);
 
-/// Runs [`sweep`] immediately and then every hour, without end.
-pub async fn run(db: Db) {
-    let sweep = || async { sweep(&db).await };
+/// Runs [`sweep`] and removes the events that are older than `keep_events`, immediately and then every hour, without end.
+pub async fn run(db: Db, keep_events: Duration) {
+    let sweep = || async {
+        sweep(&db).await?;
+        let removed = events::prune(&db, db.now() - keep_events).await?;
+        tracing::debug!(removed, "removed old events");
+        Ok(())
+    };
     hourly("housekeeping", sweep).await;
 }
 

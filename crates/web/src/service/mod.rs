@@ -37,7 +37,7 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
 };
 use groundwork_auth::{AccessTokens, Accounts, Auth, Groups, Passwords};
-use groundwork_core::{Db, db};
+use groundwork_core::{Db, db, events};
 use sea_orm_migration::MigratorTrait;
 use tracing_subscriber::EnvFilter;
 
@@ -109,7 +109,8 @@ impl Service<'_> {
         db::backup(&url, to).await.map_err(|error| cause(&error).into())
     }
 
-    /// Applies the pending migrations, or checks that there are none, as the settings say.
+    /// Applies the pending migrations, or checks that there are none, as the settings say. Then begins the event log afresh
+    /// if the database was moved to another server, see [`events::adopt`].
     ///
     /// # Errors
     /// If migrations are pending and `MIGRATE_ON_START` is false, and if a newer version has changed the schema.
@@ -117,12 +118,13 @@ impl Service<'_> {
         if self.settings.database.migrate_on_start {
             let applied = migrate::up::<M>(db).await.map_err(|error| cause(&error))?;
             tracing::info!(applied, "the schema is up to date");
-            return Ok(());
+        } else {
+            let migrations = migrate::status::<M>(db).await.map_err(|error| cause(&error))?;
+            if migrations.iter().any(|(_, applied)| !applied) {
+                return Err("migrations are pending; run `migrate up`, or set MIGRATE_ON_START=true".into());
+            }
         }
-        let migrations = migrate::status::<M>(db).await.map_err(|error| cause(&error))?;
-        if migrations.iter().any(|(_, applied)| !applied) {
-            return Err("migrations are pending; run `migrate up`, or set MIGRATE_ON_START=true".into());
-        }
+        events::adopt(db).await.map_err(|error| cause(&error))?;
         Ok(())
     }
 
@@ -204,7 +206,8 @@ impl Service<'_> {
             shutdown_delay: Duration::from_secs(server.shutdown_delay_seconds),
             shutdown_timeout: Duration::from_secs(server.shutdown_timeout_seconds),
         };
-        let clearing = tokio::spawn(housekeeping::run(db.clone()));
+        let keep_events = Duration::from_hours(24 * self.settings.database.event_retention_days);
+        let clearing = tokio::spawn(housekeeping::run(db.clone(), keep_events));
         let ended = server::serve(listener, options, probe, app, stop).await;
         clearing.abort();
         // Requests in progress still hold connections then.

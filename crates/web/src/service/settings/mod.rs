@@ -117,6 +117,8 @@ crate::settings! {
         /// Whether `serve` applies pending migrations first. Several servers may start at once: one applies them, the
         /// others wait.
         migrate_on_start: bool = true,
+        /// How long events are kept, in days. A client that was away for longer loads its data afresh.
+        event_retention_days: u64 [1..=3650] = 30,
     }
 }
 
