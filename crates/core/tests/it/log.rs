@@ -130,10 +130,10 @@ async fn take_id(tx: &Tx) {
 /// reader that follows gets every committed event once and each subject's in the order of its versions.
 #[both_databases]
 async fn a_reader_skips_nothing_and_gets_versions_in_order(library: &Library) {
-    const WRITERS: usize = 12;
-    const CHANGES: usize = 40;
+    const WRITERS: u32 = 12;
+    const CHANGES: u32 = 40;
     let options = DbOptions {
-        max_connections: 2 * WRITERS as u32,
+        max_connections: 2 * WRITERS,
         lock_timeout: LONG,
         acquire_timeout: LONG,
         ..DbOptions::new(&library.url).unwrap()
@@ -143,22 +143,22 @@ async fn a_reader_skips_nothing_and_gets_versions_in_order(library: &Library) {
     for _ in 0..3 {
         books.push(add(&db, shelf(1), "Emma", 1).await.id);
     }
-    let write = async |writer: usize| {
+    let write = async |writer: u32| {
         for change in 0..CHANGES {
             let number = writer * 31 + change * 7;
             let tx = db.begin().await.unwrap();
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 take_id(&tx).await;
             }
-            if number % 4 == 0 {
+            if number.is_multiple_of(4) {
                 tokio::task::yield_now().await;
             }
-            let book = books[number % books.len()];
+            let book = books[number as usize % books.len()];
             for _ in 0..=number % 2 {
                 let version = next_version(&tx, book).await;
                 events::append(&tx, event(book).at_version(version)).await.unwrap();
             }
-            if number % 5 == 0 {
+            if number.is_multiple_of(5) {
                 tx.rollback().await.unwrap();
             } else {
                 tx.commit().await.unwrap();
@@ -195,7 +195,7 @@ async fn a_reader_skips_nothing_and_gets_versions_in_order(library: &Library) {
     let ((), one, other) = tokio::time::timeout(LONG, both).await.unwrap();
 
     let all = all(&db).await;
-    assert!(all.len() > WRITERS * CHANGES / 2);
+    assert!(all.len() > (WRITERS * CHANGES / 2) as usize);
     for seen in [one, other] {
         assert_eq!(seen.len(), all.len());
         assert_eq!(seen, all);
@@ -347,7 +347,7 @@ async fn a_reader_notices_what_is_removed(library: &Library) {
         one.unwrap() + other.unwrap()
     };
     let both = async { tokio::join!(prune, read) };
-    let (removed, ()) = tokio::time::timeout(LONG, both).await.unwrap();
+    let (removed, ()) = tokio::time::timeout(LONG, Box::pin(both)).await.unwrap();
     assert_eq!(removed, 6000);
 }
 
@@ -379,7 +379,7 @@ async fn a_backup_has_an_epoch_of_its_own(library: &Library) {
 #[derive(Debug)]
 struct Explained<'a> {
     reader: &'a Reader,
-    plans: Mutex<String>,
+    plans: Mutex<Vec<String>>,
 }
 
 #[async_trait::async_trait]
@@ -409,7 +409,7 @@ impl ConnectionTrait for Explained<'_> {
         statement.sql = format!("{explain} {sql}");
         for row in self.reader.query_all_raw(statement.clone()).await? {
             let line: String = row.try_get("", column)?;
-            self.plans.lock().unwrap_or_else(PoisonError::into_inner).push_str(&format!("{line}\n"));
+            self.plans.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         }
         self.reader.query_all_raw(Statement { sql, ..statement }).await
     }
@@ -438,7 +438,7 @@ async fn reading_costs_what_is_read(library: &Library) {
     let middle = Entity::find().filter(Column::Position.eq(50_000)).one(db.reader()).await.unwrap().unwrap();
     let explained = || Explained { reader: db.reader(), plans: Mutex::default() };
     let check = |explained: Explained, index: &str| {
-        let plans = explained.plans.into_inner().unwrap();
+        let plans = explained.plans.into_inner().unwrap().join("\n");
         let scans = |line: &&str| line.contains("Seq Scan on events") || line.contains("SCAN events");
         assert_eq!(plans.lines().find(scans), None, "{plans}");
         assert!(plans.contains(index), "{plans}");
