@@ -38,13 +38,13 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     let mut edits = Edits::default();
     edits.create(service.join(format!("src/resources/{snake}.rs")), entity(resource))?;
     edits.insert(&list, "modules", &[format!("pub mod {snake};")])?;
-    let scopes = format!("<{snake}::Entity as groundwork_web::Resource>::SCOPES,");
-    edits.insert(&list, "scopes", &[scopes])?;
     edits.insert(
         &list,
         "operations",
         &[format!("groundwork_web::Crud::<{snake}::Entity>::mount(routes);")],
     )?;
+    let feed = format!("groundwork_realtime::crud::feed::<{snake}::Entity>()?,");
+    edits.insert(&list, "feeds", &[feed])?;
     let migration =
         format!("groundwork_web::service::migrate::create_table(\"create_{plural}\", {snake}::table_v1()),");
     edits.insert(&list, "tables", &[migration])?;

@@ -8,12 +8,14 @@
 //! - `hub`: the connections of this server, and who of them follows what;
 //! - `replay`: the log since a cursor, for one user, joined with the live events;
 //! - [`socket`], [`sse`], [`sync`]: the three ways out;
+//! - [`crud`]: the events of a resource;
 //! - [`presence`]: who is online, and other hints that are never stored;
 //! - [`bus`]: what servers tell each other, for speed alone.
 
 pub mod bus;
 pub mod codes;
 pub mod command;
+pub mod crud;
 pub mod cursor;
 mod feeds;
 mod frame;

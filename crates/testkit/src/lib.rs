@@ -33,6 +33,7 @@ pub mod nats;
 pub mod postgres;
 pub mod server;
 pub mod socket;
+pub mod stream;
 
 use std::future::Future;
 
@@ -43,6 +44,7 @@ pub use groundwork_testkit_macros::both_databases;
 pub use nats::NatsServer;
 pub use server::TestServer;
 pub use socket::Socket;
+pub use stream::EventStream;
 
 /// The environment of one test, on one of the databases.
 pub trait Fixture: Sized {

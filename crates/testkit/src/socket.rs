@@ -143,6 +143,7 @@ impl Socket {
     }
 }
 
-async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
+/// Waits for what is promised, and panics if it does not come.
+pub(crate) async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} did not come in {PATIENCE:?}"))
 }

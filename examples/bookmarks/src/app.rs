@@ -10,6 +10,7 @@ use actix_web::{
 };
 use groundwork_auth::Groups;
 use groundwork_core::{Db, Result};
+use groundwork_realtime::{Realtime, bus::Bus};
 use groundwork_web::{
     AuthState, Routes, Service, ServiceSettings, WebApp, accounts, openapi::About, service::StartError,
     service::health::Probe, service::settings::Secret,
@@ -23,6 +24,7 @@ pub fn routes() -> Routes {
     routes.prefix("/api/v1");
     accounts::routes::<Users>(&mut routes);
     resources::mount(&mut routes);
+    Realtime::routes(&mut routes);
     routes
 }
 
@@ -37,6 +39,7 @@ pub async fn serve(service: &Service<'_>) -> std::result::Result<(), StartError>
     service.prepare::<Migrator>(&db).await?;
     let bookmarks = Bookmarks::new(service, db.clone(), &service.jwt_secret()?)?;
     let probe = bookmarks.web_app.probe().clone();
+    let _delivery = bookmarks.realtime.start();
     service.run(db, probe, move || create_app(&bookmarks)).await
 }
 
@@ -44,6 +47,8 @@ pub async fn serve(service: &Service<'_>) -> std::result::Result<(), StartError>
 #[derive(Clone, Debug)]
 pub struct Bookmarks {
     auth_state: Data<AuthState<Users>>,
+    /// Live delivery. It delivers nothing until it is started.
+    pub realtime: Realtime,
     web_app: WebApp,
 }
 
@@ -52,8 +57,17 @@ impl Bookmarks {
     pub fn new(service: &Service<'_>, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let groups = Groups::new([("regular", &[][..])]).granting(resources::scopes());
         let auth = service.auth(Users, groups, jwt_secret)?;
-        let probe = Probe::new(db.clone(), env!("CARGO_PKG_VERSION"));
-        let auth_state = Arc::new(AuthState { db, auth });
+        let auth_state = Arc::new(AuthState { db: db.clone(), auth });
+        let live = &service.settings.realtime;
+        let realtime = Realtime::new(
+            db.clone(),
+            auth_state.authenticator(),
+            Bus::of(live, service.name),
+            resources::feeds()?,
+            None,
+            live.into(),
+        );
+        let probe = Probe::new(db, env!("CARGO_PKG_VERSION")).with_live(Arc::new(realtime.clone()));
         let about = About {
             title: service.title.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,7 +77,7 @@ impl Bookmarks {
         };
         let web_app =
             WebApp::new(service.web_app_options(about), routes(), auth_state.authenticator(), probe)?;
-        Ok(Self { auth_state: Data::from(auth_state), web_app })
+        Ok(Self { auth_state: Data::from(auth_state), realtime, web_app })
     }
 }
 
@@ -79,5 +93,6 @@ pub fn create_app(
         InitError = (),
     > + use<>,
 > {
-    bookmarks.web_app.app().app_data(bookmarks.auth_state.clone())
+    let realtime = Data::new(bookmarks.realtime.clone());
+    bookmarks.web_app.app().app_data(bookmarks.auth_state.clone()).app_data(realtime)
 }

@@ -1,24 +1,31 @@
 //! Resources beside the messenger: a file each, and a line in each of the lists below. `cargo xtask new-resource` adds them.
 
+use std::sync::Arc;
+
+use groundwork_core::{Result, events::feed::Feed};
 use groundwork_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
 // new-resource: modules
 
-/// The scopes of each resource, to read and to change. Every user has them.
-pub const SCOPES: &[(&str, &str)] = &[
-    // new-resource: scopes
-];
-
-/// Returns all of these scopes.
-pub fn scopes() -> impl Iterator<Item = &'static str> {
-    SCOPES.iter().flat_map(|(read, write)| [*read, *write])
-}
-
 /// Adds the operations to the route table.
 pub fn mount(routes: &mut Routes) {
     routes.prefix("/api/v1");
     // new-resource: operations
+}
+
+/// Returns the scopes of their operations. Every user has them.
+pub fn scopes() -> impl Iterator<Item = &'static str> {
+    let mut routes = Routes::new();
+    mount(&mut routes);
+    routes.scopes().into_iter()
+}
+
+/// Returns the feeds of their events, for live delivery.
+pub fn feeds() -> Result<Vec<Arc<dyn Feed>>> {
+    Ok(vec![
+        // new-resource: feeds
+    ])
 }
 
 /// Returns the migrations of their tables.

@@ -21,7 +21,7 @@ use std::{
 };
 
 use groundwork_core::Uuid;
-use groundwork_web::service::settings::NatsUrl;
+use groundwork_web::service::settings::{NatsUrl, RealtimeSettings};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -108,6 +108,15 @@ struct Link {
 }
 
 impl Bus {
+    /// The bus that the settings say, for the servers of the service with that name.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, if `NATS_URL` is set.
+    pub fn of(settings: &RealtimeSettings, service: &str) -> Self {
+        let Some(url) = &settings.nats_url else { return Self::local() };
+        Self::nats(&NatsOptions { url: url.clone(), prefix: format!("groundwork.{service}") })
+    }
+
     /// The bus of a single server: signals go nowhere, and none come.
     pub fn local() -> Self {
         Self(Arc::new(Link { shared: Arc::new(Shared::new()), nats: None }))

@@ -10,7 +10,10 @@ use groundwork_core::{
     sea_orm::{ActiveModelTrait, ActiveValue, Condition, IntoActiveModel, Iterable},
 };
 
-use super::{ColumnOf, NewRowOf, Resource, RowOf, RowPolicy};
+use super::{
+    ColumnOf, NewRowOf, Resource, RowOf, RowPolicy,
+    readers::{owner_column, owner_in},
+};
 use crate::{IfMatch, http::etag::etag_of};
 
 /// The resource's rows as the caller may see or change them.
@@ -30,19 +33,20 @@ pub(super) struct ResourceController<'a, R: Resource> {
     rows: RowPolicy<R>,
     view: View<R>,
     if_match: IfMatch,
+    owner: Option<ColumnOf<R>>,
 }
 
 impl<'a, R: Resource> ResourceController<'a, R> {
     pub(super) fn reading(caller: &'a Caller) -> Self {
         let rows = R::policy(caller);
         let view = View(rows.readable.clone(), PhantomData);
-        Self { caller, rows, view, if_match: IfMatch::default() }
+        Self { caller, rows, view, if_match: IfMatch::default(), owner: None }
     }
 
     pub(super) fn writing(caller: &'a Caller, if_match: IfMatch) -> Self {
         let rows = R::policy(caller);
         let view = View(rows.writable.clone(), PhantomData);
-        Self { caller, rows, view, if_match }
+        Self { caller, rows, view, if_match, owner: owner_column::<R>() }
     }
 
     /// Converts an error of changing the row `id`: a row that the caller may see but not change is
@@ -78,10 +82,15 @@ impl<'a, R: Resource> ResourceController<'a, R> {
             .error(format!("the {} refers to a resource that is not yours or does not exist", R::NAME))
     }
 
+    fn owner_of(&self, row: &RowOf<R>) -> Option<Uuid> {
+        self.owner.and_then(|column| owner_in::<R>(column, row))
+    }
+
+    /// Appends an event, which concerns the owner of the row.
     async fn note(&self, tx: &Tx, verb: &str, row: &RowOf<R>) -> Result<()> {
         let subject = Subject::new(R::NAME, R::id_of(row));
         let event = NewEvent::new(format!("{}.{verb}", R::NAME), subject).by(self.caller.user_id);
-        events::append(tx, event).await
+        events::append(tx, NewEvent { user_id: self.owner_of(row), ..event }).await
     }
 }
 
@@ -128,8 +137,12 @@ impl<R: Resource> Controller for ResourceController<'_, R> {
         R::before_update(tx, self.caller, old, new).await
     }
 
-    async fn after_update(&self, tx: &Tx, _: &RowOf<R>, new: &RowOf<R>) -> Result<()> {
+    async fn after_update(&self, tx: &Tx, old: &RowOf<R>, new: &RowOf<R>) -> Result<()> {
         self.check(tx, new).await?;
+        // A former owner learns that the row is no longer theirs.
+        if self.owner_of(old) != self.owner_of(new) {
+            self.note(tx, "updated", old).await?;
+        }
         self.note(tx, "updated", new).await
     }
 

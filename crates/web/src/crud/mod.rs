@@ -58,6 +58,7 @@ mod bulk;
 mod controller;
 mod handlers;
 mod policy;
+mod readers;
 
 use std::{
     future::{Future, ready},
@@ -76,6 +77,7 @@ use utoipa::ToSchema;
 pub use bulk::{Bulk, BulkOf, MAX_BULK};
 pub use handlers::Crud;
 pub use policy::RowPolicy;
+pub use readers::{Readers, owner_of};
 
 /// A row of a resource.
 pub type RowOf<R> = <R as EntityTrait>::Model;

@@ -15,13 +15,16 @@ pub struct RowPolicy<E: EntityTrait> {
     pub(super) readable: Condition,
     pub(super) writable: Condition,
     pub(super) stamp: Vec<(E::Column, Value)>,
+    /// The column with the owner's id, if rows have owners.
+    pub(super) owner: Option<E::Column>,
 }
 
 impl<E: EntityTrait> RowPolicy<E> {
     /// The caller's own rows: those with the caller's id in `owner`, which is set in the rows that they create.
     pub fn own(owner: ColumnOf<E>, caller: &Caller) -> Self {
         let own: Condition = owner.eq(caller.user_id).into();
-        Self { readable: own.clone(), writable: own, stamp: vec![(owner, caller.user_id.into())] }
+        let stamp = vec![(owner, caller.user_id.into())];
+        Self { readable: own.clone(), writable: own, stamp, owner: Some(owner) }
     }
 
     /// Everybody can see all rows; the caller can change their own.
@@ -31,13 +34,14 @@ impl<E: EntityTrait> RowPolicy<E> {
 
     /// Everybody with the scopes can see and change all rows.
     pub fn all() -> Self {
-        Self { readable: Condition::all(), writable: Condition::all(), stamp: Vec::new() }
+        Self { readable: Condition::all(), writable: Condition::all(), stamp: Vec::new(), owner: None }
     }
 
     /// The caller can see the rows that match `readable`, and change those that also match `writable`. The conditions
     /// may have sub-selects, for example over the table of a parent.
     pub fn matching(readable: Condition, writable: Condition) -> Self {
-        Self { writable: Condition::all().add(readable.clone()).add(writable), readable, stamp: Vec::new() }
+        let writable = Condition::all().add(readable.clone()).add(writable);
+        Self { readable, writable, stamp: Vec::new(), owner: None }
     }
 
     /// Sets `column` in the rows that the caller creates.

@@ -324,6 +324,12 @@ impl Routes {
         all.into_values().collect()
     }
 
+    /// Returns every scope that an operation requires.
+    pub fn scopes(&self) -> BTreeSet<&'static str> {
+        let scopes = self.entries.iter().filter_map(|entry| Some(entry.doc.scope?.0));
+        scopes.filter(|scope| !scope.is_empty()).collect()
+    }
+
     /// Adds the operations to an app. A path without parameters comes before one with parameters, so that `/users/me` does
     /// not match `/users/{id}`.
     pub fn mount(&self, config: &mut web::ServiceConfig) {

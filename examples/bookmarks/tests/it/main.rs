@@ -3,5 +3,6 @@
 
 mod accounts;
 mod bookmark;
+mod live;
 mod support;
 // new-resource: tests

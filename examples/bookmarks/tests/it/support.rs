@@ -4,6 +4,7 @@ use bookmarks::{
     app::{self, Bookmarks, create_app},
     migrations::Migrator,
 };
+use groundwork_realtime::Running;
 use groundwork_testkit::{Backend, Client, Fixture, TestDb, TestServer};
 use groundwork_web::{
     ServiceSettings,
@@ -14,6 +15,7 @@ use groundwork_web::{
 pub struct App {
     pub db: TestDb<Migrator>,
     server: TestServer,
+    _delivery: Running,
 }
 
 impl Fixture for App {
@@ -22,7 +24,11 @@ impl Fixture for App {
         let settings: ServiceSettings = Environment::new([("BCRYPT_COST", "4")]).read().unwrap();
         let secret = Secret::new("a secret for tests, long enough to sign with");
         let bookmarks = Bookmarks::new(&app::service(&settings), db.db.clone(), &secret).unwrap();
-        Self { db, server: TestServer::start(move || create_app(&bookmarks)) }
+        let delivery = bookmarks.realtime.start();
+        let app = Self { db, server: TestServer::start(move || create_app(&bookmarks)), _delivery: delivery };
+        // Live delivery begins when the log has been read for the first time.
+        while app.client().get("/api/v1/ws").await.status == 503 {}
+        app
     }
 
     async fn tear_down(self) {
