@@ -53,7 +53,7 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     let written = edits.write()?;
     format(service);
     Ok(format!(
-        "{name}: the own rows of each user, at /api/v1/{plural}, with the scopes {plural}:read and {plural}:write.\n  {}\n\
+        "{name}: the own rows of each user, at /api/v1/{plural} and live, with the scopes {plural}:read and {plural}:write.\n  {}\n\
          Run its tests with: cargo test {snake}::\n\
          A snapshot of the OpenAPI document, where there is one, is taken anew with: INSTA_UPDATE=always cargo test openapi",
         written.join("\n  ")
@@ -288,6 +288,19 @@ async fn is_managed_by_its_owner(app: &App) {{
     ada.get(&one).await.refused(404, "not_found");
     ada.post(&format!("{{one}}/restore"), &Value::Null).await.expect(200);
     assert_eq!(ada.get(&one).await.expect(200)["{first}"], changed["{first}"]);
+}}
+
+/// Its owner gets each change live, and nobody else gets any.
+#[both_databases]
+async fn is_live_for_its_owner(app: &App) {{
+    let (ada, charles) = (app.client().register("ada").await, app.client().register("charles").await);
+    let mut socket = ada.socket("/api/v1/ws").await;
+    socket.next("ready").await;
+    let since = socket.cursor().to_owned();
+    let made = ada.post(PATH, &json!({{{body}}})).await.expect(201);
+    assert_eq!(socket.next("{snake}.created").await["data"], made);
+    let of_charles = charles.get(&format!("/api/v1/sync?since={{since}}")).await.expect(200);
+    assert_eq!(of_charles["items"], json!([]));
 }}
 
 /// An invalid body is refused with every error.

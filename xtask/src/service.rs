@@ -10,7 +10,7 @@ use heck::{ToKebabCase, ToSnakeCase, ToTitleCase};
 use crate::{resource, spec};
 
 /// The libraries that a service depends on.
-const LIBRARIES: [&str; 4] = ["core", "auth", "web", "testkit"];
+const LIBRARIES: [&str; 5] = ["core", "auth", "web", "realtime", "testkit"];
 
 /// Files copied unchanged.
 const SHARED: [&str; 6] =
@@ -79,7 +79,7 @@ fn plain_service(home: &Path, path: &Path, name: &str, git: Option<&str>) -> std
     ] {
         write(&path.join(file), &rename(fs::read_to_string(template.join(file))?))?;
     }
-    let mine = |line: &&str| !line.contains("bookmark");
+    let mine = |line: &&str| !line.contains("bookmark") && *line != "mod live;";
     for file in ["src/resources/mod.rs", "tests/it/main.rs"] {
         let text = fs::read_to_string(template.join(file))?;
         let kept: Vec<_> = text.lines().filter(mine).collect();
@@ -87,7 +87,8 @@ fn plain_service(home: &Path, path: &Path, name: &str, git: Option<&str>) -> std
     }
     let readme = format!(
         "# {title}\n\nRun it with `cargo run`: the documentation is at <http://127.0.0.1:8080/docs>. Test it with `cargo test`.\n\n\
-         Each resource has a file in `src/resources` and a line in each list of `src/resources/mod.rs`.\n"
+         Each resource has a file in `src/resources` and a line in each list of `src/resources/mod.rs`. Its changes are live \
+         at `/api/v1/ws`, `/api/v1/events` and `/api/v1/sync`.\n"
     );
     write(&path.join("README.md"), &readme)?;
     share(home, path)?;

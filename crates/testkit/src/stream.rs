@@ -39,7 +39,8 @@ impl EventStream {
     /// Waits for the next event, and returns its data. Panics if the server ends the stream instead.
     pub async fn next(&mut self) -> Value {
         loop {
-            while let Some((event, rest)) = self.text.split_once("\n\n") {
+            while let Some(end) = self.text.find("\n\n") {
+                let event: String = self.text.drain(..end + 2).collect();
                 let field = |name| event.lines().find_map(|line| line.strip_prefix(name));
                 if let Some(id) = field("id: ") {
                     id.clone_into(&mut self.id);
@@ -48,7 +49,6 @@ impl EventStream {
                 let data = field("data: ").map(|data| {
                     serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {event}"))
                 });
-                self.text = rest.to_owned();
                 if let Some(data) = data {
                     return data;
                 }

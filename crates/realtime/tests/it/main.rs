@@ -11,3 +11,4 @@ mod boards;
 mod bus;
 mod membership;
 mod promises;
+mod resources;

@@ -3,7 +3,7 @@
 
 use actix_web::web::Data;
 use groundwork_auth::{Caller, Scopes};
-use groundwork_core::{Db, Error, Timestamp, Uuid};
+use groundwork_core::{Db, Error, Timestamp, Uuid, events};
 use groundwork_testkit::{Backend, Client, Fixture, TestDb, TestServer, both_databases, client::send};
 use groundwork_web::{
     Crud, Routes, WebApp, WebAppOptions,
@@ -14,6 +14,7 @@ use groundwork_web::{
     service::migrate::{create_table, library_v1},
 };
 use reqwest::Method;
+use sea_orm::{EntityTrait, QueryOrder};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::{Value, json};
 
@@ -232,4 +233,24 @@ async fn a_repeated_create_returns_the_row_as_it_is(wiki: &Wiki) {
     let restored = ada.post_once(&restore, "restore", &Value::Null).await.expect(200);
     assert_eq!(ada.post_once(&restore, "restore", &Value::Null).await.expect(200), restored);
     assert_eq!(ada.get("/api/v1/pages").await.expect(200)["total"], 3);
+}
+
+/// The event of a change concerns the owner of the row, whoever made the change. If the row gets another owner, there is an
+/// event for each of them.
+#[both_databases]
+async fn events_concern_the_owner(wiki: &Wiki) {
+    let (ada, administrator) = (wiki.user(1), wiki.user(notebook::ADMINISTRATOR));
+    let made = ada.post("/api/v1/notebooks", &json!({"text": "one"})).await.expect(201);
+    let path = format!("/api/v1/notebooks/{}", made["id"].as_str().unwrap());
+    let [one, two] = [1, 2].map(Uuid::from_u128);
+    ada.patch(&path, &json!({"owner_id": two})).await.refused(403, "forbidden");
+    administrator.patch(&path, &json!({"text": "two"})).await.expect(200);
+    administrator.patch(&path, &json!({"owner_id": two})).await.expect(200);
+    administrator.delete(&path).await.expect(204);
+    let log = events::Entity::find().order_by_asc(events::Column::Position);
+    let log = log.all(wiki.db.db.reader()).await.unwrap();
+    let found: Vec<_> = log.iter().map(|event| (event.kind.as_str(), event.user_id)).collect();
+    let expected = [("created", one), ("updated", one), ("updated", one), ("updated", two), ("deleted", two)];
+    let expected = expected.map(|(verb, owner)| (format!("notebook.{verb}"), Some(owner)));
+    assert_eq!(found, expected.each_ref().map(|(kind, owner)| (kind.as_str(), *owner)));
 }
