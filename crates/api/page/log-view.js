@@ -136,6 +136,7 @@ export class LogView {
     const [start, end] = this.range();
     const rows = [];
     if (start === 0) rows.push(this.firstRow(log));
+    const unread = this.firstUnread();
     let before = null;
     let beforeDay = null;
     for (let index = start; index < end; index += 1) {
@@ -147,7 +148,7 @@ export class LogView {
         rows.push({ key: `d${day}`, signature: name, build: () => h('li', { class: 'mark day' }, h('span', {}, name)) });
         before = null;
       }
-      if (this.unreadFrom !== null && message.seq >= this.unreadFrom && (before?.seq ?? 0) < this.unreadFrom && index > 0 && message.sender_id !== store.me.id && !rows.some(({ key }) => key === 'unread')) {
+      if (index > 0 && message.seq === unread) {
         rows.push({ key: 'unread', signature: '', build: () => h('li', { class: 'mark unread' }, h('span', {}, 'New messages')) });
         before = null;
       }
@@ -162,6 +163,14 @@ export class LogView {
       if (typing) rows.push({ key: 'typing', signature: typing, build: () => this.typingRow(typing) });
     }
     return rows;
+  }
+
+  /** The first message of somebody else that was unread; null if there is none. */
+  firstUnread() {
+    if (this.unreadFrom === null) return null;
+    const { log, app } = this;
+    const later = log.order.slice(lowerBound(log.order, this.unreadFrom));
+    return later.find((seq) => ![app.store.me.id, undefined].includes(log.bySeq.get(seq).sender_id)) ?? null;
   }
 
   isRun(one, other) {
