@@ -9,6 +9,7 @@ use actix_web::{
     web::Data,
 };
 use groundwork_core::{Db, Gate, Result};
+use groundwork_realtime::Realtime;
 use groundwork_web::{
     AuthState, WebApp,
     openapi::{About, Document, Link},
@@ -17,7 +18,7 @@ use groundwork_web::{
 use messenger_domain::{Messages, Threads, Users, scopes};
 
 use crate::{
-    page, resources, routes,
+    page, realtime, resources, routes,
     settings::{Secret, Settings},
     state::{State, TURNS, WAITING},
 };
@@ -30,6 +31,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Messenger {
     state: Data<State>,
     auth_state: Data<AuthState<Users>>,
+    realtime: Realtime,
     web_app: WebApp,
 }
 
@@ -40,20 +42,26 @@ impl Messenger {
         let auth =
             service.auth(Users::default(), scopes::groups().granting(resources::scopes()), jwt_secret)?;
         let auth_state = Arc::new(AuthState { db: db.clone(), auth: auth.clone() });
-        let probe = Probe::new(db.clone(), VERSION);
-        let web_app =
-            WebApp::new(service.web_app_options(about()), routes::all(), auth_state.authenticator(), probe)?;
-        let web_app = if settings.messenger.page { web_app.with_page(page::mount) } else { web_app };
         let acquire_timeout = Duration::from_secs(settings.database.database_acquire_timeout_seconds);
-        let state = State {
-            db,
+        let state = Data::new(State {
+            db: db.clone(),
             auth,
             users: Users::default(),
             threads: Threads::default(),
             messages: Messages::new(settings.messenger.message_delete_policy),
             turns: Gate::new(TURNS, WAITING, acquire_timeout),
-        };
-        Ok(Self { state: Data::new(state), auth_state: Data::from(auth_state), web_app })
+        });
+        let authenticator = auth_state.authenticator();
+        let realtime = realtime::realtime(settings, &db, authenticator.clone(), state.clone().into_inner());
+        let probe = Probe::new(db, VERSION).with_live(Arc::new(realtime.clone()));
+        let web_app = WebApp::new(service.web_app_options(about()), routes::all(), authenticator, probe)?;
+        let web_app = if settings.messenger.page { web_app.with_page(page::mount) } else { web_app };
+        Ok(Self { state, auth_state: Data::from(auth_state), realtime, web_app })
+    }
+
+    /// Live delivery. It delivers nothing until it is started.
+    pub fn realtime(&self) -> &Realtime {
+        &self.realtime
     }
 
     /// The state that the handlers share.
@@ -79,7 +87,9 @@ pub fn create_app(
         InitError = (),
     > + use<>,
 > {
-    messenger.web_app.app().app_data(messenger.state.clone()).app_data(messenger.auth_state.clone())
+    let realtime = Data::new(messenger.realtime.clone());
+    let app = messenger.web_app.app().app_data(messenger.state.clone());
+    app.app_data(messenger.auth_state.clone()).app_data(realtime)
 }
 
 /// Returns the OpenAPI document. It needs no database.

@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 pub mod migrations;
 pub mod page;
+mod realtime;
 pub mod resources;
 pub mod routes;
 pub mod seed;

@@ -19,6 +19,7 @@ pub async fn serve(settings: &Settings) -> Result<(), StartError> {
     service.prepare::<Migrator>(&db).await?;
     let messenger = Messenger::new(settings, db.clone(), &service.jwt_secret()?)?;
     let probe = messenger.probe().clone();
+    let _delivery = messenger.realtime().start();
     let sweeping = actix_web::rt::spawn(sweep_receipts(db.clone(), settings.messenger.receipt_detail_days));
     let ended = service.run(db, probe, move || create_app(&messenger)).await;
     sweeping.abort();

@@ -128,6 +128,9 @@ pub(crate) fn routes(routes: &mut Routes) {
             codes::TOKEN_EXPIRED,
             codes::SESSION_ENDED,
             codes::MALFORMED,
+            // In frames, after the connection was opened.
+            TOO_MANY_FRAMES,
+            UNKNOWN_TYPE,
         ]);
 }
 

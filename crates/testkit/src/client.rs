@@ -162,7 +162,10 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let contract = Contract::of(&client, &url).await;
     let response = client.execute(request).await.unwrap_or_else(|error| panic!("{line}: {error}"));
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response.text().await.unwrap_or_else(|error| panic!("{line}: {error}"));
+    // A stream has no end.
+    let is_stream = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+    let text = if is_stream { Ok(String::new()) } else { response.text().await };
+    let text = text.unwrap_or_else(|error| panic!("{line}: {error}"));
     let body = if text.is_empty() {
         Value::Null
     } else {

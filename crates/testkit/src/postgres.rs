@@ -106,6 +106,21 @@ impl OwnServer {
     }
 }
 
+impl OwnServer {
+    /// Kills one of the server's processes. The server then ends all connections, recovers as after a power failure, and goes
+    /// on by itself.
+    pub fn crash(&self) {
+        let file = std::fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
+        let pid = file.lines().next().unwrap_or_default();
+        let children = Command::new("pgrep").args(["-P", pid]).output().expect("pgrep");
+        let children = String::from_utf8_lossy(&children.stdout).into_owned();
+        if let Some(child) = children.lines().last() {
+            // It may be gone by now.
+            let _ = Command::new("kill").args(["-KILL", child]).status();
+        }
+    }
+}
+
 /// Connects, with retries while the server is starting.
 async fn connect(url: &str) -> sea_orm::DatabaseConnection {
     let mut tries = 0;

@@ -2,6 +2,7 @@
 
 use groundwork_auth::Auth;
 use groundwork_core::Code;
+use groundwork_realtime::Realtime;
 use groundwork_web::{Routes, accounts, accounts::HttpAccounts};
 use messenger_domain::{
     Users, codes,
@@ -11,6 +12,7 @@ use messenger_domain::{
 use crate::resources;
 
 pub mod messages;
+pub mod presence;
 pub mod threads;
 pub mod users;
 
@@ -20,9 +22,11 @@ pub fn all() -> Routes {
     routes.prefix("/api/v1");
     accounts::routes::<MessengerAccounts>(&mut routes);
     users::routes(&mut routes);
+    presence::routes(&mut routes);
     threads::routes(&mut routes);
     messages::routes(&mut routes);
     resources::mount(&mut routes);
+    Realtime::routes(&mut routes);
     routes
 }
 

@@ -214,7 +214,7 @@ async fn list(
     Ok(Json(Users::Profiles(Page::new(found, total, whole))))
 }
 
-fn parse_ids(text: &str) -> Result<Vec<Uuid>> {
+pub(super) fn parse_ids(text: &str) -> Result<Vec<Uuid>> {
     let ids: Result<Vec<Uuid>, _> = text.split(',').map(str::parse).collect();
     ids.map_err(|_| Error::invalid("ids", "bad_value", "must be UUIDs, separated by commas"))
 }

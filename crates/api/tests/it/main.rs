@@ -9,6 +9,7 @@
 mod auth;
 mod authorization;
 mod bad_input;
+mod chaos;
 mod command_line;
 mod contract;
 mod conversation;

@@ -158,7 +158,8 @@ fn every_setting_is_in_every_file() {
 fn the_deployment_names_only_settings_that_exist() {
     let settings = Settings::sections().into_iter().flat_map(|section| section.settings);
     let names: BTreeSet<_> = settings.map(|setting| setting.name).collect();
-    let foreign = ["AF_", "DB_PASSWORD", "POSTGRES_"];
+    let foreign =
+        ["AF_", "API_PORTS", "COMPOSE_", "DB_PASSWORD", "NATS_PASSWORD", "POSTGRES_", "SSL_CERT_FILE"];
     for file in fs::read_dir(root("deploy")).unwrap() {
         let path = file.unwrap().path();
         if path.ends_with(".env") {

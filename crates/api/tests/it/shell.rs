@@ -106,7 +106,8 @@ async fn requests_have_ids(app: &App) {
 #[both_databases]
 async fn health_tells_of_the_database(app: &App) {
     let client = app.client();
-    let well = json!({"status": "ok", "db": "ok", "version": VERSION});
+    let live = json!({"bus": "local", "connections": 0, "log_lag_ms": 0});
+    let well = json!({"status": "ok", "db": "ok", "version": VERSION, "live": live});
     assert_eq!(client.get("/health").await.expect(200), well);
     assert_eq!(client.get("/health/ready").await.expect(200), well);
     let ada = app.user("ada").await;

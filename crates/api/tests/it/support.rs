@@ -6,6 +6,7 @@ use api::{
     settings::{Secret, Settings},
 };
 use groundwork_core::Uuid;
+use groundwork_realtime::Running;
 use groundwork_testkit::{Answer, Backend, Client, Fixture, TestDb, TestServer};
 use messenger_domain::{messages::Message, users};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, prelude::Expr};
@@ -17,6 +18,9 @@ pub const SECRET: &str = "a secret for tests, long enough to sign with";
 pub struct App {
     pub db: TestDb<Migrator>,
     server: TestServer,
+    /// Ends with it.
+    #[expect(dead_code, reason = "kept")]
+    delivery: Running,
 }
 
 impl Fixture for App {
@@ -34,7 +38,8 @@ impl App {
     pub async fn with_settings(backend: Backend, settings: &[(&str, &str)]) -> Self {
         let db = TestDb::new(backend).await;
         let messenger = messenger(&db, settings);
-        Self { db, server: TestServer::start(move || create_app(&messenger)) }
+        let delivery = messenger.realtime().start();
+        Self { db, server: TestServer::start(move || create_app(&messenger)), delivery }
     }
 
     /// Starts another server on the same database.

@@ -1,0 +1,147 @@
+//! The frames of clients that are the messenger's own: sending, reading, typing. They take effect by the same rules as the
+//! routes, and fail with the same errors.
+
+use std::{sync::Arc, time::Duration};
+
+use groundwork_auth::Caller;
+use groundwork_core::{Db, Error, FieldErrors, Result, Text, Uuid, Validate};
+use groundwork_realtime::{
+    Commands, Realtime,
+    bus::{Bus, NatsOptions},
+    command::LocalFuture,
+};
+use groundwork_web::{Idempotent, http::bearer::Authenticator, http::extract};
+use messenger_domain::{
+    MessengerFeed,
+    messages::{NewText, ReceiptKind, types::MessageText},
+    scopes::MessagesWrite,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
+
+use crate::{routes::threads::send_once, settings::Settings, state::State};
+
+/// How long a user counts as typing after each `typing` frame.
+const TYPING: Duration = Duration::from_secs(6);
+
+/// The client's id of a frame. For a message it is the idempotency key.
+pub type ClientId = Text<1, 255>;
+
+/// Sends a message into a thread. Sent again with the same `client_id` it has no further effect, and gets the same `ack`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SendFrame {
+    /// Your id of the message: 1 to 255 printable ASCII characters. The same key as `Idempotency-Key`.
+    pub client_id: ClientId,
+    /// The thread.
+    pub thread_id: Uuid,
+    /// The text.
+    pub text: MessageText,
+}
+
+/// Moves your read or delivered position in a thread forward to `seq`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PositionFrame {
+    /// Your id of the frame. With it, the frame gets an `ack`.
+    #[serde(default)]
+    pub client_id: Option<ClientId>,
+    /// The thread.
+    pub thread_id: Uuid,
+    /// The `seq` of the last message that you have read, or that was delivered to you; the last one of the thread if absent.
+    #[serde(default)]
+    #[schema(minimum = 0)]
+    pub seq: Option<i64>,
+}
+
+/// Shows the others in a thread that you are typing, for six seconds.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TypingFrame {
+    /// The thread.
+    pub thread_id: Uuid,
+}
+
+macro_rules! no_rules {
+    ($($frame:ty),*) => {
+        $(impl Validate for $frame {
+            fn validate(&self, _: &mut FieldErrors) {}
+        })*
+    };
+}
+no_rules!(SendFrame, PositionFrame, TypingFrame);
+
+/// Creates live delivery of the messenger's events.
+pub(crate) fn realtime(
+    settings: &Settings,
+    db: &Db,
+    authenticator: Authenticator,
+    state: Arc<State>,
+) -> Realtime {
+    let settings = &settings.service.realtime;
+    let bus = match &settings.nats_url {
+        Some(url) => Bus::nats(&NatsOptions { url: url.clone(), prefix: "groundwork.messenger".to_owned() }),
+        None => Bus::local(),
+    };
+    let feed = MessengerFeed::new(state.auth.groups().clone());
+    let commands = Arc::new(MessengerCommands(state));
+    Realtime::new(db.clone(), authenticator, bus, vec![Arc::new(feed)], Some(commands), settings.into())
+}
+
+/// Handles the messenger's frames.
+#[derive(Debug)]
+struct MessengerCommands(Arc<State>);
+
+impl Commands for MessengerCommands {
+    fn types(&self) -> &'static [&'static str] {
+        &["message.send", "read", "delivered", "typing"]
+    }
+
+    fn handle<'a>(
+        &'a self,
+        realtime: &'a Realtime,
+        caller: &'a Caller,
+        kind: &'a str,
+        members: Map<String, Json>,
+    ) -> LocalFuture<'a, Result<Json>> {
+        Box::pin(async move {
+            caller.require::<MessagesWrite>()?;
+            let members = Json::Object(members);
+            match kind {
+                "message.send" => self.send(caller, extract::checked(&members)?).await,
+                "read" => self.advance(caller, ReceiptKind::Read, extract::checked(&members)?).await,
+                "delivered" => {
+                    self.advance(caller, ReceiptKind::Delivered, extract::checked(&members)?).await
+                }
+                _ => typing(realtime, caller, extract::checked(&members)?),
+            }
+        })
+    }
+}
+
+impl MessengerCommands {
+    async fn send(&self, caller: &Caller, frame: SendFrame) -> Result<Json> {
+        let SendFrame { client_id, thread_id, text } = frame;
+        let once = Idempotent::with_key("client_id", caller.user_id, &client_id, &[])?;
+        let sent = send_once(caller, &self.0, thread_id, NewText { text }, once).await;
+        let reply = sent.map_err(|problem| problem.0)?;
+        serde_json::to_value(reply.answer.0).map_err(Error::internal)
+    }
+
+    async fn advance(&self, caller: &Caller, kind: ReceiptKind, frame: PositionFrame) -> Result<Json> {
+        let PositionFrame { thread_id, seq, .. } = frame;
+        let app = &self.0;
+        let _turn = app.turn(thread_id).await?;
+        app.db.write(async |tx| app.messages.advance_thread(tx, caller, thread_id, kind, seq).await).await?;
+        Ok(json!({"thread_id": thread_id, "seq": seq}))
+    }
+}
+
+fn typing(realtime: &Realtime, caller: &Caller, frame: TypingFrame) -> Result<Json> {
+    if !realtime.follows(caller.user_id, frame.thread_id) {
+        return Err(Error::not_found("thread"));
+    }
+    realtime.hint("typing", ("thread", frame.thread_id), caller.user_id, TYPING);
+    Ok(Json::Null)
+}
