@@ -8,6 +8,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
     body::BoxBody,
+    http::Version,
     web::{Data, Payload},
 };
 use actix_ws::{CloseCode, CloseReason, Closed, Session};
@@ -159,6 +160,9 @@ async fn open(
 ) -> Result<Upgrade, Problem> {
     let realtime = (**realtime).clone();
     realtime.require_log()?;
+    if request.version() < Version::HTTP_11 {
+        return Err(codes::MALFORMED.error("a WebSocket takes HTTP/1.1").into());
+    }
     let cursor = query.0.since.map(|since| Cursor::decode("since", &since)).transpose()?;
     let (signed_in, permit) = if request.headers().contains_key("authorization") {
         let token = bearer::token_of(&request)?;

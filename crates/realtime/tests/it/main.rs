@@ -9,6 +9,9 @@
 
 mod boards;
 mod bus;
+mod limits;
 mod membership;
+mod operators;
+mod presence;
 mod promises;
 mod resources;
