@@ -9,7 +9,9 @@
 mod auth;
 mod authorization;
 mod bad_input;
+mod browser;
 mod chaos;
+mod chromium;
 mod command_line;
 mod contract;
 mod conversation;
