@@ -48,7 +48,7 @@ function form(isSignUp, swap) {
     submit.disabled = true;
     submit.setAttribute('aria-busy', 'true');
     try {
-      keep(await callPublic('POST', isSignUp ? '/auth/register' : '/auth/login', body));
+      await keep(await callPublic('POST', isSignUp ? '/auth/register' : '/auth/login', body));
     } catch (error) {
       refused(error);
     } finally {

@@ -5,6 +5,8 @@
  * the browser, and the others take its result.
  */
 
+import * as shared from './shared.js';
+
 const KEY = 'messenger.session';
 const LOCK = 'messenger.refresh';
 /** An access token is renewed this long before it expires, in milliseconds. */
@@ -43,14 +45,17 @@ export function onChange(listener) {
 }
 
 addEventListener('storage', (event) => {
-  if (event.key === KEY || event.key === null) change(read());
+  if (event.key !== KEY && event.key !== null) return;
+  const next = read();
+  // It may be older than what this tab has got meanwhile.
+  if (!next || next.user.id !== current?.user.id || next.ends >= current.ends) change(next);
 });
 
 /** @returns {Session|null} */
 export const session = () => current;
 
 /** Keeps the answer of `/auth/login`, `/auth/register` or `/auth/refresh`. */
-export function keep(answer) {
+export async function keep(answer) {
   const user = answer.user ?? current.user;
   const next = {
     user,
@@ -58,13 +63,21 @@ export function keep(answer) {
     refresh: answer.refresh_token,
     ends: Date.now() + answer.expires_in * 1000,
   };
-  localStorage.setItem(KEY, JSON.stringify(next));
+  try {
+    localStorage.setItem(KEY, JSON.stringify(next));
+  } catch {
+    // It is full. What is only there to start faster makes room.
+    localStorage.removeItem('messenger.snapshot');
+    localStorage.setItem(KEY, JSON.stringify(next));
+  }
+  await shared.set(next);
   change(next);
 }
 
 /** Forgets the session in all tabs. */
 export function forget() {
   localStorage.removeItem(KEY);
+  shared.set(null);
   change(null);
 }
 
@@ -91,7 +104,8 @@ function exclusive(work) {
 }
 
 async function refresh(stale) {
-  change(read());
+  const stored = await shared.get();
+  change(stored === undefined ? read() : stored);
   if (!current) throw new SignedOut();
   if (current.access !== stale && current.ends - Date.now() > EARLY / 2) return current.access;
   let response;
@@ -104,7 +118,7 @@ async function refresh(stale) {
       cache: 'no-store',
     });
     if (response.ok) {
-      keep(await response.json());
+      await keep(await response.json());
       return current.access;
     }
   } catch {

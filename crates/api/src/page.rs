@@ -58,6 +58,7 @@ pub const ASSETS: &[Asset] = assets! {
     "/app/receipts.js", JS, "receipts.js";
     "/app/session.js", JS, "session.js";
     "/app/settings-view.js", JS, "settings-view.js";
+    "/app/shared.js", JS, "shared.js";
     "/app/snapshot.js", JS, "snapshot.js";
     "/app/socket.js", JS, "socket.js";
     "/app/status.js", JS, "status.js";

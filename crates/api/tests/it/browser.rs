@@ -282,7 +282,7 @@ async fn tabs_share_one_session(site: &Site) {
     second.open(&site.url()).await;
     second.until("document.querySelector('.messenger')").await;
     let renew = "import('/app/session.js').then((all) => all.renew(all.session().access))";
-    for _ in 0..3 {
+    for _ in 0..10 {
         let (one, other) = tokio::join!(first.eval(renew), second.eval(renew));
         assert!(one.is_string() && other.is_string(), "{one} {other}");
     }
