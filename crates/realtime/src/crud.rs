@@ -31,7 +31,8 @@ use groundwork_web::{
     crud::{Readers, RowOf, owner_of},
 };
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -133,7 +134,7 @@ fn object(output: impl serde::Serialize) -> Result<Map<String, Json>> {
 
 /// The events of the resource in the span that match. By an index, if one is on what is matched.
 async fn find<R: Resource>(conn: &Reader, who: Condition, span: Span, limit: u64) -> Result<Vec<Event>> {
-    let found = within(span)
+    let found = within(conn, span)
         .filter(who)
         .filter(events::Column::SubjectKind.eq(R::NAME))
         .order_by_asc(events::Column::Stamp)
@@ -160,7 +161,7 @@ async fn scan<R: Resource>(conn: &Reader, span: Span, limit: u64) -> Result<Vec<
 
 /// The place of the last event of the next step; `None` if the span ends before.
 async fn place_after(conn: &Reader, span: Span) -> Result<Option<Position>> {
-    let place: Option<(i64, i64)> = within(span)
+    let place: Option<(i64, i64)> = within(conn, span)
         .select_only()
         .columns([events::Column::Stamp, events::Column::Position])
         .order_by_asc(events::Column::Stamp)
@@ -173,8 +174,17 @@ async fn place_after(conn: &Reader, span: Span) -> Result<Option<Position>> {
     Ok(place.map(|(stamp, number)| Position { stamp, number }))
 }
 
-fn within(span: Span) -> sea_orm::Select<events::Entity> {
+fn within(conn: &Reader, span: Span) -> sea_orm::Select<events::Entity> {
+    let found = events::Entity::find();
+    if conn.get_database_backend() == DbBackend::Sqlite {
+        // Every `stamp` is 0. By a pair, SQLite would look up its first column alone, and read on from the begin of the log.
+        let (number, Span { after, until }) = (events::Column::Position, span);
+        return found
+            .filter(events::Column::Stamp.eq(0))
+            .filter(number.gt(after.number))
+            .filter(number.lte(until.number));
+    }
     let place = || Expr::tuple([Expr::col(events::Column::Stamp), Expr::col(events::Column::Position)]);
     let at = |position: Position| Expr::tuple([position.stamp.into(), position.number.into()]);
-    events::Entity::find().filter(place().gt(at(span.after))).filter(place().lte(at(span.until)))
+    found.filter(place().gt(at(span.after))).filter(place().lte(at(span.until)))
 }
