@@ -5,11 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use groundwork_auth::Caller;
 use groundwork_core::{Db, Error, FieldErrors, Result, Text, Uuid, Validate};
-use groundwork_realtime::{
-    Commands, Realtime,
-    bus::{Bus, NatsOptions},
-    command::LocalFuture,
-};
+use groundwork_realtime::{Commands, Realtime, bus::Bus, command::LocalFuture};
 use groundwork_web::{Idempotent, http::bearer::Authenticator, http::extract};
 use messenger_domain::{
     MessengerFeed,
@@ -20,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
 
-use crate::{routes::threads::send_once, settings::Settings, state::State};
+use crate::{resources, routes::threads::send_once, settings::Settings, state::State};
 
 /// How long a user counts as typing after each `typing` frame.
 const TYPING: Duration = Duration::from_secs(6);
@@ -72,21 +68,19 @@ macro_rules! no_rules {
 }
 no_rules!(SendFrame, PositionFrame, TypingFrame);
 
-/// Creates live delivery of the messenger's events.
+/// Creates live delivery of the events of the messenger and of the resources beside it.
 pub(crate) fn realtime(
     settings: &Settings,
     db: &Db,
     authenticator: Authenticator,
     state: Arc<State>,
-) -> Realtime {
-    let settings = &settings.service.realtime;
-    let bus = match &settings.nats_url {
-        Some(url) => Bus::nats(&NatsOptions { url: url.clone(), prefix: "groundwork.messenger".to_owned() }),
-        None => Bus::local(),
-    };
-    let feed = MessengerFeed::new(state.auth.groups().clone());
+) -> Result<Realtime> {
+    let live = &settings.service.realtime;
+    let mut feeds = resources::feeds()?;
+    feeds.push(Arc::new(MessengerFeed::new(state.auth.groups().clone())));
     let commands = Arc::new(MessengerCommands(state));
-    Realtime::new(db.clone(), authenticator, bus, vec![Arc::new(feed)], Some(commands), settings.into())
+    let bus = Bus::of(live, settings.service().name);
+    Ok(Realtime::new(db.clone(), authenticator, bus, feeds, Some(commands), live.into()))
 }
 
 /// Handles the messenger's frames.

@@ -39,7 +39,10 @@ impl App {
         let db = TestDb::new(backend).await;
         let messenger = messenger(&db, settings);
         let delivery = messenger.realtime().start();
-        Self { db, server: TestServer::start(move || create_app(&messenger)), delivery }
+        let app = Self { db, server: TestServer::start(move || create_app(&messenger)), delivery };
+        // Live delivery begins when the log has been read for the first time.
+        while app.client().get("/api/v1/ws").await.status == 503 {}
+        app
     }
 
     /// Starts another server on the same database.
