@@ -18,6 +18,7 @@ mod conversation;
 mod database;
 mod from_fastapi;
 mod idempotency;
+mod live;
 mod messages;
 mod openapi;
 mod owners;

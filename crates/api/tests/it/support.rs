@@ -51,6 +51,13 @@ impl App {
         TestServer::start(move || create_app(&messenger))
     }
 
+    /// Starts another server on the same database that delivers events as well.
+    pub fn another_live_server(&self, settings: &[(&str, &str)]) -> (TestServer, Running) {
+        let messenger = messenger(&self.db, settings);
+        let delivery = messenger.realtime().start();
+        (TestServer::start(move || create_app(&messenger)), delivery)
+    }
+
     /// Returns a client that is not signed in.
     pub fn client(&self) -> Client {
         self.server.client()
