@@ -52,7 +52,8 @@ impl Messenger {
             turns: Gate::new(TURNS, WAITING, acquire_timeout),
         });
         let authenticator = auth_state.authenticator();
-        let realtime = realtime::realtime(settings, &db, authenticator.clone(), state.clone().into_inner())?;
+        let realtime =
+            realtime::realtime(settings, jwt_secret, &db, authenticator.clone(), state.clone().into_inner())?;
         let probe = Probe::new(db, VERSION).with_live(Arc::new(realtime.clone()));
         let web_app = WebApp::new(service.web_app_options(about()), routes::all(), authenticator, probe)?;
         let web_app = if settings.messenger.page { web_app.with_page(page::mount) } else { web_app };

@@ -16,7 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
 
-use crate::{resources, routes::threads::send_once, settings::Settings, state::State};
+use crate::{
+    resources,
+    routes::threads::send_once,
+    settings::{Secret, Settings},
+    state::State,
+};
 
 /// How long a user counts as typing after each `typing` frame.
 const TYPING: Duration = Duration::from_secs(6);
@@ -71,6 +76,7 @@ no_rules!(SendFrame, PositionFrame, TypingFrame);
 /// Creates live delivery of the events of the messenger and of the resources beside it.
 pub(crate) fn realtime(
     settings: &Settings,
+    secret: &Secret,
     db: &Db,
     authenticator: Authenticator,
     state: Arc<State>,
@@ -79,7 +85,7 @@ pub(crate) fn realtime(
     let mut feeds = resources::feeds()?;
     feeds.push(Arc::new(MessengerFeed::new(state.auth.groups().clone())));
     let commands = Arc::new(MessengerCommands(state));
-    let bus = Bus::of(live, settings.service().name);
+    let bus = Bus::of(live, settings.service().name, secret);
     Ok(Realtime::new(db.clone(), authenticator, bus, feeds, Some(commands), live.into()))
 }
 

@@ -172,6 +172,11 @@ impl Tail {
         self.check_epoch = Instant::now() + CHECK_EPOCH;
         if self.realtime.epoch() != Some(epoch) {
             let is_first = self.realtime.epoch().is_none();
+            if !is_first {
+                // In a moved log the old places would hold the new ones back. At the start the service does this.
+                events::adopt(self.realtime.db()).await?;
+            }
+            let epoch = events::epoch(reader).await?;
             self.position = events::horizon(reader).await?;
             self.merger = Merger::default();
             self.merge_at = None;

@@ -62,7 +62,7 @@ impl Bookmarks {
         let realtime = Realtime::new(
             db.clone(),
             auth_state.authenticator(),
-            Bus::of(live, service.name),
+            Bus::of(live, service.name, jwt_secret),
             resources::feeds()?,
             None,
             live.into(),

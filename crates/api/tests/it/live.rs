@@ -225,7 +225,7 @@ async fn a_cursor_expires_with_its_events(app: &App) {
     let thread = ada.writes_to(&charles, "hello").await.thread_id.to_string();
     let mut resumed = ada.socket(&format!("{SOCKET}?since={start}")).await;
     assert_eq!(resumed.next("thread.created").await["thread_id"], thread);
-    app.db.clock.advance(Duration::from_secs(60));
+    app.db.clock.advance(Duration::from_mins(1));
     // On PostgreSQL events stay while an older transaction is open, which may be one of another test.
     let end = app.db.db.now();
     while events::prune(&app.db.db, end).await.unwrap() == 0 {

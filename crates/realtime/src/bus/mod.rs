@@ -21,8 +21,9 @@ use std::{
 };
 
 use groundwork_core::Uuid;
-use groundwork_web::service::settings::{NatsUrl, RealtimeSettings};
+use groundwork_web::service::settings::{NatsUrl, RealtimeSettings, Secret};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
 
 /// The greatest size of an encoded signal, in bytes. A larger one is neither sent nor accepted.
@@ -108,13 +109,17 @@ struct Link {
 }
 
 impl Bus {
-    /// The bus that the settings say, for the servers of the service with that name.
+    /// The bus that the settings say, for the servers of the service with that name that sign tokens with the same secret.
+    /// So deployments that share a NATS server don't hear each other.
     ///
     /// # Panics
     /// Outside of a Tokio runtime, if `NATS_URL` is set.
-    pub fn of(settings: &RealtimeSettings, service: &str) -> Self {
+    pub fn of(settings: &RealtimeSettings, service: &str, secret: &Secret) -> Self {
         let Some(url) = &settings.nats_url else { return Self::local() };
-        Self::nats(&NatsOptions { url: url.clone(), prefix: format!("groundwork.{service}") })
+        let digest = Sha256::digest(format!("bus {}", secret.expose()));
+        let deployment =
+            digest.iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Self::nats(&NatsOptions { url: url.clone(), prefix: format!("groundwork.{service}.{deployment}") })
     }
 
     /// The bus of a single server: signals go nowhere, and none come.
