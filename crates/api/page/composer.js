@@ -47,7 +47,9 @@ export class Composer {
   changed() {
     const { input } = this;
     input.style.height = 'auto';
-    if (input.scrollHeight) input.style.height = `${Math.min(input.scrollHeight, 180)}px`;
+    // The height has the border, and `scrollHeight` does not.
+    const border = input.offsetHeight - input.clientHeight;
+    if (input.scrollHeight) input.style.height = `${Math.min(input.scrollHeight + border, 180)}px`;
     const left = LIMIT - this.length;
     this.counter.hidden = left > 300;
     this.counter.textContent = String(left);

@@ -1,4 +1,4 @@
-//! Frames of clients that a service handles itself, such as sending a message.
+//! Frames of clients that a service handles itself, such as one that changes something.
 
 use std::{fmt, future::Future, pin::Pin};
 

@@ -64,7 +64,7 @@ pub struct Hint {
 pub struct NatsOptions {
     /// The setting `NATS_URL`.
     pub url: NatsUrl,
-    /// What the NATS subjects begin with, so that several services may share a NATS server: `groundwork.messenger.0a1b`.
+    /// What the NATS subjects begin with, so that several services may share a NATS server: `groundwork.notes.0a1b`.
     /// Only servers with the same prefix hear each other. Characters other than letters, digits, `-`, `_` and `.` are
     /// replaced by `_`.
     pub prefix: String,
