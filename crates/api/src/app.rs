@@ -9,7 +9,7 @@ use actix_web::{
     web::Data,
 };
 use groundwork_core::{Db, Gate, Result};
-use groundwork_realtime::Realtime;
+use groundwork_realtime::{Realtime, asyncapi};
 use groundwork_web::{
     AuthState, WebApp,
     openapi::{About, Document, Link},
@@ -57,6 +57,8 @@ impl Messenger {
         let probe = Probe::new(db, VERSION).with_live(Arc::new(realtime.clone()));
         let web_app = WebApp::new(service.web_app_options(about()), routes::all(), authenticator, probe)?;
         let web_app = if settings.messenger.page { web_app.with_page(page::mount) } else { web_app };
+        let live = asyncapi()?;
+        let web_app = web_app.with_page(move |config| live.mount(config));
         Ok(Self { state, auth_state: Data::from(auth_state), realtime, web_app })
     }
 
@@ -100,6 +102,11 @@ pub fn openapi() -> Result<Document> {
     Document::new(&groundwork_web::openapi::document(&about(), &routes)?)
 }
 
+/// Returns the AsyncAPI document: the frames of live delivery. It needs no database.
+pub fn asyncapi() -> Result<asyncapi::Document> {
+    realtime::contract().document(&about(), "/api/v1")
+}
+
 fn about() -> About {
     About {
         title: "Actix Messenger".to_owned(),
@@ -112,7 +119,8 @@ fn about() -> About {
             - Lists take either `page` and `size`, or `limit` and `cursor`. Cursors are opaque.\n\
             - Filters are `field=value`, or `field__neq`, `__gt`, `__gte`, `__lt`, `__lte`, `__in`, `__ilike` (contains, \
             ignoring case) and `__isnull`. `order_by=-created_at,username` sorts.\n\
-            - A POST by a signed-in caller can carry an `Idempotency-Key`, which makes it safe to repeat."
+            - A POST by a signed-in caller can carry an `Idempotency-Key`, which makes it safe to repeat.\n\
+            - Live events come over a WebSocket, Server-Sent Events or a paged feed: see [the frames](/docs/realtime)."
             .to_owned(),
         contact: Some(Link { name: "The operator of this server".to_owned(), url: None }),
         license: Some(Link { name: "MIT".to_owned(), url: Some("https://spdx.org/licenses/MIT.html".to_owned()) }),

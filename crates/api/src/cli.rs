@@ -58,6 +58,8 @@ enum Command {
     Seed,
     /// Print the OpenAPI document
     Openapi,
+    /// Print the AsyncAPI document
+    Asyncapi,
     /// Print the reference of all settings in Markdown
     Settings {
         /// Write docs/settings.md, .envs/.local and .envs/.production in the current directory instead
@@ -99,6 +101,7 @@ pub async fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     match cli.command.unwrap_or(Command::Serve { no_page: false }) {
         Command::Openapi => println!("{}", app::openapi()?.as_str()),
+        Command::Asyncapi => println!("{}", app::asyncapi()?.as_str()),
         Command::Settings { write: false } => print!("{}", settings::markdown()),
         Command::Settings { write: true } => {
             for path in settings::write(Path::new("."))? {

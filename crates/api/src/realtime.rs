@@ -5,15 +5,16 @@ use std::{sync::Arc, time::Duration};
 
 use groundwork_auth::Caller;
 use groundwork_core::{Db, Error, FieldErrors, Result, Text, Uuid, Validate};
-use groundwork_realtime::{Commands, Realtime, bus::Bus, command::LocalFuture};
+use groundwork_realtime::{Commands, Realtime, asyncapi::Contract, bus::Bus, command::LocalFuture};
 use groundwork_web::{Idempotent, http::bearer::Authenticator, http::extract};
 use messenger_domain::{
     MessengerFeed,
-    messages::{NewText, ReceiptKind, types::MessageText},
+    live::LiveEvent,
+    messages::{Message, NewText, ReceiptKind, types::MessageText},
     scopes::MessagesWrite,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 
 use crate::{
@@ -34,10 +35,12 @@ pub type ClientId = Text<1, 255>;
 #[serde(deny_unknown_fields)]
 pub struct SendFrame {
     /// Your id of the message: 1 to 255 printable ASCII characters. The same key as `Idempotency-Key`.
+    #[schema(example = "b1c7")]
     pub client_id: ClientId,
     /// The thread.
     pub thread_id: Uuid,
     /// The text.
+    #[schema(example = "Hello, Charles!")]
     pub text: MessageText,
 }
 
@@ -47,12 +50,13 @@ pub struct SendFrame {
 pub struct PositionFrame {
     /// Your id of the frame. With it, the frame gets an `ack`.
     #[serde(default)]
+    #[schema(example = "b1c8")]
     pub client_id: Option<ClientId>,
     /// The thread.
     pub thread_id: Uuid,
     /// The `seq` of the last message that you have read, or that was delivered to you; the last one of the thread if absent.
     #[serde(default)]
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, example = 7)]
     pub seq: Option<i64>,
 }
 
@@ -62,6 +66,77 @@ pub struct PositionFrame {
 pub struct TypingFrame {
     /// The thread.
     pub thread_id: Uuid,
+}
+
+/// A frame of the client that the messenger takes, beside those of every service.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(tag = "type")]
+pub enum MessengerFrame {
+    /// Sends a message into a thread. Sent again with the same `client_id` it has no further effect, and gets the same
+    /// `ack`. The same rules as for `POST /threads/{id}/messages`.
+    #[serde(rename = "message.send")]
+    Send(SendFrame),
+    /// Moves your read position in a thread forward to `seq`.
+    #[serde(rename = "read")]
+    Read(PositionFrame),
+    /// Moves your delivered position in a thread forward to `seq`. Send it for messages that you received.
+    #[serde(rename = "delivered")]
+    Delivered(PositionFrame),
+    /// Shows the others in a thread that you are typing, for six seconds.
+    #[serde(rename = "typing")]
+    Typing(TypingFrame),
+}
+
+impl MessengerFrame {
+    /// The types.
+    const TYPES: [&str; 4] = ["message.send", "read", "delivered", "typing"];
+
+    fn read(kind: &str, members: &Json) -> Result<Self> {
+        Ok(match kind {
+            "message.send" => Self::Send(extract::checked(members)?),
+            "read" => Self::Read(extract::checked(members)?),
+            "delivered" => Self::Delivered(extract::checked(members)?),
+            _ => Self::Typing(extract::checked(members)?),
+        })
+    }
+}
+
+/// What a frame of the client led to.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// The message that was sent.
+    Sent(Box<Message>),
+    /// The position that was set.
+    Advanced(Advanced),
+}
+
+/// A position that was set.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Advanced {
+    /// The thread.
+    pub thread_id: Uuid,
+    /// The `seq` of the frame, or null for the last message of the thread.
+    #[schema(example = 7)]
+    pub seq: Option<i64>,
+}
+
+/// What the messenger adds to `ready`.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Greeting {
+    /// How many messages of others you have not read.
+    #[schema(example = 3)]
+    pub unread_total: i64,
+}
+
+/// The frames of the messenger.
+pub fn contract() -> Contract {
+    Contract::new()
+        .greeting::<Greeting>()
+        .events::<LiveEvent>(|kind| if kind.starts_with("user.") { "user" } else { "thread" })
+        .hint("typing", "thread", "Somebody is typing in a thread. It ends by itself, with `active` false.")
+        .commands::<MessengerFrame>()
+        .result::<Outcome>()
 }
 
 macro_rules! no_rules {
@@ -95,7 +170,7 @@ struct MessengerCommands(Arc<State>);
 
 impl Commands for MessengerCommands {
     fn types(&self) -> &'static [&'static str] {
-        &["message.send", "read", "delivered", "typing"]
+        &MessengerFrame::TYPES
     }
 
     fn handle<'a>(
@@ -107,14 +182,11 @@ impl Commands for MessengerCommands {
     ) -> LocalFuture<'a, Result<Json>> {
         Box::pin(async move {
             caller.require::<MessagesWrite>()?;
-            let members = Json::Object(members);
-            match kind {
-                "message.send" => self.send(caller, extract::checked(&members)?).await,
-                "read" => self.advance(caller, ReceiptKind::Read, extract::checked(&members)?).await,
-                "delivered" => {
-                    self.advance(caller, ReceiptKind::Delivered, extract::checked(&members)?).await
-                }
-                _ => typing(realtime, caller, extract::checked(&members)?),
+            match MessengerFrame::read(kind, &Json::Object(members))? {
+                MessengerFrame::Send(frame) => self.send(caller, frame).await,
+                MessengerFrame::Read(frame) => self.advance(caller, ReceiptKind::Read, frame).await,
+                MessengerFrame::Delivered(frame) => self.advance(caller, ReceiptKind::Delivered, frame).await,
+                MessengerFrame::Typing(frame) => typing(realtime, caller, frame),
             }
         })
     }
@@ -126,7 +198,7 @@ impl MessengerCommands {
         let once = Idempotent::with_key("client_id", caller.user_id, &client_id, &[])?;
         let sent = send_once(caller, &self.0, thread_id, NewText { text }, once).await;
         let reply = sent.map_err(|problem| problem.0)?;
-        serde_json::to_value(reply.answer.0).map_err(Error::internal)
+        outcome(&Outcome::Sent(Box::new(reply.answer.0)))
     }
 
     async fn advance(&self, caller: &Caller, kind: ReceiptKind, frame: PositionFrame) -> Result<Json> {
@@ -134,8 +206,12 @@ impl MessengerCommands {
         let app = &self.0;
         let _turn = app.turn(thread_id).await?;
         app.db.write(async |tx| app.messages.advance_thread(tx, caller, thread_id, kind, seq).await).await?;
-        Ok(json!({"thread_id": thread_id, "seq": seq}))
+        outcome(&Outcome::Advanced(Advanced { thread_id, seq }))
     }
+}
+
+fn outcome(outcome: &Outcome) -> Result<Json> {
+    serde_json::to_value(outcome).map_err(Error::internal)
 }
 
 fn typing(realtime: &Realtime, caller: &Caller, frame: TypingFrame) -> Result<Json> {

@@ -8,6 +8,9 @@ use groundwork_core::{
 use groundwork_web::http::problem::ProblemBody;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
+use utoipa::ToSchema;
+
+use crate::control::{ControlFrame, HintData};
 
 /// A frame, ready to send.
 #[derive(Clone, Debug)]
@@ -48,26 +51,56 @@ impl<'a> Head<'a> {
     }
 }
 
+/// An event. The id of its subject is in a member that is named after the subject's kind, such as `bookmark_id`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventFrame<'a> {
+    /// The type.
+    #[serde(rename = "type")]
+    #[schema(example = "bookmark.created")]
+    pub kind: &'a str,
+    /// The cursor after this event.
+    #[schema(example = "SYEQ2k3mQ5cAAAAAAAAC6gAAAAAAAAAr")]
+    pub id: &'a str,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The version of its subject after it. Each version of a subject occurs in one event only. Null if the event has none.
+    #[schema(example = 12)]
+    pub version: Option<i64>,
+    /// The id of the subject, by `<kind>_id`.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub subject: Map<String, Json>,
+    /// Its data, by type.
+    #[schema(value_type = Object)]
+    pub data: &'a Map<String, Json>,
+}
+
+/// A hint that ends by itself, such as that somebody is typing.
 #[derive(Serialize)]
-struct Envelope<'a> {
+struct HintFrame<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
-    id: &'a str,
-    at: Timestamp,
-    version: Option<i64>,
     #[serde(flatten)]
     subject: Map<String, Json>,
-    data: &'a Map<String, Json>,
+    data: HintData,
+}
+
+/// The member that names a subject.
+fn subject_of((kind, id): (&str, Uuid)) -> Map<String, Json> {
+    Map::from_iter([(format!("{kind}_id"), json!(id))])
 }
 
 impl Frame {
     /// The frame of an event. `cursor` is what the client has reached with it.
     pub fn event(head: &Head<'_>, cursor: String, data: &Map<String, Json>) -> Self {
-        let (kind, id) = head.subject;
-        let mut subject = Map::new();
-        subject.insert(format!("{kind}_id"), json!(id));
-        let envelope =
-            Envelope { kind: head.kind, id: &cursor, at: head.at, version: head.version, subject, data };
+        let envelope = EventFrame {
+            kind: head.kind,
+            id: &cursor,
+            at: head.at,
+            version: head.version,
+            subject: subject_of(head.subject),
+            data,
+        };
         Self {
             kind: head.kind.to_owned(),
             position: Some(head.position),
@@ -78,18 +111,23 @@ impl Frame {
     }
 
     /// A frame that is not an event of the log.
-    pub fn control(kind: &str, members: Json) -> Self {
-        let mut body = Map::new();
-        body.insert("type".to_owned(), json!(kind));
-        if let Json::Object(members) = members {
-            body.extend(members);
-        }
-        Self { kind: kind.to_owned(), position: None, cursor: None, scope: "", text: text_of(&body) }
+    pub fn control(frame: &ControlFrame) -> Self {
+        let cursor = match frame {
+            ControlFrame::Ready { data } => Some(data.cursor.clone()),
+            _ => None,
+        };
+        Self { kind: frame.kind().to_owned(), position: None, cursor, scope: "", text: text_of(frame) }
+    }
+
+    /// A hint about what a user does in a subject.
+    pub fn hint(kind: &str, subject: (&str, Uuid), data: HintData) -> Self {
+        let text = text_of(&HintFrame { kind, subject: subject_of(subject), data });
+        Self { kind: kind.to_owned(), position: None, cursor: None, scope: "", text }
     }
 
     /// The answer to a frame that was refused.
-    pub fn error(problem: &ProblemBody, client_id: Option<&str>) -> Self {
-        Self::control("error", json!({"client_id": client_id, "data": problem}))
+    pub fn error(problem: ProblemBody, client_id: Option<String>) -> Self {
+        Self::control(&ControlFrame::Error { client_id, data: Box::new(problem) })
     }
 }
 

@@ -12,13 +12,15 @@
 //! - [`presence`]: who is online, and other hints that are never stored;
 //! - [`bus`]: what servers tell each other, for speed alone.
 
+pub mod asyncapi;
 pub mod bus;
 pub mod codes;
 pub mod command;
+pub mod control;
 pub mod crud;
 pub mod cursor;
 mod feeds;
-mod frame;
+pub mod frame;
 mod hub;
 mod incoming;
 mod merge;

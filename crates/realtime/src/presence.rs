@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     Realtime,
     bus::{Hint, Signal},
+    control::{ControlFrame, HintData, UserPresence},
     frame::Frame,
 };
 
@@ -173,8 +174,8 @@ fn changed(known: &mut Known, change: impl FnOnce(&mut Known)) -> Changed {
 }
 
 fn frame(user: Uuid, status: Status, last_seen_at: Option<Timestamp>) -> Arc<Frame> {
-    let data = json!({"user_id": user, "status": status, "last_seen_at": last_seen_at});
-    Arc::new(Frame::control("presence", json!({"data": data})))
+    let data = UserPresence { user_id: user, status, last_seen_at };
+    Arc::new(Frame::control(&ControlFrame::Presence { data }))
 }
 
 impl Realtime {
@@ -326,14 +327,9 @@ impl Realtime {
         user: Uuid,
         ttl: Option<Duration>,
     ) {
-        let left = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(0));
-        let mut members = serde_json::Map::new();
-        members.insert(format!("{subject_kind}_id"), json!(subject));
-        members.insert(
-            "data".to_owned(),
-            json!({"user_id": user, "active": ttl.is_some(), "expires_in_ms": left}),
-        );
-        let frame = Arc::new(Frame::control(kind, Json::Object(members)));
+        let expires_in_ms = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(0));
+        let data = HintData { user_id: user, active: ttl.is_some(), expires_in_ms };
+        let frame = Arc::new(Frame::hint(kind, (subject_kind, subject), data));
         self.hub().send_to_followers(subject, &frame, Some(user));
     }
 

@@ -11,11 +11,12 @@ use groundwork_core::{
         feed::{Personal, Span},
     },
 };
-use serde_json::Map;
+use serde_json::{Map, Value as Json};
 
 use crate::{
     Realtime,
     codes::{CURSOR_EXPIRED, Close},
+    control::{ControlFrame, Ready},
     cursor::Cursor,
     frame::{Frame, Head},
     hub::Connection,
@@ -192,6 +193,20 @@ impl Stream {
     /// The cursor of a client that has everything that was taken from the stream.
     pub fn cursor(&self) -> String {
         self.cursor.clone()
+    }
+
+    /// The first frame of the connection. `greeting` is what the service adds.
+    pub fn ready(&self, greeting: Map<String, Json>) -> Frame {
+        let caller = &self.caller;
+        let data = Ready {
+            user_id: caller.user_id,
+            session_id: caller.session_id,
+            cursor: self.cursor(),
+            expires_at: caller.expires_at,
+            heartbeat_seconds: self.realtime.options().heartbeat.as_secs(),
+            greeting,
+        };
+        Frame::control(&ControlFrame::Ready { data })
     }
 
     pub fn caller(&self) -> &Caller {

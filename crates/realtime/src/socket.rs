@@ -25,7 +25,7 @@ use groundwork_web::{
     openapi::describe::{DescribeOutput, OperationDoc},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, sleep_until, timeout},
@@ -36,6 +36,7 @@ use crate::{
     Realtime, Status,
     codes::{CURSOR_EXPIRED, Close, TOO_MANY_CONNECTIONS, TOO_MANY_FRAMES, UNKNOWN_TYPE},
     command::LocalFuture,
+    control::{ControlFrame, Reconnect, Resync},
     cursor::Cursor,
     frame::Frame,
     hub::{Ended, Visit},
@@ -69,9 +70,11 @@ pub struct Since {
 #[serde(deny_unknown_fields)]
 pub struct AuthFrame {
     /// The access token.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.e30.Qx1")]
     pub token: AccessToken,
     /// The last cursor that you have, to resume. The events after it come first.
     #[serde(default)]
+    #[schema(example = "SYEQ2k3mQ5cAAAAAAAAC6gAAAAAAAAAr")]
     pub cursor: Option<CursorText>,
 }
 
@@ -80,6 +83,7 @@ pub struct AuthFrame {
 #[serde(deny_unknown_fields)]
 pub struct ResumeFrame {
     /// The cursor.
+    #[schema(example = "SYEQ2k3mQ5cAAAAAAAAC6gAAAAAAAAAr")]
     pub cursor: CursorText,
 }
 
@@ -104,6 +108,21 @@ pub enum Availability {
 pub struct PresenceFrame {
     /// The status of this connection. A user is as present as the most present of their connections.
     pub status: Availability,
+}
+
+/// A frame of the client that every service takes.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientFrame {
+    /// Authenticates the connection. Must be the first frame, unless the request has an `Authorization` header. Later it
+    /// renews the access token before it expires, or resumes with `cursor`.
+    Auth(AuthFrame),
+    /// Goes back to a cursor: all events after it come again, in order.
+    Resume(ResumeFrame),
+    /// Asks for a `pong`.
+    Ping(PingFrame),
+    /// Says whether the user is there.
+    Presence(PresenceFrame),
 }
 
 macro_rules! no_rules {
@@ -322,18 +341,12 @@ impl Socket {
     }
 
     async fn greet(&mut self, stream: &Stream) -> Result<(), End> {
-        let caller = stream.caller();
         let reader = self.realtime.db().reader();
-        let mut data = match self.realtime.feeds().greeting(reader, caller.user_id).await {
+        let greeting = match self.realtime.feeds().greeting(reader, stream.caller().user_id).await {
             Ok(greeting) => greeting,
             Err(error) => return Err(self.failed(error).await),
         };
-        data.insert("user_id".to_owned(), json!(caller.user_id));
-        data.insert("session_id".to_owned(), json!(caller.session_id));
-        data.insert("cursor".to_owned(), json!(stream.cursor()));
-        data.insert("expires_at".to_owned(), json!(caller.expires_at));
-        data.insert("heartbeat_seconds".to_owned(), json!(self.realtime.options().heartbeat.as_secs()));
-        self.send(Frame::control("ready", json!({"data": data})).text).await
+        self.send(stream.ready(greeting).text).await
     }
 
     async fn go_on(&mut self, stream: &mut Stream) -> Result<(), End> {
@@ -459,7 +472,7 @@ impl Socket {
             }
             "ping" => {
                 let PingFrame {} = extract::checked(&value)?;
-                let pong = Frame::control("pong", json!({}));
+                let pong = Frame::control(&ControlFrame::Pong {});
                 realtime.hub().send_to_connection(stream.connection(), &Arc::new(pong));
                 return Ok(None);
             }
@@ -492,8 +505,7 @@ impl Socket {
         match done {
             Done::Reply { client_id, result: Ok(data) } => match client_id {
                 Some(client_id) => {
-                    let ack = Frame::control("ack", json!({"client_id": client_id, "data": data}));
-                    self.send(ack.text).await
+                    self.send(Frame::control(&ControlFrame::Ack { client_id, data }).text).await
                 }
                 None => Ok(()),
             },
@@ -559,7 +571,7 @@ impl Socket {
     }
 
     fn error_frame(&self, error: Error, client_id: Option<&str>) -> Frame {
-        Frame::error(&ProblemBody::of(error, &self.path, &self.request_id), client_id)
+        Frame::error(ProblemBody::of(error, &self.path, &self.request_id), client_id.map(str::to_owned))
     }
 
     async fn refuse(&mut self, error: Error, client_id: Option<&str>) -> Result<(), End> {
@@ -591,10 +603,8 @@ impl Socket {
     async fn say_goodbye(mut self, close: Close) {
         let frame =
             match close {
-                Close::RESTART => Some(Frame::control("reconnect", json!({"data": {"after_ms": away_ms()}}))),
-                Close::TOO_SLOW | Close::LOG_RESTARTED => {
-                    Some(Frame::control("resync_required", json!({"data": {"reason": close.reason}})))
-                }
+                Close::RESTART => Some(reconnect(close)),
+                Close::TOO_SLOW | Close::LOG_RESTARTED => Some(resync(close)),
                 Close::TOKEN_EXPIRED => {
                     Some(self.error_frame(codes::TOKEN_EXPIRED.error("the access token has expired"), None))
                 }
@@ -672,8 +682,19 @@ fn unknown_type(realtime: &Realtime) -> Error {
     UNKNOWN_TYPE.error(format!("type must be one of {}", types.join(", ")))
 }
 
+/// The frame that tells a client to come back later.
+pub(crate) fn reconnect(close: Close) -> Frame {
+    let data = Reconnect { after_ms: away_ms(), reason: close.reason.to_owned() };
+    Frame::control(&ControlFrame::Reconnect { data })
+}
+
+/// The frame that tells a client that it does not get everything here.
+pub(crate) fn resync(close: Close) -> Frame {
+    Frame::control(&ControlFrame::ResyncRequired { data: Resync { reason: close.reason.to_owned() } })
+}
+
 /// A random time, so that the clients of a server that stops do not all come back at once.
-pub(crate) fn away_ms() -> u16 {
+fn away_ms() -> u16 {
     let mut bytes = [0; 2];
     if getrandom::fill(&mut bytes).is_err() {
         return MAX_AWAY_MS;

@@ -1,6 +1,6 @@
 //! Server-Sent Events (WHATWG HTML, section 9.2): the same events as on the WebSocket, for clients that only read.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
@@ -15,7 +15,6 @@ use groundwork_web::{
     http::{bearer::SignedIn, problem::ProblemBody, request_id::RequestId},
     openapi::describe::{DescribeOutput, OperationDoc},
 };
-use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use utoipa::{
     openapi::ContentBuilder,
@@ -29,7 +28,7 @@ use crate::{
     frame::Frame,
     hub::Visit,
     replay::{Stop, Stream},
-    socket::Since,
+    socket::{Since, reconnect, resync},
 };
 
 /// The request header of a client that resumes.
@@ -147,21 +146,13 @@ impl Writer {
     }
 
     async fn greeting(&mut self) -> String {
-        let caller = self.stream.caller();
-        let reader = self.realtime.db().reader();
-        let mut data = match self.realtime.feeds().greeting(reader, caller.user_id).await {
-            Ok(data) => data,
+        let user = self.stream.caller().user_id;
+        let greeting = match self.realtime.feeds().greeting(self.realtime.db().reader(), user).await {
+            Ok(greeting) => greeting,
             Err(error) => return self.fail(error),
         };
-        let cursor = self.stream.cursor();
-        data.insert("user_id".to_owned(), json!(caller.user_id));
-        data.insert("session_id".to_owned(), json!(caller.session_id));
-        data.insert("cursor".to_owned(), json!(cursor));
-        data.insert("expires_at".to_owned(), json!(caller.expires_at));
-        data.insert("heartbeat_seconds".to_owned(), json!(self.heartbeat.as_secs()));
-        let ready = Frame { cursor: Some(cursor), ..Frame::control("ready", json!({"data": data})) };
-        let presence = self.realtime.greet_with_presence(self.stream.caller().user_id);
-        let mut text = format!("retry: {}\n{}", RETRY.as_millis(), event(&ready));
+        let presence = self.realtime.greet_with_presence(user);
+        let mut text = format!("retry: {}\n{}", RETRY.as_millis(), event(&self.stream.ready(greeting)));
         for frame in presence {
             text.push_str(&event(&frame));
         }
@@ -176,19 +167,14 @@ impl Writer {
             Close::SESSION_ENDED => {
                 self.fail(codes::SESSION_ENDED.error("the session of the access token has ended"))
             }
-            Close::TOO_SLOW | Close::LOG_RESTARTED => {
-                event(&Frame::control("resync_required", json!({"data": {"reason": close.reason}})))
-            }
-            close => event(&Frame::control(
-                "reconnect",
-                json!({"data": {"after_ms": crate::socket::away_ms(), "reason": close.reason}}),
-            )),
+            Close::TOO_SLOW | Close::LOG_RESTARTED => event(&resync(close)),
+            close => event(&reconnect(close)),
         }
     }
 
     fn fail(&mut self, error: Error) -> String {
         self.is_over = true;
-        event(&Arc::new(Frame::error(&ProblemBody::of(error, &self.path, &self.request_id), None)))
+        event(&Frame::error(ProblemBody::of(error, &self.path, &self.request_id), None))
     }
 }
 

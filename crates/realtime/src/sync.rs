@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::header, web::Data};
-use groundwork_core::{Result, Timestamp, error::codes, events};
+use groundwork_core::{Result, error::codes, events};
 use groundwork_web::{
     Problem, Query, Routes, Scoped,
     http::bearer::SignedIn,
     openapi::describe::{DescribeOutput, OperationDoc},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use utoipa::ToSchema;
 
@@ -18,6 +18,7 @@ use crate::{
     Realtime,
     codes::{CURSOR_EXPIRED, Close, TOO_MANY_CONNECTIONS},
     cursor::Cursor,
+    frame::EventFrame,
     hub::Connection,
     replay::Page,
     socket::CursorText,
@@ -47,31 +48,13 @@ fn default_limit() -> u64 {
     100
 }
 
-/// An event.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct EventFrame {
-    /// The type.
-    #[serde(rename = "type")]
-    #[schema(example = "bookmark.created")]
-    pub kind: String,
-    /// The cursor after this event.
-    pub id: String,
-    /// When it happened.
-    pub at: Timestamp,
-    /// The version of its subject after it, if the subject has versions. The id of the subject is in a member that is
-    /// named after its kind, such as `bookmark_id`.
-    pub version: Option<i64>,
-    /// Its data, by type.
-    #[schema(value_type = Object)]
-    pub data: Map<String, Json>,
-}
-
 /// A page of events.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SyncPage {
+pub(crate) struct SyncPage<'a> {
     /// The events, in order.
-    pub items: Vec<EventFrame>,
+    pub items: Vec<EventFrame<'a>>,
     /// The cursor for the next request.
+    #[schema(example = "SYEQ2k3mQ5cAAAAAAAAC6gAAAAAAAAAr")]
     pub cursor: String,
     /// Whether there are more events now.
     pub has_more: bool,
@@ -118,7 +101,7 @@ impl Responder for Answer {
 
 impl DescribeOutput for Answer {
     fn describe(doc: &mut OperationDoc) {
-        let content = doc.output::<SyncPage>();
+        let content = doc.output::<SyncPage<'_>>();
         doc.answer(200, "A page of events", Some(content));
     }
 }

@@ -115,11 +115,11 @@ pub struct LiveReceipt {
 pub struct Unread {
     /// In this thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 1)]
+    #[schema(nullable = false, example = 1)]
     pub unread_count: Option<i64>,
     /// In all of your threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 3)]
+    #[schema(nullable = false, example = 3)]
     pub unread_total: Option<i64>,
 }
 
@@ -194,7 +194,7 @@ pub struct DeletedThread {
     pub id: Uuid,
     /// How many messages of others you have not read in your other threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 3)]
+    #[schema(nullable = false, example = 3)]
     pub unread_total: Option<i64>,
 }
 
@@ -206,6 +206,7 @@ pub struct LiveParticipant {
     pub participant: Participant,
     /// The thread, if you are the one who was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub thread: Option<ThreadInfo>,
     /// What you have not read, if you are the one who was added.
     #[serde(flatten)]
@@ -219,6 +220,6 @@ pub struct RemovedParticipant {
     pub id: Uuid,
     /// How many messages of others you have not read in your other threads, if it is you.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 3)]
+    #[schema(nullable = false, example = 3)]
     pub unread_total: Option<i64>,
 }

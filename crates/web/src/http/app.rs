@@ -8,7 +8,7 @@
 //! assert!(routes.codes().iter().any(|code| code.name == "not_found"));
 //! ```
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use actix_web::{
     App, Error,
@@ -53,7 +53,17 @@ pub struct WebApp {
     authenticator: Authenticator,
     probe: Probe,
     options: WebAppOptions,
-    page: Option<fn(&mut web::ServiceConfig)>,
+    pages: Pages,
+}
+
+/// What a service serves beside its operations.
+#[derive(Clone, Default)]
+struct Pages(Vec<Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>>);
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pages").field(&self.0.len()).finish()
+    }
 }
 
 impl WebApp {
@@ -74,15 +84,15 @@ impl WebApp {
             authenticator,
             probe,
             options,
-            page: None,
+            pages: Pages::default(),
         })
     }
 
-    /// Adds a page of the service, which may take the path `/`. Without one, `/` redirects to the documentation. A page is
-    /// not in the OpenAPI document.
+    /// Adds pages or files of the service, which are not in the OpenAPI document. They take precedence over those of this
+    /// library: over `/`, which redirects to the documentation, and over `/docs/…`.
     #[must_use]
-    pub fn with_page(mut self, mount: fn(&mut web::ServiceConfig)) -> Self {
-        self.page = Some(mount);
+    pub fn with_page(mut self, mount: impl Fn(&mut web::ServiceConfig) + Send + Sync + 'static) -> Self {
+        self.pages.0.push(Arc::new(mount));
         self
     }
 
@@ -110,7 +120,7 @@ impl WebApp {
     > {
         let (routes, document) = (Arc::clone(&self.routes), self.document.clone());
         let title = self.options.about.title.clone();
-        let page = self.page;
+        let pages = self.pages.clone();
         App::new()
             .app_data(self.options.body_limit)
             .app_data(self.authenticator.clone())
@@ -118,7 +128,7 @@ impl WebApp {
             .app_data(web::Data::new(self.probe.db().clone()))
             .app_data(self.problems.clone())
             .configure(move |config| {
-                if let Some(mount) = page {
+                for mount in pages.0 {
                     mount(config);
                 }
                 routes.mount(config);

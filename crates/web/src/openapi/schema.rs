@@ -123,7 +123,7 @@ impl TypeSchema {
 
 /// Writes out in `schema` and in the components the schemas that are marked [`INLINE`], and drops those from the
 /// components.
-pub(crate) fn write_out(components: &mut Value, schema: &mut Value) {
+pub fn write_out(components: &mut Value, schema: &mut Value) {
     let before = components.clone();
     inline(schema, &before);
     inline(components, &before);
