@@ -122,7 +122,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
                     settings.messenger.page &= !no_page;
                     serve::serve(&settings).await?;
                 }
-                Command::Openapi | Command::Settings { .. } => {}
+                Command::Openapi | Command::Asyncapi | Command::Settings { .. } => {}
             }
         }
     }

@@ -33,24 +33,23 @@ pub type ClientId = Text<1, 255>;
 /// Sends a message into a thread. Sent again with the same `client_id` it has no further effect, and gets the same `ack`.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"client_id": "b1c7", "text": "Hello, Charles!"}))]
 pub struct SendFrame {
     /// Your id of the message: 1 to 255 printable ASCII characters. The same key as `Idempotency-Key`.
-    #[schema(example = "b1c7")]
     pub client_id: ClientId,
     /// The thread.
     pub thread_id: Uuid,
     /// The text.
-    #[schema(example = "Hello, Charles!")]
     pub text: MessageText,
 }
 
 /// Moves your read or delivered position in a thread forward to `seq`.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"client_id": "b1c8"}))]
 pub struct PositionFrame {
     /// Your id of the frame. With it, the frame gets an `ack`.
     #[serde(default)]
-    #[schema(example = "b1c8")]
     pub client_id: Option<ClientId>,
     /// The thread.
     pub thread_id: Uuid,
@@ -101,16 +100,6 @@ impl MessengerFrame {
     }
 }
 
-/// What a frame of the client led to.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum Outcome {
-    /// The message that was sent.
-    Sent(Box<Message>),
-    /// The position that was set.
-    Advanced(Advanced),
-}
-
 /// A position that was set.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Advanced {
@@ -136,7 +125,8 @@ pub fn contract() -> Contract {
         .events::<LiveEvent>(|kind| if kind.starts_with("user.") { "user" } else { "thread" })
         .hint("typing", "thread", "Somebody is typing in a thread. It ends by itself, with `active` false.")
         .commands::<MessengerFrame>()
-        .result::<Outcome>()
+        .result::<Message>()
+        .result::<Advanced>()
 }
 
 macro_rules! no_rules {
@@ -198,7 +188,7 @@ impl MessengerCommands {
         let once = Idempotent::with_key("client_id", caller.user_id, &client_id, &[])?;
         let sent = send_once(caller, &self.0, thread_id, NewText { text }, once).await;
         let reply = sent.map_err(|problem| problem.0)?;
-        outcome(&Outcome::Sent(Box::new(reply.answer.0)))
+        serde_json::to_value(reply.answer.0).map_err(Error::internal)
     }
 
     async fn advance(&self, caller: &Caller, kind: ReceiptKind, frame: PositionFrame) -> Result<Json> {
@@ -206,12 +196,8 @@ impl MessengerCommands {
         let app = &self.0;
         let _turn = app.turn(thread_id).await?;
         app.db.write(async |tx| app.messages.advance_thread(tx, caller, thread_id, kind, seq).await).await?;
-        outcome(&Outcome::Advanced(Advanced { thread_id, seq }))
+        serde_json::to_value(Advanced { thread_id, seq }).map_err(Error::internal)
     }
-}
-
-fn outcome(outcome: &Outcome) -> Result<Json> {
-    serde_json::to_value(outcome).map_err(Error::internal)
 }
 
 fn typing(realtime: &Realtime, caller: &Caller, frame: TypingFrame) -> Result<Json> {

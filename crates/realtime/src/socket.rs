@@ -68,22 +68,21 @@ pub struct Since {
 /// Authenticates the connection, or goes on with a fresh token of the same user.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"token": "eyJhbGciOiJIUzI1NiJ9.e30.Qx1", "cursor": "SYEQ2k3mQ5cAAAAAAAAC6gAAAAAAAAAr"}))]
 pub struct AuthFrame {
     /// The access token.
-    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.e30.Qx1")]
     pub token: AccessToken,
     /// The last cursor that you have, to resume. The events after it come first.
     #[serde(default)]
-    #[schema(example = "SYEQ2k3mQ5cAAAAAAAAC6gAAAAAAAAAr")]
     pub cursor: Option<CursorText>,
 }
 
 /// Goes back to a cursor: all events after it come again, in order.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"cursor": "SYEQ2k3mQ5cAAAAAAAAC6gAAAAAAAAAr"}))]
 pub struct ResumeFrame {
     /// The cursor.
-    #[schema(example = "SYEQ2k3mQ5cAAAAAAAAC6gAAAAAAAAAr")]
     pub cursor: CursorText,
 }
 

@@ -19,7 +19,7 @@ use actix_web::{
     rt,
 };
 
-use crate::{Client, contract};
+use crate::{Client, contract, frames};
 
 /// A running server.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ impl TestServer {
         rt::spawn(server);
         let url = format!("http://{address}");
         contract::forget(&url);
+        frames::forget(&url);
         Self { url, handle }
     }
 

@@ -11,7 +11,7 @@
 //! # }
 //! ```
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -25,7 +25,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::Client;
+use crate::{Client, frames::Frames};
 
 /// How long to wait for a frame. What is promised comes much sooner, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     cursor: Option<String>,
+    /// What the server declares. Each frame is checked against it.
+    frames: Option<Arc<Frames>>,
 }
 
 impl Client {
@@ -54,7 +56,7 @@ impl Client {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
         let (stream, _) = patiently("the handshake", connect_async(request)).await?;
-        Ok(Socket { stream, cursor: None })
+        Ok(Socket { stream, cursor: None, frames: Frames::of(self.base()).await })
     }
 }
 
@@ -132,6 +134,9 @@ impl Socket {
                 Some(Ok(_)) => continue,
             };
             let frame: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            if let Some(frames) = &self.frames {
+                frames.check(&frame);
+            }
             for cursor in [&frame["id"], &frame["data"]["cursor"]] {
                 if let Some(cursor) = cursor.as_str() {
                     self.cursor = Some(cursor.to_owned());

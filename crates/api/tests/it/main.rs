@@ -6,12 +6,14 @@
     reason = "what isn't as promised ends the test"
 )]
 
+mod asyncapi;
 mod auth;
 mod authorization;
 mod bad_input;
 mod browser;
 mod chaos;
 mod chromium;
+mod clients;
 mod command_line;
 mod contract;
 mod conversation;

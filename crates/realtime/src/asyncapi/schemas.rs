@@ -53,6 +53,12 @@ impl Schemas {
     pub fn flat(&self, schema: &Json) -> Json {
         let mut flat = Flat::default();
         self.add(schema, &mut flat);
+        // Fields whose type carries no example have one in the example of the whole.
+        for (name, example) in flat.examples {
+            if let Some(field) = flat.properties.get_mut(&name).and_then(Json::as_object_mut) {
+                field.entry("examples").or_insert_with(|| json!([example]));
+            }
+        }
         let mut object = json!({"type": "object", "properties": flat.properties});
         if let Some(object) = object.as_object_mut() {
             if !flat.required.is_empty() {
@@ -82,6 +88,8 @@ impl Schemas {
         flat.properties.extend(properties.map(|(name, field)| (name.clone(), field.clone())));
         let required = schema.get("required").and_then(Json::as_array).into_iter().flatten();
         flat.required.extend(required.filter_map(Json::as_str).map(str::to_owned));
+        let example = schema.pointer("/examples/0").and_then(Json::as_object).into_iter().flatten();
+        flat.examples.extend(example.map(|(name, value)| (name.clone(), value.clone())));
         flat.is_closed |= schema.get("additionalProperties") == Some(&json!(false));
     }
 }
@@ -90,6 +98,7 @@ impl Schemas {
 struct Flat {
     properties: Map<String, Json>,
     required: std::collections::BTreeSet<String>,
+    examples: Map<String, Json>,
     is_closed: bool,
     description: Option<Json>,
 }
