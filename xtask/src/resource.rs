@@ -45,6 +45,7 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
     )?;
     let feed = format!("groundwork_realtime::crud::feed::<{snake}::Entity>()?,");
     edits.insert(&list, "feeds", &[feed])?;
+    edits.insert(&list, "frames", &[format!("Contract::resource::<{snake}::Entity>,")])?;
     let migration =
         format!("groundwork_web::service::migrate::create_table(\"create_{plural}\", {snake}::table_v1()),");
     edits.insert(&list, "tables", &[migration])?;

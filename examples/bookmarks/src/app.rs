@@ -10,7 +10,7 @@ use actix_web::{
 };
 use groundwork_auth::Groups;
 use groundwork_core::{Db, Result};
-use groundwork_realtime::{Realtime, bus::Bus};
+use groundwork_realtime::{Realtime, asyncapi::Contract, bus::Bus};
 use groundwork_web::{
     AuthState, Routes, Service, ServiceSettings, WebApp, accounts, openapi::About, service::StartError,
     service::health::Probe, service::settings::Secret,
@@ -75,8 +75,10 @@ impl Bookmarks {
             token_url: "/api/v1/auth/token".to_owned(),
             ..About::default()
         };
+        let frames = Contract::new().with(resources::frames()).document(&about, "/api/v1")?;
         let web_app =
-            WebApp::new(service.web_app_options(about), routes(), auth_state.authenticator(), probe)?;
+            WebApp::new(service.web_app_options(about), routes(), auth_state.authenticator(), probe)?
+                .with_page(move |config| frames.mount(config));
         Ok(Self { auth_state: Data::from(auth_state), realtime, web_app })
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use groundwork_core::{Result, events::feed::Feed};
+use groundwork_realtime::asyncapi::Contract;
 use groundwork_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
@@ -26,6 +27,13 @@ pub fn feeds() -> Result<Vec<Arc<dyn Feed>>> {
     Ok(vec![
         // new-resource: feeds
     ])
+}
+
+/// Returns what adds their events to the AsyncAPI document.
+pub fn frames() -> Vec<fn(Contract) -> Contract> {
+    vec![
+        // new-resource: frames
+    ]
 }
 
 /// Returns the migrations of their tables.

@@ -66,11 +66,11 @@ pub(super) fn document(contract: Contract, about: &About, prefix: &str) -> Resul
     for one in enums {
         for (kind, variant) in schemas.variants(&one.name)? {
             let subject = (one.subject)(&kind);
-            sent.push(Message::new(kind, event(&envelope, variant, subject)));
+            sent.push(Message::new(kind, event(&envelope, &variant, subject)));
         }
     }
     sent.extend(
-        events.iter().map(|one| Message::new(one.kind.clone(), event(&envelope, single(one), &one.subject))),
+        events.iter().map(|one| Message::new(one.kind.clone(), event(&envelope, &single(one), &one.subject))),
     );
     let mut control: Vec<_> = schemas.variants(&ControlFrame::name())?;
     for (kind, variant) in &mut control {
@@ -99,7 +99,7 @@ pub(super) fn document(contract: Contract, about: &About, prefix: &str) -> Resul
     }
     let page = page(&mut schemas, &sent)?;
     drop_unused(&mut schemas, &[&sent, &taken], &page);
-    Ok(assemble(about, prefix, schemas, &sent, &taken, page))
+    Ok(assemble(about, prefix, &schemas, &sent, &taken, page))
 }
 
 /// Adds what a service adds to `ready`.
@@ -116,7 +116,7 @@ fn greet(schemas: &mut Schemas, greetings: &[String]) -> Result<()> {
 }
 
 /// The schema of an event: its envelope, the id of its subject, and its data.
-fn event(envelope: &Json, variant: Json, subject: &str) -> Json {
+fn event(envelope: &Json, variant: &Json, subject: &str) -> Json {
     let mut event = envelope.clone();
     if let Some(event) = event.as_object_mut() {
         event.insert("description".to_owned(), variant.get("description").cloned().unwrap_or_default());
@@ -141,10 +141,14 @@ fn name_subject(frame: &mut Json, subject: &str) {
 }
 
 fn single(one: &Single) -> Json {
+    let data = match one.data.as_slice() {
+        [data] => reference(data),
+        all => json!({"anyOf": all.iter().map(|name| reference(name)).collect::<Vec<_>>()}),
+    };
     json!({
         "type": "object",
         "description": one.description,
-        "properties": {"type": {"type": "string", "const": one.kind}, "data": reference(&one.data)},
+        "properties": {"type": {"type": "string", "const": one.kind}, "data": data},
         "required": ["type", "data"],
     })
 }
@@ -210,7 +214,7 @@ fn drop_unused(schemas: &mut Schemas, messages: &[&[Message]], page: &Json) {
 fn assemble(
     about: &About,
     prefix: &str,
-    schemas: Schemas,
+    schemas: &Schemas,
     sent: &[Message],
     taken: &[Message],
     page: Json,
@@ -218,13 +222,13 @@ fn assemble(
     let mut messages = Map::new();
     for (side, all) in [("server", sent), ("client", taken)] {
         for message in all {
-            messages.insert(key(side, message), described(message, &schemas));
+            messages.insert(key(side, message), described(message, schemas));
         }
     }
     let page_message = Message::new("page".to_owned(), page);
-    let mut page = described(&page_message, &schemas);
+    let mut page = described(&page_message, schemas);
     let items = sent.iter().filter(|message| is_event(message)).take(1);
-    let items: Vec<_> = items.map(|message| sample::of(&message.schema, &schemas)).collect();
+    let items: Vec<_> = items.map(|message| sample::of(&message.schema, schemas)).collect();
     let cursor = items
         .first()
         .and_then(|item| item.get("id"))

@@ -29,8 +29,12 @@ mod schemas;
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, http::header, web};
-use groundwork_core::{Error, Result};
-use groundwork_web::openapi::{About, describe::OperationDoc};
+use groundwork_core::{Error, Result, Uuid};
+use groundwork_web::{
+    Resource,
+    openapi::{About, describe::OperationDoc},
+};
+use serde::Serialize;
 use serde_json::Value as Json;
 use utoipa::ToSchema;
 
@@ -63,12 +67,20 @@ struct EventEnum {
     subject: fn(&str) -> &'static str,
 }
 
-/// An event or a hint, and the name of the schema of its data.
+/// An event or a hint, and the names of the schemas of its data.
 struct Single {
     kind: String,
     subject: String,
     description: String,
-    data: String,
+    /// Its data is one of these.
+    data: Vec<String>,
+}
+
+/// What is left of a row that is deleted by now, or no longer yours.
+#[derive(Serialize, ToSchema)]
+struct Gone {
+    /// The id of the row.
+    id: Uuid,
 }
 
 impl std::fmt::Debug for Contract {
@@ -106,20 +118,43 @@ impl Contract {
     /// Adds an event with data of type `T`.
     #[must_use]
     pub fn event<T: ToSchema>(mut self, kind: &str, subject: &str, description: &str) -> Self {
-        let data = self.output::<T>();
-        self.events.push(Single {
-            kind: kind.to_owned(),
-            subject: subject.to_owned(),
-            description: description.to_owned(),
-            data,
-        });
+        let data = vec![self.output::<T>()];
+        self.add_event(kind, subject, description.to_owned(), data);
         self
+    }
+
+    fn add_event(&mut self, kind: &str, subject: &str, description: String, data: Vec<String>) {
+        self.events.push(Single { kind: kind.to_owned(), subject: subject.to_owned(), description, data });
+    }
+
+    /// Adds the events of a resource; see [`crud::feed`](crate::crud::feed).
+    #[must_use]
+    pub fn resource<R: Resource>(mut self) -> Self {
+        let (row, gone) = (self.output::<R::Output>(), self.output::<Gone>());
+        for what in ["created", "updated", "restored"] {
+            let description = format!("A {} was {what}.", R::NAME);
+            self.add_event(
+                &format!("{}.{what}", R::NAME),
+                R::NAME,
+                description,
+                vec![row.clone(), gone.clone()],
+            );
+        }
+        let description = format!("A {} was deleted.", R::NAME);
+        self.add_event(&format!("{}.deleted", R::NAME), R::NAME, description, vec![gone]);
+        self
+    }
+
+    /// Adds what these functions add, such as [`resource`](Self::resource).
+    #[must_use]
+    pub fn with(self, parts: Vec<fn(Self) -> Self>) -> Self {
+        parts.into_iter().fold(self, |contract, add| add(contract))
     }
 
     /// Adds a hint that ends by itself; see [`Realtime::hint`](crate::Realtime::hint).
     #[must_use]
     pub fn hint(mut self, kind: &str, subject: &str, description: &str) -> Self {
-        let data = HintData::name().into_owned();
+        let data = vec![HintData::name().into_owned()];
         self.hints.push(Single {
             kind: kind.to_owned(),
             subject: subject.to_owned(),

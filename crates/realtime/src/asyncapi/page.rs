@@ -94,9 +94,9 @@ fn message(body: &mut String, key: &str, frame: &Json) {
 fn shape(body: &mut String, schema: &Json) {
     for (key, words) in [("allOf", "All fields of"), ("oneOf", "One of"), ("anyOf", "One of")] {
         let parts = schema.get(key).and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-        let (named, plain): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.get("$ref").is_some());
-        if !named.is_empty() {
-            let names: Vec<_> = named.into_iter().map(kind).collect();
+        let (references, plain): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.get("$ref").is_some());
+        if !references.is_empty() {
+            let names: Vec<_> = references.into_iter().map(kind).collect();
             let _ = write!(body, "<p>{words} {}</p>", names.join(", "));
         }
         for part in plain {

@@ -56,9 +56,11 @@ pub struct WebApp {
     pages: Pages,
 }
 
+type Mount = dyn Fn(&mut web::ServiceConfig) + Send + Sync;
+
 /// What a service serves beside its operations.
 #[derive(Clone, Default)]
-struct Pages(Vec<Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>>);
+struct Pages(Vec<Arc<Mount>>);
 
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use groundwork_core::{Result, events::feed::Feed};
+use groundwork_realtime::asyncapi::Contract;
 use groundwork_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
@@ -29,6 +30,14 @@ pub fn feeds() -> Result<Vec<Arc<dyn Feed>>> {
         groundwork_realtime::crud::feed::<bookmark::Entity>()?,
         // new-resource: feeds
     ])
+}
+
+/// Returns what adds their events to the AsyncAPI document.
+pub fn frames() -> Vec<fn(Contract) -> Contract> {
+    vec![
+        Contract::resource::<bookmark::Entity>,
+        // new-resource: frames
+    ]
 }
 
 /// Returns the migrations of their tables.
