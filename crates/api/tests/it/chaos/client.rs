@@ -16,6 +16,9 @@ use super::{Stage, servers::Random, view::View};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// How often a client asks whether it has seen everything, and sends again what was not acknowledged, at the end.
+const CHECK: Duration = Duration::from_secs(3);
+
 /// What all clients counted.
 #[derive(Default)]
 pub struct Totals {
@@ -63,6 +66,7 @@ pub struct Talker {
     view: View,
     totals: Totals,
     is_quiet: bool,
+    check_at: Instant,
 }
 
 /// Why a connection ended.
@@ -81,6 +85,7 @@ impl Talker {
             view: View::new(&threads),
             totals: Totals::default(),
             is_quiet: false,
+            check_at: Instant::now(),
             threads,
         }
     }
@@ -124,8 +129,12 @@ impl Talker {
                 if !std::mem::replace(&mut self.is_quiet, true) {
                     stage.sending.fetch_sub(1, Ordering::SeqCst);
                 }
-                if stage.sending.load(Ordering::SeqCst) == 0 && self.is_complete(stage).await {
-                    return Ok(());
+                let all_sent = stage.sending.load(Ordering::SeqCst) == 0;
+                if all_sent && self.check_at <= Instant::now() {
+                    self.check_at = Instant::now() + CHECK;
+                    if self.is_complete(stage).await {
+                        return Ok(());
+                    }
                 }
             }
             if !is_over && cut_at <= Instant::now() {
@@ -139,7 +148,8 @@ impl Talker {
                     Some(Ok(_)) => {}
                 },
                 () = sleep_until(act_at) => {
-                    act_at = Instant::now() + self.random.around(stage.plan.pause);
+                    let pause = if is_over { CHECK.min(stage.plan.pause) } else { stage.plan.pause };
+                    act_at = Instant::now() + self.random.around(pause);
                     match &self.pending {
                         // Refused for a moment, or lost.
                         Some(pending) => send(socket, &pending.frame()).await?,
@@ -163,7 +173,9 @@ impl Talker {
             };
             versions.push((thread.clone(), version));
         }
-        self.view.is_complete(&versions)
+        let missing = self.view.missing(&versions);
+        stage.missing.lock().unwrap().insert(self.index, missing.clone());
+        missing.is_empty()
     }
 
     async fn act(&mut self, stage: &Stage, socket: &mut Socket) -> Result<(), Cut> {

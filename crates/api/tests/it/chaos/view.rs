@@ -59,13 +59,12 @@ impl View {
         events.filter_map(|(_, event)| event["data"]["seq"].as_i64()).max().unwrap_or(0)
     }
 
-    /// Whether every version of these threads was seen, which have these versions now. The first is from before the client
-    /// connected.
-    pub fn is_complete(&self, threads: &[(String, i64)]) -> bool {
-        threads.iter().all(|(thread, version)| {
-            let seen = &self.threads[thread];
-            seen.range(2..=*version).count() == usize::try_from(*version - 1).unwrap()
-        })
+    /// The versions of these threads, which are at these versions now, that were not seen. The first of a thread is from before
+    /// the client connected.
+    pub fn missing(&self, threads: &[(String, i64)]) -> Vec<(String, i64)> {
+        let all = threads.iter().flat_map(|(thread, last)| (2..=*last).map(move |version| (thread, version)));
+        let unseen = all.filter(|(thread, version)| !self.threads[*thread].contains_key(version));
+        unseen.map(|(thread, version)| (thread.clone(), version)).collect()
     }
 }
 
