@@ -213,6 +213,8 @@ pub struct Knobs {
     pub is_broken: AtomicBool,
     /// Reading what a user follows waits for a permit while it is set.
     pub gate: Gate,
+    /// A token that was found valid waits here.
+    pub admission: Gate,
 }
 
 /// Holds something up until it is opened.
@@ -466,7 +468,7 @@ impl Site {
     pub async fn start_on(db: Db, options: Options, bus: Bus) -> Self {
         let knobs = Arc::new(Knobs::default());
         let start = db.now().whole_seconds();
-        let authenticator = authenticator(db.clone());
+        let authenticator = authenticator(db.clone(), Arc::clone(&knobs));
         let commands = Arc::new(BoardCommands(Arc::clone(&knobs), Duration::from_millis(400)));
         let feeds: Vec<Arc<dyn Feed>> = vec![Arc::new(BoardFeed(Arc::clone(&knobs)))];
         let realtime = Realtime::new(db.clone(), authenticator.clone(), bus, feeds, Some(commands), options);
@@ -536,9 +538,9 @@ impl Site {
 }
 
 /// Reads tokens such as `1:1000001:boards:read:1234567890`: user, session, scope, expiry.
-fn authenticator(db: Db) -> Authenticator {
+fn authenticator(db: Db, knobs: Arc<Knobs>) -> Authenticator {
     Authenticator::new(move |token: String| {
-        let db = db.clone();
+        let (db, knobs) = (db.clone(), Arc::clone(&knobs));
         async move {
             let wrong = || codes::INVALID_TOKEN.error("the access token is not valid");
             let parts: Vec<&str> = token.split(':').collect();
@@ -557,6 +559,7 @@ fn authenticator(db: Db) -> Authenticator {
                 return Err(codes::SESSION_ENDED.error("the session has ended"));
             }
             let scopes = Scopes::parse(&format!("{resource}:{right}"));
+            knobs.admission.pass().await;
             Ok(Caller { user_id: id(user), session_id: id(session), scopes, expires_at })
         }
     })

@@ -244,24 +244,30 @@ async fn who_is_signed_out_is_disconnected(test: &Test) {
     here.client(1).get("/api/v1/events").await.refused(401, "session_ended");
 }
 
-/// 5. Who is signed out while connecting is disconnected as well.
+/// 5. Who is signed out while connecting is disconnected as well: after the token was checked and before the connection is
+/// known, and while what they follow is read.
 #[both_databases]
 async fn who_is_signed_out_while_connecting_is_disconnected(test: &Test) {
     let site = Site::start(test, options()).await;
-    site.boards.create(1, &[1]).await;
-    site.knobs.gate.close();
-    let mut ada = site.client(1).socket("/api/v1/ws").await;
-    let waiting = {
-        let client = site.client(1);
-        actix_web::rt::spawn(async move { client.get("/api/v1/events").await })
-    };
-    until("both wait", async || site.knobs.gate.waiting() == 2).await;
-    site.boards.end_session(1).await;
-    until("the tail has read it", async || site.realtime.stats().read == 2).await;
-    site.knobs.gate.open();
-    assert_eq!(ada.closed().await.0, 4401);
-    waiting.await.unwrap().refused(401, "session_ended");
-    until("no connection is left", async || site.realtime.stats().connections == 0).await;
+    for (user, gate) in [(1, &site.knobs.admission), (2, &site.knobs.gate)] {
+        site.boards.create(user, &[user]).await;
+        // Each round has two events: of the board, and of the session.
+        let events = u64::try_from(2 * user).unwrap();
+        gate.close();
+        let mut socket = site.server.client().socket("/api/v1/ws").await;
+        socket.send(&json!({"type": "auth", "token": site.token(user)})).await;
+        let waiting = {
+            let client = site.client(user);
+            actix_web::rt::spawn(async move { client.get("/api/v1/events").await })
+        };
+        until("both wait", async || gate.waiting() == 2).await;
+        site.boards.end_session(user).await;
+        until("the tail has read it", async || site.realtime.stats().read == events).await;
+        gate.open();
+        assert_eq!(socket.closed().await.0, 4401);
+        waiting.await.unwrap().refused(401, "session_ended");
+        until("no connection is left", async || site.realtime.stats().connections == 0).await;
+    }
 }
 
 /// 6. On shutdown clients are told to come back after a random time, also those that have not authenticated, and the server
