@@ -81,34 +81,48 @@ impl Socket {
     /// Waits for the next frame of that type, and skips the others.
     pub async fn next(&mut self, kind: &str) -> Value {
         let mut skipped = Vec::new();
-        loop {
-            match self.frame_or_close().await {
-                Ok(frame) if frame["type"] == kind => return frame,
-                Ok(frame) => skipped.push(frame),
-                Err((code, reason)) => {
-                    panic!("closed with {code} {reason} instead of a frame {kind}, after {skipped:#?}")
+        let wanted = async {
+            loop {
+                match self.read().await {
+                    Ok(frame) if frame["type"] == kind => return Ok(frame),
+                    Ok(frame) => skipped.push(frame),
+                    Err(close) => return Err(close),
                 }
             }
+        };
+        match timeout(PATIENCE, wanted).await {
+            Ok(Ok(frame)) => frame,
+            Ok(Err((code, reason))) => {
+                panic!("closed with {code} {reason} instead of a frame {kind}, after {skipped:#?}")
+            }
+            Err(_) => panic!("no frame {kind} came in {PATIENCE:?}, only {skipped:#?}"),
         }
     }
 
     /// Waits for the next frame that is an event of the log, and skips the others.
     pub async fn event(&mut self) -> Value {
-        loop {
-            let frame = self.frame().await;
-            if frame["id"].is_string() {
-                return frame;
+        let event = async {
+            loop {
+                match self.read().await {
+                    Ok(frame) if frame["id"].is_string() => return frame,
+                    Ok(_) => {}
+                    Err((code, reason)) => panic!("closed with {code} {reason} instead of an event"),
+                }
             }
-        }
+        };
+        patiently("an event", event).await
     }
 
     /// Waits until the server closes the connection. Returns the code and the reason; 1006 if there was no close frame.
     pub async fn closed(&mut self) -> (u16, String) {
-        loop {
-            if let Err(close) = self.frame_or_close().await {
-                return close;
+        let close = async {
+            loop {
+                if let Err(close) = self.read().await {
+                    return close;
+                }
             }
-        }
+        };
+        patiently("the end of the connection", close).await
     }
 
     /// Closes the connection, and waits until the server has closed it as well.
@@ -124,8 +138,13 @@ impl Socket {
 
     /// Waits for the next frame, or for the end of the connection: its close code and reason.
     pub async fn frame_or_close(&mut self) -> Result<Value, (u16, String)> {
+        patiently("a frame", self.read()).await
+    }
+
+    /// Reads the next frame, however long it takes. The server's pings are not frames.
+    async fn read(&mut self) -> Result<Value, (u16, String)> {
         loop {
-            let text = match patiently("a frame", self.stream.next()).await {
+            let text = match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => text,
                 Some(Ok(Message::Close(Some(close)))) => {
                     return Err((close.code.into(), close.reason.to_string()));
