@@ -95,7 +95,9 @@ impl Socket {
             Ok(Err((code, reason))) => {
                 panic!("closed with {code} {reason} instead of a frame {kind}, after {skipped:#?}")
             }
-            Err(_) => panic!("no frame {kind} came in {PATIENCE:?}, only {skipped:#?}"),
+            Err(tokio::time::error::Elapsed { .. }) => {
+                panic!("no frame {kind} came in {PATIENCE:?}, only {skipped:#?}")
+            }
         }
     }
 

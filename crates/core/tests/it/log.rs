@@ -444,13 +444,17 @@ async fn reading_costs_what_is_read(library: &Library) {
         assert!(plans.contains(index), "{plans}");
     };
 
+    let in_order = match db.backend() {
+        DbBackend::Postgres => "ix_events_order",
+        _ => "INTEGER PRIMARY KEY (rowid>?)",
+    };
     let conn = explained();
     assert_eq!(events::read(&conn, middle.place(), 100).await.unwrap().events.len(), 100);
-    check(conn, "ix_events_order");
+    check(conn, in_order);
     let conn = explained();
     let horizon = events::horizon(db.reader()).await.unwrap();
     assert_eq!(events::read(&conn, horizon, 100).await.unwrap().events.len(), 0);
-    check(conn, "ix_events_order");
+    check(conn, in_order);
     let place = Expr::tuple([Expr::col(Column::Stamp), Expr::col(Column::Position)]);
     let start = Expr::tuple([Expr::value(0), Expr::value(0)]);
     let after = Entity::find().filter(place.gt(start)).limit(10);
