@@ -19,10 +19,10 @@ const MAX_SERVERS: usize = 16;
 /// ```
 /// use groundwork_web::service::settings::NatsUrl;
 ///
-/// let url: NatsUrl = "nats://ada:secret@one.example.org,nats://two.example.org:4223".to_owned().try_into().unwrap();
+/// let url: NatsUrl = "nats://ada:hunter2@one.example.org,nats://two.example.org:4223".to_owned().try_into().unwrap();
 /// assert_eq!(url.servers(), ["nats://one.example.org:4222", "nats://two.example.org:4223"]);
-/// assert!(!format!("{url:?}").contains("secret"));
-/// assert!(NatsUrl::try_from("http://ada:secret@localhost".to_owned()).is_err());
+/// assert!(!format!("{url:?}").contains("hunter2"));
+/// assert!(NatsUrl::try_from("http://ada:hunter2@localhost".to_owned()).is_err());
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
