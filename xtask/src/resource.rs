@@ -43,9 +43,7 @@ pub fn write(service: &Path, resource: &Resource) -> Result<String, String> {
         "operations",
         &[format!("groundwork_web::Crud::<{snake}::Entity>::mount(routes);")],
     )?;
-    let feed = format!("groundwork_realtime::crud::feed::<{snake}::Entity>()?,");
-    edits.insert(&list, "feeds", &[feed])?;
-    edits.insert(&list, "frames", &[format!("Contract::resource::<{snake}::Entity>,")])?;
+    edits.insert(&list, "live", &[format!("LiveResource::of::<{snake}::Entity>(),")])?;
     let migration =
         format!("groundwork_web::service::migrate::create_table(\"create_{plural}\", {snake}::table_v1()),");
     edits.insert(&list, "tables", &[migration])?;

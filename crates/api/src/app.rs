@@ -104,7 +104,7 @@ pub fn openapi() -> Result<Document> {
 
 /// Returns the AsyncAPI document: the frames of live delivery. It needs no database.
 pub fn asyncapi() -> Result<asyncapi::Document> {
-    realtime::contract().with(resources::frames()).document(&about(), "/api/v1")
+    realtime::contract().with(&resources::live()).document(&about(), "/api/v1")
 }
 
 fn about() -> About {

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use groundwork_auth::Caller;
 use groundwork_core::{Db, Error, FieldErrors, Result, Text, Uuid, Validate};
-use groundwork_realtime::{Commands, Realtime, asyncapi::Contract, bus::Bus, command::LocalFuture};
+use groundwork_realtime::{
+    Commands, Realtime, asyncapi::Contract, bus::Bus, command::LocalFuture, crud::LiveResource,
+};
 use groundwork_web::{Idempotent, http::bearer::Authenticator, http::extract};
 use messenger_domain::{
     MessengerFeed,
@@ -147,7 +149,7 @@ pub(crate) fn realtime(
     state: Arc<State>,
 ) -> Result<Realtime> {
     let live = &settings.service.realtime;
-    let mut feeds = resources::feeds()?;
+    let mut feeds = LiveResource::feeds(&resources::live())?;
     feeds.push(Arc::new(MessengerFeed::new(state.auth.groups().clone())));
     let commands = Arc::new(MessengerCommands(state));
     let bus = Bus::of(live, settings.service().name, secret);

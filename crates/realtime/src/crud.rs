@@ -1,7 +1,9 @@
 //! The events of a [`Resource`], live.
 //!
 //! ```ignore
-//! Realtime::new(db, authenticator, bus, vec![crud::feed::<bookmark::Entity>()?], None, options)
+//! let live = [LiveResource::of::<bookmark::Entity>()];
+//! Realtime::new(db, authenticator, bus, LiveResource::feeds(&live)?, None, options);
+//! Contract::new().with(&live);
 //! ```
 //!
 //! Nobody sees more of a row by its events than by `GET`. The resource's policy decides, as it is for a caller who has the
@@ -36,6 +38,8 @@ use sea_orm::{
 };
 use serde_json::{Map, Value as Json, json};
 
+use crate::asyncapi::Contract;
+
 /// How many events of the log one statement goes through in search of those that everybody may see.
 const SCAN: u64 = 20_000;
 
@@ -56,6 +60,28 @@ pub fn feed<R: Resource>() -> Result<Arc<dyn Feed>> {
         }
     };
     Ok(Arc::new(CrudFeed::<R> { is_public, resource: PhantomData }))
+}
+
+/// A resource whose events are live, for a service's list of them.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveResource {
+    feed: fn() -> Result<Arc<dyn Feed>>,
+    pub(crate) describe: fn(Contract) -> Contract,
+}
+
+impl LiveResource {
+    /// The resource `R`.
+    pub fn of<R: Resource>() -> Self {
+        Self { feed: feed::<R>, describe: Contract::resource::<R> }
+    }
+
+    /// Returns the feeds of these resources.
+    ///
+    /// # Errors
+    /// As for [`feed`].
+    pub fn feeds(all: &[Self]) -> Result<Vec<Arc<dyn Feed>>> {
+        all.iter().map(|resource| (resource.feed)()).collect()
+    }
 }
 
 struct CrudFeed<R> {

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use groundwork_auth::Groups;
 use groundwork_core::{Db, Result};
-use groundwork_realtime::{Realtime, asyncapi::Contract, bus::Bus};
+use groundwork_realtime::{Realtime, asyncapi::Contract, bus::Bus, crud::LiveResource};
 use groundwork_web::{
     AuthState, Routes, Service, ServiceSettings, WebApp, accounts, openapi::About, service::StartError,
     service::health::Probe, service::settings::Secret,
@@ -63,7 +63,7 @@ impl Bookmarks {
             db.clone(),
             auth_state.authenticator(),
             Bus::of(live, service.name, jwt_secret),
-            resources::feeds()?,
+            LiveResource::feeds(&resources::live())?,
             None,
             live.into(),
         );
@@ -75,7 +75,7 @@ impl Bookmarks {
             token_url: "/api/v1/auth/token".to_owned(),
             ..About::default()
         };
-        let frames = Contract::new().with(resources::frames()).document(&about, "/api/v1")?;
+        let frames = Contract::new().with(&resources::live()).document(&about, "/api/v1")?;
         let web_app =
             WebApp::new(service.web_app_options(about), routes(), auth_state.authenticator(), probe)?
                 .with_page(move |config| frames.mount(config));

@@ -1,9 +1,6 @@
 //! Resources beside the messenger: a file each, and a line in each of the lists below. `cargo xtask new-resource` adds them.
 
-use std::sync::Arc;
-
-use groundwork_core::{Result, events::feed::Feed};
-use groundwork_realtime::asyncapi::Contract;
+use groundwork_realtime::crud::LiveResource;
 use groundwork_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
@@ -22,17 +19,10 @@ pub fn scopes() -> impl Iterator<Item = &'static str> {
     routes.scopes().into_iter()
 }
 
-/// Returns the feeds of their events, for live delivery.
-pub fn feeds() -> Result<Vec<Arc<dyn Feed>>> {
-    Ok(vec![
-        // new-resource: feeds
-    ])
-}
-
-/// Returns what adds their events to the AsyncAPI document.
-pub fn frames() -> Vec<fn(Contract) -> Contract> {
+/// Returns those whose events are live.
+pub fn live() -> Vec<LiveResource> {
     vec![
-        // new-resource: frames
+        // new-resource: live
     ]
 }
 

@@ -40,6 +40,7 @@ use utoipa::ToSchema;
 
 use crate::{
     control::{ControlFrame, HintData},
+    crud::LiveResource,
     frame::EventFrame,
     socket::ClientFrame,
     sync::SyncPage,
@@ -145,10 +146,10 @@ impl Contract {
         self
     }
 
-    /// Adds what these functions add, such as [`resource`](Self::resource).
+    /// Adds the events of these resources.
     #[must_use]
-    pub fn with(self, parts: Vec<fn(Self) -> Self>) -> Self {
-        parts.into_iter().fold(self, |contract, add| add(contract))
+    pub fn with(self, resources: &[LiveResource]) -> Self {
+        resources.iter().fold(self, |contract, resource| (resource.describe)(contract))
     }
 
     /// Adds a hint that ends by itself; see [`Realtime::hint`](crate::Realtime::hint).

@@ -1,9 +1,6 @@
 //! The resources: a file each, and a line in each of the lists below. `cargo xtask new-resource` adds them.
 
-use std::sync::Arc;
-
-use groundwork_core::{Result, events::feed::Feed};
-use groundwork_realtime::asyncapi::Contract;
+use groundwork_realtime::crud::LiveResource;
 use groundwork_web::Routes;
 use sea_orm_migration::MigrationTrait;
 
@@ -24,19 +21,11 @@ pub fn scopes() -> impl Iterator<Item = &'static str> {
     routes.scopes().into_iter()
 }
 
-/// Returns the feeds of their events, for live delivery.
-pub fn feeds() -> Result<Vec<Arc<dyn Feed>>> {
-    Ok(vec![
-        groundwork_realtime::crud::feed::<bookmark::Entity>()?,
-        // new-resource: feeds
-    ])
-}
-
-/// Returns what adds their events to the AsyncAPI document.
-pub fn frames() -> Vec<fn(Contract) -> Contract> {
+/// Returns those whose events are live.
+pub fn live() -> Vec<LiveResource> {
     vec![
-        Contract::resource::<bookmark::Entity>,
-        // new-resource: frames
+        LiveResource::of::<bookmark::Entity>(),
+        // new-resource: live
     ]
 }
 
