@@ -2,7 +2,7 @@
 //! the database, event for event.
 //!
 //! The suite runs a short version. The long one, with 1,000 clients in 100 threads for a minute:
-//! `cargo test -p api --test it -- --ignored --nocapture chaos`.
+//! `cargo test -p api --test it -- --ignored --nocapture --test-threads 1 chaos`.
 
 mod client;
 mod servers;
