@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use groundwork_core::events;
-use groundwork_testkit::{Client, both_databases, socket::Socket};
+use groundwork_testkit::{Client, NatsServer, TestServer, both_databases, socket::Socket};
 use serde_json::{Value, json};
 
 use crate::support::{App, Talks};
@@ -152,7 +152,7 @@ async fn membership_takes_effect_at_once(app: &App) {
 #[both_databases]
 async fn sockets_end_with_their_session(app: &App) {
     let (ada, root) = (app.user("ada").await, app.user_in("superuser", "root").await);
-    let (other, _delivery) = app.another_live_server(&[]);
+    let (other, _delivery) = app.another_live_server(&[]).await;
     let elsewhere = other.client();
     let again = elsewhere.login("ada").await;
     let (mut here, mut there) = (connected(&ada).await, connected(&again).await);
@@ -240,4 +240,65 @@ async fn a_cursor_expires_with_its_events(app: &App) {
     assert_eq!(socket.next("message.created").await["data"]["text"], "still live");
     ada.get("/api/v1/sync?since=x").await.refused(422, "invalid");
     ada.get("/api/v1/sync?limit=501").await.refused(422, "invalid");
+}
+
+/// Waits until the health check of a server shows that state of the bus.
+async fn bus_is(server: &TestServer, state: &str) {
+    while server.client().get("/health").await.expect(200)["live"]["bus"] != state {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Over NATS, servers deliver each other's events, typing and presence at once, and end each other's sessions.
+#[both_databases]
+async fn servers_deliver_together(app: &App) {
+    let Some(nats) = NatsServer::new().await else { return };
+    // Without NATS, the other's events would come after a minute.
+    let settings = [("NATS_URL", &*nats.url()), ("REALTIME_POLL_MILLISECONDS", "60000")];
+    let (here, _here) = app.another_live_server(&settings).await;
+    let (there, _there) = app.another_live_server(&settings).await;
+    bus_is(&here, "connected").await;
+    bus_is(&there, "connected").await;
+    let ada = here.client().register("ada").await;
+    let charles = there.client().register("charles").await;
+    let thread = ada.writes_to(&charles, "hello").await.thread_id.to_string();
+    let mut of_charles = connected(&charles).await;
+    let mut of_ada = connected(&ada).await;
+    let online = of_charles.next("presence").await;
+    assert_eq!((&online["data"]["user_id"], &online["data"]["status"]), (&json!(ada.id()), &json!("online")));
+    of_ada.send(&message_frame(&thread, "x", "over there")).await;
+    assert_eq!(of_charles.next("message.created").await["data"]["text"], "over there");
+    of_charles.send(&json!({"type": "typing", "thread_id": thread})).await;
+    assert_eq!(of_ada.next("typing").await["data"]["user_id"], json!(charles.id()));
+    let elsewhere = here.client().with_token(charles.token.as_deref().unwrap());
+    elsewhere.post("/api/v1/auth/logout", &Value::Null).await.expect(204);
+    assert_eq!(of_charles.closed().await, (4401, "session_ended".to_owned()));
+    here.stop().await;
+    there.stop().await;
+}
+
+/// Without NATS, from the start or since it went away, servers serve and deliver through the log, and say so.
+#[both_databases]
+async fn servers_deliver_without_nats(app: &App) {
+    let Some(nats) = NatsServer::new().await else { return };
+    nats.stop().await;
+    let settings = [("NATS_URL", &*nats.url()), ("REALTIME_POLL_MILLISECONDS", "50")];
+    let (here, _here) = app.another_live_server(&settings).await;
+    let (there, _there) = app.another_live_server(&settings).await;
+    let (ada, charles) = (here.client().register("ada").await, there.client().register("charles").await);
+    let mut of_charles = connected(&charles).await;
+    bus_is(&there, "disconnected").await;
+    for text in ["from the start", "after it was back", "gone again"] {
+        ada.writes_to(&charles, text).await;
+        assert_eq!(of_charles.next("message.created").await["data"]["text"], text);
+        if text == "from the start" {
+            nats.start().await;
+            bus_is(&there, "connected").await;
+        } else {
+            nats.stop().await;
+            bus_is(&there, "disconnected").await;
+        }
+    }
+    here.stop().await;
+    there.stop().await;
 }

@@ -1,11 +1,13 @@
 //! The messenger under test.
 
+use std::sync::Arc;
+
 use api::{
     app::{Messenger, create_app},
     migrations::Migrator,
     settings::{Secret, Settings},
 };
-use groundwork_core::Uuid;
+use groundwork_core::{Db, DbOptions, Uuid};
 use groundwork_realtime::Running;
 use groundwork_testkit::{Answer, Backend, Client, Fixture, TestDb, TestServer};
 use messenger_domain::{messages::Message, users};
@@ -37,25 +39,28 @@ impl Fixture for App {
 impl App {
     pub async fn with_settings(backend: Backend, settings: &[(&str, &str)]) -> Self {
         let db = TestDb::new(backend).await;
-        let messenger = messenger(&db, settings);
+        let messenger = messenger(db.db.clone(), settings);
         let delivery = messenger.realtime().start();
         let app = Self { db, server: TestServer::start(move || create_app(&messenger)), delivery };
-        // Live delivery begins when the log has been read for the first time.
-        while app.client().get("/api/v1/ws").await.status == 503 {}
+        live(&app.server).await;
         app
     }
 
     /// Starts another server on the same database.
     pub fn another_server(&self, settings: &[(&str, &str)]) -> TestServer {
-        let messenger = messenger(&self.db, settings);
+        let messenger = messenger(self.db.db.clone(), settings);
         TestServer::start(move || create_app(&messenger))
     }
 
-    /// Starts another server on the same database that delivers events as well.
-    pub fn another_live_server(&self, settings: &[(&str, &str)]) -> (TestServer, Running) {
-        let messenger = messenger(&self.db, settings);
+    /// Starts another server on the same database that delivers events as well. As a process of its own would, it learns of the
+    /// others' events by the bus or by the log alone.
+    pub async fn another_live_server(&self, settings: &[(&str, &str)]) -> (TestServer, Running) {
+        let db = Db::open(&DbOptions::new(&self.db.url).unwrap()).await.unwrap();
+        let messenger = messenger(db.with_clock(Arc::new(self.db.clock.clone())), settings);
         let delivery = messenger.realtime().start();
-        (TestServer::start(move || create_app(&messenger)), delivery)
+        let server = TestServer::start(move || create_app(&messenger));
+        live(&server).await;
+        (server, delivery)
     }
 
     /// Returns a client that is not signed in.
@@ -83,11 +88,16 @@ impl App {
     }
 }
 
-fn messenger(db: &TestDb<Migrator>, settings: &[(&str, &str)]) -> Messenger {
+/// Waits until the server has read the log for the first time: then live delivery begins.
+async fn live(server: &TestServer) {
+    while server.client().get("/api/v1/ws").await.status == 503 {}
+}
+
+fn messenger(db: Db, settings: &[(&str, &str)]) -> Messenger {
     let given = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let cost = ("BCRYPT_COST".to_owned(), "4".to_owned());
     let settings = Settings::from_pairs(given.chain([cost])).unwrap();
-    Messenger::new(&settings, db.db.clone(), &Secret::new(SECRET)).unwrap()
+    Messenger::new(&settings, db, &Secret::new(SECRET)).unwrap()
 }
 
 /// Shorthands for common requests.
