@@ -294,6 +294,10 @@ async fn servers_deliver_without_nats(app: &App) {
         if text == "from the start" {
             nats.start().await;
             bus_is(&there, "connected").await;
+            // A server without NATS commits and tells nobody, as one that is killed in between.
+            let elsewhere = app.client().with_token(ada.token.as_deref().unwrap());
+            elsewhere.writes_to(&charles, "committed").await;
+            assert_eq!(of_charles.next("message.created").await["data"]["text"], "committed");
         } else {
             nats.stop().await;
             bus_is(&there, "disconnected").await;
