@@ -12,13 +12,10 @@ use groundwork_core::{
     Error, Kind, Reader, Result, Timestamp, Tx, Uuid,
     events::{
         Model as Event, Position,
-        feed::{Audience, Feed, Follow, Route, Shown, Span},
+        feed::{Audience, Feed, Follow, PersonalData, Route, Shown, Span},
     },
 };
 use serde_json::{Map, Value as Json};
-
-/// Members of an event's data for one user, by the index of the event and the user.
-pub(crate) type PersonalData = HashMap<(usize, Uuid), Map<String, Json>>;
 
 /// A feed, the indexes of its events in a batch, and the events.
 type OfFeed = (Arc<dyn Feed>, Vec<usize>, Vec<Event>);

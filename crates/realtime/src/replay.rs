@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use futures::future::BoxFuture;
 use groundwork_auth::Caller;
 use groundwork_core::{
-    Result,
+    Error, Result,
     events::{
         self, Model as Event, Position,
         feed::{Personal, Span},
@@ -43,10 +43,6 @@ impl Realtime {
     /// `cursor_expired` if events after it may be gone, or if the log was restored or moved.
     pub(crate) async fn check_cursor(&self, cursor: Cursor) -> Result<Position> {
         let reader = self.db().reader();
-        let expired = || {
-            CURSOR_EXPIRED
-                .error("the events after this cursor are no longer kept; load the present state afresh")
-        };
         if events::epoch(reader).await? != cursor.epoch || events::floor(reader).await? > cursor.position {
             return Err(expired());
         }
@@ -67,8 +63,7 @@ impl Realtime {
         let found = self.feeds().catch_up(reader, caller.user_id, Span { after, until }, limit).await?;
         // Read after the events: what was removed before they were read is below the floor by now.
         if events::floor(reader).await? > after {
-            return Err(CURSOR_EXPIRED
-                .error("the events after this cursor are no longer kept; load the present state afresh"));
+            return Err(expired());
         }
         let has_more = found.len() as u64 >= limit;
         let end = found.last().filter(|_| has_more).map_or(until.max(after), Event::place);
@@ -120,6 +115,10 @@ impl Realtime {
     }
 }
 
+fn expired() -> Error {
+    CURSOR_EXPIRED.error("the events after this cursor are no longer kept; load the present state afresh")
+}
+
 pub(crate) fn sees(caller: &Caller, scope: &str) -> bool {
     scope.is_empty() || caller.scopes.contains(scope)
 }
@@ -130,7 +129,7 @@ pub(crate) enum Stop {
     /// The server closes the connection.
     Close(Close),
     /// The log can't be read for it.
-    Failed(groundwork_core::Error),
+    Failed(Error),
 }
 
 /// The frames of one connection, in order: first those of the log since a cursor, then the live ones. The connection is

@@ -20,7 +20,7 @@ use groundwork_core::{
     Reader, Result, Uuid,
     events::{
         Model as Event, Position,
-        feed::{Audience, Leaves, Personal, Route, Shown},
+        feed::{Audience, Leaves, Personal, PersonalData, Route, Shown},
     },
 };
 use serde_json::{Map, Value as Json};
@@ -30,7 +30,7 @@ pub(crate) use self::connection::{Connection, Ended};
 use self::state::State;
 use crate::{
     codes::{Close, TOO_MANY_CONNECTIONS},
-    feeds::{Feeds, PersonalData},
+    feeds::Feeds,
     frame::{Frame, Head},
     merge::Merger,
     options::Options,
