@@ -56,6 +56,8 @@ fn start_server(folder: &Path, port: u16) -> Process {
 struct Printer {
     name: &'static str,
     printed: Receiver<String>,
+    /// Held, so that the client can always write, and shown if it ends.
+    errors: Receiver<String>,
     _process: Process,
 }
 
@@ -85,12 +87,13 @@ impl Printer {
             }
         }
         let printed = lines(process.0.stdout.take().unwrap());
-        Some(Self { name, printed, _process: process })
+        Some(Self { name, printed, errors, _process: process })
     }
 
     fn expect(&self, line: &str) {
         let printed = self.printed.recv_timeout(PATIENCE);
-        assert_eq!(printed.as_deref(), Ok(line), "{}", self.name);
+        let errors = || self.errors.try_iter().collect::<Vec<_>>().join("\n");
+        assert_eq!(printed.as_deref(), Ok(line), "{}: {}", self.name, errors());
     }
 }
 
