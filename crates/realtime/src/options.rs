@@ -9,6 +9,8 @@ use groundwork_web::service::settings::RealtimeSettings;
 pub struct Options {
     /// The longest time between two reads of the log, when nothing tells the server that it has grown.
     pub poll: Duration,
+    /// The shortest time between two reads of the log while it grows. An event after a quiet time does not wait.
+    pub pace: Duration,
     /// The maximum number of open connections of a user on this server.
     pub connections_per_user: usize,
     /// The maximum number of connections on this server that have not authenticated yet.
@@ -46,6 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             poll: Duration::from_secs(1),
+            pace: Duration::from_millis(4),
             connections_per_user: 20,
             unauthenticated: 1000,
             frames_per_second: 20,

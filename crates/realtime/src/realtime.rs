@@ -143,6 +143,7 @@ impl Realtime {
             dropped: Counters::get(&counters.dropped),
             overflows: Counters::get(&counters.overflows),
             read: Counters::get(&counters.read),
+            reads: Counters::get(&counters.reads),
             replayed: Counters::get(&counters.replayed),
             received: Counters::get(&counters.received),
             invalid: Counters::get(&counters.invalid),

@@ -7,7 +7,7 @@ use groundwork_auth::Caller;
 use groundwork_core::{
     Error, Result,
     events::{
-        self, Model as Event, Position,
+        self, Extent, Model as Event, Position,
         feed::{Personal, Span},
     },
 };
@@ -37,20 +37,17 @@ pub(crate) struct Page {
 }
 
 impl Realtime {
-    /// Checks a cursor that a client sent.
+    /// Checks a cursor that a client sent. Returns its place, and that up to which the log can be read now.
     ///
     /// # Errors
     /// `cursor_expired` if events after it may be gone, or if the log was restored or moved.
-    pub(crate) async fn check_cursor(&self, cursor: Cursor) -> Result<Position> {
-        let reader = self.db().reader();
-        if events::epoch(reader).await? != cursor.epoch || events::floor(reader).await? > cursor.position {
-            return Err(expired());
-        }
+    pub(crate) async fn check_cursor(&self, cursor: Cursor) -> Result<Span> {
+        let Extent { epoch, floor, horizon } = events::extent(self.db().reader()).await?;
         // A place that the log has not reached yet: the client would get nothing until it has.
-        if cursor.position > events::horizon(reader).await? {
+        if epoch != cursor.epoch || floor > cursor.position || cursor.position > horizon {
             return Err(expired());
         }
-        Ok(cursor.position)
+        Ok(Span { after: cursor.position, until: horizon })
     }
 
     /// Reads the events after `after` that the caller may learn of now.
@@ -58,9 +55,18 @@ impl Realtime {
     /// # Errors
     /// `cursor_expired` if some of them may be gone.
     pub(crate) async fn page(&self, caller: &Caller, after: Position, limit: u64) -> Result<Page> {
+        let until = events::horizon(self.db().reader()).await?;
+        self.page_of(caller, Span { after, until }, limit).await
+    }
+
+    /// Reads the events of the span that the caller may learn of now.
+    ///
+    /// # Errors
+    /// `cursor_expired` if some of them may be gone.
+    pub(crate) async fn page_of(&self, caller: &Caller, span: Span, limit: u64) -> Result<Page> {
         let reader = self.db().reader();
-        let until = events::horizon(reader).await?;
-        let found = self.feeds().catch_up(reader, caller.user_id, Span { after, until }, limit).await?;
+        let Span { after, until } = span;
+        let found = self.feeds().catch_up(reader, caller.user_id, span, limit).await?;
         // Read after the events: what was removed before they were read is below the floor by now.
         if events::floor(reader).await? > after {
             return Err(expired());
@@ -165,7 +171,11 @@ impl Stream {
     ) -> Result<Self> {
         let reader = realtime.db().reader();
         let connection = realtime.hub().attach(realtime.feeds(), reader, &caller, queue).await?;
-        let reached = events::horizon(reader).await?;
+        // Who resumes begins at their own place.
+        let reached = match since {
+            Some(since) => since,
+            None => events::horizon(reader).await?,
+        };
         let mut stream = Self {
             realtime: realtime.clone(),
             caller,

@@ -275,7 +275,7 @@ impl Socket {
         let since = match cursor {
             None => None,
             Some(cursor) => match self.realtime.check_cursor(cursor).await {
-                Ok(position) => Some(position),
+                Ok(span) => Some(span.after),
                 Err(error) if error.code() == CURSOR_EXPIRED => {
                     self.refuse(error, None).await?;
                     None
@@ -458,7 +458,7 @@ impl Socket {
                 Box::pin(async move {
                     let caller = realtime.authenticator().authenticate(&frame.token).await;
                     let since = match cursor {
-                        Some(cursor) => Some(realtime.check_cursor(cursor).await),
+                        Some(cursor) => Some(realtime.check_cursor(cursor).await.map(|span| span.after)),
                         None => None,
                     };
                     Done::Authenticated { caller, token: frame.token.to_string(), since }
@@ -467,7 +467,9 @@ impl Socket {
             "resume" => {
                 let frame: ResumeFrame = extract::checked(&value)?;
                 let cursor = decode(frame.cursor)?;
-                Box::pin(async move { Done::Resumed(realtime.check_cursor(cursor).await) })
+                Box::pin(
+                    async move { Done::Resumed(realtime.check_cursor(cursor).await.map(|span| span.after)) },
+                )
             }
             "ping" => {
                 let PingFrame {} = extract::checked(&value)?;

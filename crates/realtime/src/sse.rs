@@ -79,7 +79,7 @@ async fn open(
         (None, None) => None,
     };
     let since = match since {
-        Some(cursor) => Some(realtime.check_cursor(cursor).await?),
+        Some(cursor) => Some(realtime.check_cursor(cursor).await?.after),
         None => None,
     };
     let mut response = HttpResponse::Ok();

@@ -16,6 +16,8 @@ pub(crate) struct Counters {
     pub overflows: AtomicU64,
     /// Events that the tail has read.
     pub read: AtomicU64,
+    /// How often the tail has read the log.
+    pub reads: AtomicU64,
     /// Events sent from the log to clients that resumed or caught up.
     pub replayed: AtomicU64,
     /// Connections opened, over all.
@@ -59,6 +61,8 @@ pub struct Stats {
     pub overflows: u64,
     /// Events read from the log's tail.
     pub read: u64,
+    /// Reads of the log's tail.
+    pub reads: u64,
     /// Events sent from the log to clients that caught up.
     pub replayed: u64,
     /// Frames received from clients.

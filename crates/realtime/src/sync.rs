@@ -119,10 +119,11 @@ async fn sync(
         let end = events::horizon(reader).await?;
         return Ok(Answer::new(&realtime, &Page { frames: Vec::new(), end, has_more: false }));
     };
-    let mut since = realtime.check_cursor(Cursor::decode("since", &since)?).await?;
+    let span = realtime.check_cursor(Cursor::decode("since", &since)?).await?;
     if wait == 0 {
-        return Ok(Answer::new(&realtime, &realtime.page(&caller, since, limit).await?));
+        return Ok(Answer::new(&realtime, &realtime.page_of(&caller, span, limit).await?));
     }
+    let mut since = span.after;
     // Attached before the log is read, so that no event falls between.
     let mut connection = realtime.hub().attach(realtime.feeds(), reader, &caller, QUEUE).await?;
     realtime.check_again(&request).await?;

@@ -39,6 +39,9 @@ const LATE: Duration = Duration::from_millis(50);
 /// How often the epoch of the log is read again while all is well.
 const CHECK_EPOCH: Duration = Duration::from_secs(30);
 
+/// How many times longer the tail waits between two reads of a busy log while nobody is connected.
+const UNWATCHED: u32 = 8;
+
 /// The place that the tail has reached, and what waits to be merged.
 pub(crate) struct Tail {
     realtime: Realtime,
@@ -49,6 +52,8 @@ pub(crate) struct Tail {
     check_epoch: Instant,
     has_failed: bool,
     read_at: Instant,
+    /// A busy log is not read again before this time.
+    not_before: Instant,
 }
 
 impl Tail {
@@ -62,6 +67,7 @@ impl Tail {
             check_epoch: Instant::now(),
             has_failed: true,
             read_at: Instant::now(),
+            not_before: Instant::now(),
         }
     }
 
@@ -129,9 +135,43 @@ impl Tail {
                 self.flush();
             }
             if wake || until <= Instant::now() {
-                return true;
+                break;
             }
         }
+        self.pace(appended, signals).await;
+        true
+    }
+
+    /// Waits a moment if the log is busy, so that one read takes what many transactions wrote. What the database and the
+    /// server spend on the tail then has a bound, however many commits there are.
+    async fn pace(
+        &self,
+        appended: &mut watch::Receiver<u64>,
+        signals: &mut broadcast::Receiver<Arc<Signal>>,
+    ) {
+        if self.not_before <= Instant::now() {
+            return;
+        }
+        sleep_until(self.not_before).await;
+        // The next read takes what these tell of.
+        if appended.has_changed().unwrap_or(false) {
+            appended.mark_unchanged();
+            self.realtime.bus().send(Signal::LogGrew);
+        }
+        while let Ok(signal) = signals.try_recv() {
+            if let Signal::Hint(hint) = &*signal {
+                self.realtime.take_hint(hint);
+            }
+        }
+    }
+
+    /// After a read that found something, the next one has to wait. After one that found nothing, none has: an event after
+    /// a quiet time is delivered at once.
+    fn plan(&mut self, has_found: bool) {
+        let now = Instant::now();
+        let options = self.realtime.options();
+        let pace = if self.realtime.hub().is_empty() { options.pace * UNWATCHED } else { options.pace };
+        self.not_before = if has_found { now + pace.min(options.poll) } else { now };
     }
 
     /// Reads and delivers one batch. Returns how long to wait for more; `None` for not at all.
@@ -146,6 +186,7 @@ impl Tail {
             tracing::warn!("events were removed before they were read; all clients have to load afresh");
             self.realtime.hub().end_all(Close::LOG_RESTARTED);
         }
+        self.plan(!batch.events.is_empty());
         let is_full = batch.events.len() as u64 == BATCH;
         if let Some(last) = batch.events.last().map(Event::place) {
             self.deliver(&batch.events).await?;
@@ -203,6 +244,7 @@ impl Tail {
         let counters = &self.realtime.hub().counters;
         counters.lag_ms.store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         Counters::add(&counters.read, batch.events.len() as u64);
+        Counters::add(&counters.reads, 1);
         self.read_at = Instant::now();
         Ok(())
     }
@@ -215,6 +257,10 @@ impl Tail {
 
     async fn deliver(&mut self, events: &[Event]) -> Result<()> {
         let (feeds, hub) = (self.realtime.feeds(), Arc::clone(self.realtime.hub()));
+        if hub.is_empty() {
+            // Whoever connects from now on reads what they follow when these events are committed.
+            return Ok(());
+        }
         let reader = self.realtime.db().reader();
         let routes: Vec<Route> = events.iter().map(|event| feeds.route(event)).collect();
         let pairs: Vec<(&Event, &Route)> = events.iter().zip(&routes).collect();

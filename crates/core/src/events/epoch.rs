@@ -3,8 +3,8 @@
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, TransactionTrait};
 
 use super::{
-    Entity,
-    log::{Sql, no_row},
+    Entity, Position,
+    log::{Sql, no_row, place},
 };
 use crate::{
     Db, Result,
@@ -33,6 +33,41 @@ impl Epoch {
     }
 }
 
+/// SQL: what tells the table apart from its copies.
+macro_rules! identity {
+    () => {
+        "(SELECT concat_ws('/', system_identifier,
+            (SELECT oid FROM pg_database WHERE datname = current_database()), 'event_log'::regclass::oid)
+        FROM pg_control_system())"
+    };
+}
+
+/// SQL: the epoch, of what is stored and of the identity. A standby has no timeline to write on.
+macro_rules! combined {
+    ($identity:expr) => {
+        concat!(
+            "hashtextextended(concat_ws('/', epoch, ",
+            $identity,
+            "::text, CASE
+                WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8)
+            END), 0)"
+        )
+    };
+}
+
+/// SQL: the extent of the log.
+macro_rules! postgres_extent {
+    ($epoch:expr) => {
+        concat!(
+            "SELECT floor_stamp, floor_position, ",
+            $epoch,
+            " AS epoch, pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1 AS horizon_stamp,
+                9223372036854775807 AS horizon_position
+            FROM event_log"
+        )
+    };
+}
+
 /// Returns the epoch of the log.
 ///
 /// On PostgreSQL it changes by itself with the server, the database, the table (a restore with `pg_restore --clean`) and the
@@ -40,12 +75,7 @@ impl Epoch {
 /// is the stored number alone, as on SQLite.
 pub async fn epoch(conn: &Reader) -> Result<Epoch> {
     const STORED: &str = "SELECT epoch FROM event_log";
-    // A standby has no timeline to write on.
-    const COMBINED: &str = "
-        SELECT hashtextextended(concat_ws('/', epoch, $1::text, CASE
-            WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8)
-        END), 0) AS epoch
-        FROM event_log";
+    const COMBINED: &str = concat!("SELECT ", combined!("$1"), " AS epoch FROM event_log");
     let row = match identity(conn).await? {
         Some(identity) => {
             let values = [identity.into()];
@@ -54,6 +84,43 @@ pub async fn epoch(conn: &Reader) -> Result<Epoch> {
         None => conn.query_one_raw(Statement::from_string(conn.get_database_backend(), STORED)).await?,
     };
     Ok(Epoch(row.ok_or_else(no_row)?.try_get("", "epoch")?))
+}
+
+/// Which log it is, and from where to where it can be read now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// See [`epoch`].
+    pub epoch: Epoch,
+    /// See [`floor`](super::floor).
+    pub floor: Position,
+    /// See [`horizon`](super::horizon).
+    pub horizon: Position,
+}
+
+/// Returns the same as [`epoch`], [`floor`](super::floor) and [`horizon`](super::horizon), by one statement: what is needed
+/// to check a cursor.
+pub async fn extent(conn: &Reader) -> Result<Extent> {
+    const SQLITE: &str = "
+        SELECT epoch, floor_stamp, floor_position, 0 AS horizon_stamp,
+            coalesce((SELECT max(position) FROM events), floor_position) AS horizon_position
+        FROM event_log";
+    let backend = conn.get_database_backend();
+    let row = if backend == DbBackend::Postgres {
+        let whole = Statement::from_string(backend, postgres_extent!(combined!(identity!())));
+        match conn.query_one_raw(whole).await {
+            // The role may not ask for the identity.
+            Err(error) if failure::code(&error) == codes::INTERNAL => {
+                let stored = Statement::from_string(backend, postgres_extent!("epoch"));
+                conn.query_one_raw(stored).await?
+            }
+            row => row?,
+        }
+    } else {
+        conn.query_one_raw(Statement::from_string(backend, SQLITE)).await?
+    };
+    let row = row.ok_or_else(no_row)?;
+    let epoch = Epoch(row.try_get("", "epoch")?);
+    Ok(Extent { epoch, floor: place(&row, "floor")?, horizon: place(&row, "horizon")? })
 }
 
 /// Recognizes at the start of a service that the log was moved to another PostgreSQL database since its last start, as by a
@@ -88,10 +155,7 @@ pub async fn adopt(db: &Db) -> Result<bool> {
 /// Returns what tells the table apart from its copies: the server, the database, the table. `None` on SQLite, and where the
 /// server does not tell.
 async fn identity(conn: &Reader) -> Result<Option<String>> {
-    const IDENTITY: &str = "
-        SELECT concat_ws('/', system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()),
-            'event_log'::regclass::oid) AS identity
-        FROM pg_control_system()";
+    const IDENTITY: &str = concat!("SELECT ", identity!(), " AS identity");
     if conn.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
     }

@@ -117,7 +117,7 @@ pub async fn floor<C: ConnectionTrait>(conn: &C) -> Result<Position> {
     place(&Sql { postgres: SQL, sqlite: SQL }.one(conn).await?, "floor")
 }
 
-fn place(row: &QueryResult, name: &str) -> Result<Position> {
+pub(super) fn place(row: &QueryResult, name: &str) -> Result<Position> {
     let stamp = row.try_get("", &format!("{name}_stamp"))?;
     Ok(Position { stamp, number: row.try_get("", &format!("{name}_position"))? })
 }

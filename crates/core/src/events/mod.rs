@@ -58,7 +58,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, Set, entity::prelude::*};
 use serde_json::Value as Json;
 
 pub use self::{
-    epoch::{Epoch, adopt, epoch},
+    epoch::{Epoch, Extent, adopt, epoch, extent},
     log::{Batch, floor, horizon, lag, read},
     retention::prune,
     schema::{create_v1, drop_v1},

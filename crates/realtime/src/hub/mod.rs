@@ -133,6 +133,11 @@ impl Hub {
         self.state().remove(user, connection);
     }
 
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        !self.state().has_connections()
+    }
+
     /// For each event of a batch, whether somebody here may get it.
     pub fn wanted(&self, events: &[(&Event, &Route)]) -> Vec<bool> {
         let state = self.state();

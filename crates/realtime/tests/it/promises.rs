@@ -4,6 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use groundwork_realtime::{Options, bus::Bus};
 use groundwork_testkit::both_databases;
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use super::boards::{Boards, Site, Test, id, nothing_more, open_again, options, until, version, versions};
@@ -178,6 +179,56 @@ async fn without_the_bus_the_log_is_read_from_time_to_time(test: &Test) {
         here.boards.post(1).await;
         assert_eq!(version(&mut ada).await, expected);
     }
+}
+
+/// A busy log is read once for many commits, and nothing is lost or out of order by that. An event after a quiet time does
+/// not wait, however long the pace.
+#[both_databases]
+async fn a_busy_log_is_read_at_a_pace(test: &Test) {
+    let pace = Duration::from_millis(100);
+    let site = Site::start(test, Options { pace, poll: Duration::from_mins(10), ..options() }).await;
+    site.boards.create(1, &[1]).await;
+    let mut ada = site.socket(1).await;
+    let (reads, since) = (site.realtime.stats().reads, std::time::Instant::now());
+    for _ in 0..400 {
+        site.boards.post(1).await;
+    }
+    versions(&mut ada, 2..=401).await;
+    let paced = since.elapsed().as_millis() / pace.as_millis();
+    // After a pace one read finds events, and the next may find none.
+    let most = u64::try_from(2 * paced + 4).unwrap();
+    let reads = site.realtime.stats().reads - reads;
+    // Others in the same PostgreSQL may hold the log back, which has it read again.
+    let is_alone = site.db.reader().get_database_backend() == sea_orm::DbBackend::Sqlite;
+    assert!(reads <= most || !is_alone, "{reads} reads in {paced} paces");
+    nothing_more(&mut ada).await;
+    // The log is not read by time here, and a pace is much longer than the test.
+    let calm = Site::start(
+        test,
+        Options { pace: Duration::from_hours(1), poll: Duration::from_hours(1), ..options() },
+    );
+    let calm = calm.await;
+    let mut bea = calm.socket(1).await;
+    calm.boards.settled().await;
+    calm.boards.post(1).await;
+    assert_eq!(version(&mut bea).await, 402);
+}
+
+/// While nobody is connected, the feed is asked nothing. Who connects then gets what comes, also what others joined before.
+#[both_databases]
+async fn without_connections_events_only_pass(test: &Test) {
+    let site = Site::start(test, options()).await;
+    site.boards.create(1, &[1]).await;
+    let read = site.realtime.stats().read;
+    for _ in 0..20 {
+        site.boards.post(1).await;
+    }
+    site.boards.join(1, 2).await;
+    until("the tail has passed the events", async || site.realtime.stats().read >= read + 21).await;
+    assert_eq!(site.knobs.shows.load(Ordering::SeqCst), 0);
+    let mut bea = site.socket(2).await;
+    site.boards.post(1).await;
+    assert_eq!(version(&mut bea).await, 23);
 }
 
 /// 5. Who is removed gets that event as the last one, on every server, and by a catch-up either.
