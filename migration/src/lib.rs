@@ -6,6 +6,7 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261121_messenger;
+mod m20261122_recent_threads;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -14,6 +15,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![groundwork_web::service::migrate::library_v1(), Box::new(m20261121_messenger::Migration)]
+        vec![
+            groundwork_web::service::migrate::library_v1(),
+            Box::new(m20261121_messenger::Migration),
+            Box::new(m20261122_recent_threads::Migration),
+        ]
     }
 }

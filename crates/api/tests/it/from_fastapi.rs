@@ -2,6 +2,7 @@
 
 use groundwork_auth::Passwords;
 use groundwork_testkit::{Backend, client::PASSWORD};
+use messenger_domain::threads::audit;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
@@ -37,6 +38,8 @@ fn the_documented_script_moves_the_data() {
         database.execute_unprepared(&OLD.replace("$HASH", &hash)).await.unwrap();
         database.execute_unprepared(&format!("BEGIN; {script}; COMMIT")).await.unwrap();
 
+        let differences = audit::differences(app.db.db.reader()).await.unwrap();
+        assert_eq!(differences, Vec::<String>::new());
         let (ada, charles) = (app.client().login("ada").await, app.client().login("charles").await);
         let inbox = charles.get("/api/v1/messages/inbox?unread_only=true").await.expect(200);
         assert_eq!((&inbox["total"], &inbox["items"][0]["text"]), (&json!(1), &json!("three")));

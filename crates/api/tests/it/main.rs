@@ -9,6 +9,7 @@
 mod asyncapi;
 mod auth;
 mod authorization;
+mod backfill;
 mod bad_input;
 mod browser;
 mod chaos;

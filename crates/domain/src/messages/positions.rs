@@ -72,6 +72,10 @@ pub(super) async fn advance(
             ReceiptKind::Read => participant::Column::LastReadSeq,
         };
         update = update.col_expr(position, Expr::value(span.to));
+        if *kind == ReceiptKind::Read {
+            let left = ThreadRepository.sent_after(tx, &mine, span.to, thread.last_seq).await?;
+            update = update.col_expr(participant::Column::SentSinceRead, Expr::value(left));
+        }
     }
     update.exec(tx).await?;
     // A `read` receipt implies that the messages were delivered.

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{
     entity::{self, Column, Entity, History, ThreadType, direct_key},
     participant::{self, Role},
+    recent::place,
     repository::{Standing, ThreadRepository},
     types::{
         MAX_PARTICIPANTS, Membership, NewThread, Participant, ParticipantsChange, ParticipantsPatch, Thread,
@@ -79,7 +80,9 @@ impl Threads {
         if self.repository.insert_direct(tx, row).await? {
             let rows = both.iter().map(|user| first_participant(tx, id, *user, Role::Member));
             self.repository.join(tx, rows).await?;
-            self.note_created(tx, caller, id, &both.into_iter().collect::<Vec<_>>()).await?;
+            let both: Vec<Uuid> = both.into_iter().collect();
+            self.repository.file(tx, id, place(tx.now(), count(both.len())), &both).await?;
+            self.note_created(tx, caller, id, &both).await?;
         }
         let found = self.repository.find_direct(tx, &key).await?;
         let thread = found.ok_or_else(|| Error::not_found("thread"))?;
@@ -109,6 +112,7 @@ impl Threads {
         let rows = roles.map(|(user, role)| first_participant(tx, id, user, role));
         self.repository.join(tx, rows).await?;
         let all: Vec<Uuid> = others.into_iter().chain([caller.user_id]).collect();
+        self.repository.file(tx, id, place(tx.now(), count(all.len())), &all).await?;
         self.note_created(tx, caller, id, &all).await?;
         Ok(id)
     }
@@ -209,6 +213,7 @@ impl Threads {
     /// `not_found`, `forbidden`, `direct_thread`.
     pub async fn delete(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
         let (thread, _) = self.lock_group(tx, caller, id, |role| role == Role::Owner).await?;
+        self.repository.unfile_threads(tx, &[id]).await?;
         self.repository.soft_delete(tx, id).await?;
         self.note(tx, caller, thread.version, NewEvent::new(THREAD_DELETED, subject::thread(id))).await
     }
@@ -301,7 +306,7 @@ impl Threads {
         add: &[Uuid],
         remove: &[Uuid],
     ) -> Result<()> {
-        let mut events = self.remove(tx, mine, thread.version, remove).await?;
+        let mut events = self.remove(tx, mine, thread, remove).await?;
         let participants = thread.participant_count + count(add.len()) - count(remove.len());
         let first_added = thread.version + long_count(remove.len());
         events.extend(self.add(tx, thread, (first_added, participants), add).await?);
@@ -310,6 +315,7 @@ impl Threads {
         }
         let last = thread.version + long_count(events.len()) - 1;
         self.repository.set_participants(tx, thread.id, participants, last).await?;
+        self.repository.refile(tx, thread, place(thread.last_activity_at, participants)).await?;
         let events = events.into_iter().zip(thread.version..);
         let events = events.map(|(event, version)| event.at_version(version).by(mine.user_id));
         events::append_all(tx, events).await
@@ -319,13 +325,12 @@ impl Threads {
         &self,
         tx: &Tx,
         mine: &participant::Model,
-        version: i64,
+        &entity::Model { id: thread, version, recent_minute, .. }: &entity::Model,
         users: &[Uuid],
     ) -> Result<Vec<NewEvent>> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
-        let thread = mine.thread_id;
         let rows = self.repository.rows_of(tx, thread, users).await?;
         let present = |user: &Uuid| rows.iter().any(|row| row.user_id == *user && row.left_at.is_none());
         let mut errors = FieldErrors::new();
@@ -353,6 +358,7 @@ impl Threads {
             );
         }
         self.repository.leave(tx, thread, users, version).await?;
+        self.repository.unfile(tx, thread, recent_minute, users).await?;
         let event = |user: &Uuid| NewEvent::new(PARTICIPANT_REMOVED, subject::thread(thread)).of_user(*user);
         Ok(users.iter().map(event).collect())
     }
@@ -388,6 +394,7 @@ impl Threads {
         let versions = users.iter().zip(version..);
         let row = |(user, version): (&Uuid, i64)| joining(tx, thread.id, *user, Role::Member, version, seqs);
         self.repository.join(tx, versions.clone().map(row)).await?;
+        self.repository.file(tx, thread.id, thread.recent_minute, users).await?;
         let event = |(user, version): (&Uuid, i64)| {
             let shows_presence = !hidden.contains(user) && shows_presence(thread.kind, participants);
             let payload = json!({
@@ -461,6 +468,7 @@ impl Threads {
             }
         }
         if !orphans.is_empty() {
+            self.repository.unfile_threads(tx, &orphans).await?;
             for (group, version) in self.repository.soft_delete_all(tx, &orphans).await? {
                 events.push(NewEvent::new(THREAD_DELETED, subject::thread(group)).at_version(version));
             }
@@ -547,6 +555,7 @@ fn new_row(
         details_version: Set(FIRST_VERSION),
         last_activity_at: Set(tx.now()),
         participant_count: Set(count(participants)),
+        recent_minute: Set(place(tx.now(), count(participants))),
     }
 }
 
@@ -574,5 +583,7 @@ fn joining(
         last_delivered_seq: Set(seen_seq),
         last_read_seq: Set(seen_seq),
         version: Set(version),
+        // What was sent before joining counts as read.
+        sent_since_read: Set(0),
     }
 }

@@ -66,6 +66,8 @@ pub struct Model {
     pub last_activity_at: Timestamp,
     /// The number of participants; changes only under the lock of this row.
     pub participant_count: i32,
+    /// Where the thread is in `recent_threads`: the minute of the last activity, or 0 for a large thread.
+    pub recent_minute: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

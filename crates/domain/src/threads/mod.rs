@@ -1,10 +1,12 @@
 //! Threads and their participants.
 
+pub mod audit;
 pub mod controller;
 pub mod entity;
 mod owners;
 pub mod participant;
 mod participants;
+pub(crate) mod recent;
 pub(crate) mod repository;
 pub mod types;
 mod unread;

@@ -52,6 +52,9 @@ pub struct Model {
     pub last_read_seq: i64,
     /// The version of the thread at the last change of the role or the membership.
     pub version: i64,
+    /// How many of the messages after the read position are the user's own, deleted ones included. Each message that the
+    /// user sends increments it, so no index may have it.
+    pub sent_since_read: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

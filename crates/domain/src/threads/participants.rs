@@ -90,6 +90,7 @@ impl ThreadRepository {
             Column::LastDeliveredSeq,
             Column::LastReadSeq,
             Column::Version,
+            Column::SentSinceRead,
         ]);
         Entity::insert_many(rows).on_conflict(again).exec_without_returning(tx).await?;
         Ok(())

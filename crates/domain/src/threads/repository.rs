@@ -17,7 +17,8 @@ use super::{
     controller::shows_presence,
     entity::{self, ActiveModel, Column, Entity, ThreadType},
     participant::{self, Role},
-    unread::{unread, visible},
+    recent,
+    unread::{on_thread, unread, visible},
 };
 use crate::messages;
 
@@ -57,11 +58,7 @@ impl ThreadRepository {
     /// Selects the threads that the user is in.
     fn of_user(self, user: Uuid) -> Select<Entity> {
         let mut select = self.alive();
-        QuerySelect::query(&mut select).join(
-            JoinType::InnerJoin,
-            participant::Entity,
-            Expr::col((participant::Entity, participant::Column::ThreadId)).equals((Entity, Column::Id)),
-        );
+        QuerySelect::query(&mut select).join(JoinType::InnerJoin, participant::Entity, on_thread());
         select.filter(is_in(user))
     }
 
@@ -75,7 +72,8 @@ impl ThreadRepository {
         Ok(self.of_user(user).filter(Column::Id.eq(thread)).one(conn).await?)
     }
 
-    /// Returns a page of the threads that the user is in, the latest activity first.
+    /// Returns a page of the threads that the user is in, the latest activity first. Reads not much more than the page,
+    /// or with a filter all threads of the user.
     pub async fn list_of_user<C: ConnectionTrait>(
         self,
         conn: &C,
@@ -85,7 +83,10 @@ impl ThreadRepository {
     ) -> Result<CursorPage<entity::Model>> {
         let list = format!("threads:{user}");
         let matching = query.condition(conn.get_database_backend());
-        let mut rows = self.of_user(user).filter(matching).cursor_by((Column::LastActivityAt, Column::Id));
+        let listed =
+            if matching.is_empty() { recent::around(user, request, &list)? } else { recent::all_of(user) };
+        let rows = self.alive().filter(Column::Id.in_subquery(listed)).filter(matching);
+        let mut rows = rows.cursor_by((Column::LastActivityAt, Column::Id));
         rows.desc();
         cursor_page_of(conn, &list, request, rows, |row| (row.last_activity_at, row.id)).await
     }
@@ -164,8 +165,7 @@ impl ThreadRepository {
         Ok(self.alive().filter(Column::DirectKey.eq(key)).one(conn).await?)
     }
 
-    /// Returns how each of these threads looks to the user, in one statement, which reads no more rows than there are
-    /// unread messages.
+    /// Returns how each of these threads looks to the user, in one statement.
     pub async fn standings<C: ConnectionTrait>(
         self,
         conn: &C,
@@ -176,10 +176,16 @@ impl ThreadRepository {
         use participant::{Column as P, Entity as Participants};
         let last =
             visible().column((Messages, M::Id)).order_by((Messages, M::Seq), Order::Desc).limit(1).take();
-        let found = Participants::find()
-            .select_only()
-            .columns([P::ThreadId, P::Role, P::JoinedAt, P::LastDeliveredSeq, P::LastReadSeq])
-            .expr_as(Expr::from(unread()), "unread_count")
+        let mut standings = Participants::find().select_only().columns([
+            P::ThreadId,
+            P::Role,
+            P::JoinedAt,
+            P::LastDeliveredSeq,
+            P::LastReadSeq,
+        ]);
+        QuerySelect::query(&mut standings).join(JoinType::InnerJoin, Entity, on_thread());
+        let found = standings
+            .expr_as(unread(), "unread_count")
             .expr_as(Expr::from(last), "last_message_id")
             .filter(is_in(user))
             .filter(P::ThreadId.is_in(threads.iter().copied()))

@@ -1,21 +1,25 @@
-//! How much of their threads users have not read. It is counted, and never stored.
+//! How much of their threads users have not read.
+//!
+//! The messages of a thread have no gaps in `seq`, so those after a read position are a difference. Of these are not
+//! unread: the user's own, whose number each participant has (`sent_since_read`), and the deleted ones of others, which
+//! are counted in an index of the deleted messages alone. So no message is read, however many are unread.
 
 use std::collections::HashMap;
 
-use groundwork_core::{Result, Uuid};
+use groundwork_core::{Result, Tx, Uuid};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect,
     prelude::Expr,
     sea_query::{ExprTrait, Func, Query, SelectStatement},
 };
 
 use super::{
     entity::{Column as T, Entity as Threads},
-    participant::{Column as P, Entity as Participants},
+    participant::{self, Column as P, Entity as Participants},
     participants::is_one_of,
     repository::ThreadRepository,
 };
-use crate::messages::entity::{Column as M, Entity as Messages};
+use crate::messages::entity::{Column as M, Entity as Messages, Model as Message};
 
 /// Selects the messages that the participant of the outer statement can see.
 pub(super) fn visible() -> SelectStatement {
@@ -27,16 +31,57 @@ pub(super) fn visible() -> SelectStatement {
         .take()
 }
 
-/// Counts the messages of others that the participant of the outer statement has not read. Reads no other messages.
-pub(super) fn unread() -> SelectStatement {
-    visible()
-        .expr(Expr::col((Messages, M::Id)).count())
+/// The condition that joins participants with their threads.
+pub(super) fn on_thread() -> Expr {
+    Expr::col((Threads, T::Id)).equals((Participants, P::ThreadId))
+}
+
+/// The number of messages of others that the participant has not read, in a statement about participants and their
+/// threads. A read position is never before the joining, so all of them can be seen.
+pub(super) fn unread() -> Expr {
+    let deleted = Query::select()
+        .expr(Expr::col((Messages, M::Seq)).count())
+        .from(Messages)
+        .and_where(Expr::col((Messages, M::ThreadId)).equals((Participants, P::ThreadId)))
+        .and_where(Expr::col((Messages, M::DeletedAt)).is_not_null())
         .and_where(Expr::col((Messages, M::Seq)).gt(Expr::col((Participants, P::LastReadSeq))))
         .and_where(Expr::col((Messages, M::SenderId)).ne(Expr::col((Participants, P::UserId))))
-        .take()
+        .take();
+    Expr::col((Threads, T::LastSeq))
+        .sub(Expr::col((Participants, P::LastReadSeq)))
+        .sub(Expr::col((Participants, P::SentSinceRead)))
+        .sub(Expr::from(deleted))
 }
 
 impl ThreadRepository {
+    /// Counts a message that its sender sends.
+    pub async fn count_sent(self, tx: &Tx, message: &Message) -> Result<()> {
+        Participants::update_many()
+            .col_expr(P::SentSinceRead, Expr::col(P::SentSinceRead).add(1))
+            .filter(P::ThreadId.eq(message.thread_id))
+            .filter(P::UserId.eq(message.sender_id))
+            .exec(tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Returns what `sent_since_read` becomes when the read position moves to `seq`. The participant's row is locked, so
+    /// they send nothing meanwhile. `end` is about where the thread ends: the shorter part is counted, so reading to the
+    /// end counts nothing.
+    pub async fn sent_after(self, tx: &Tx, mine: &participant::Model, seq: i64, end: i64) -> Result<i64> {
+        if mine.sent_since_read == 0 {
+            return Ok(0);
+        }
+        let own = Messages::find()
+            .filter(M::ThreadId.eq(mine.thread_id))
+            .filter(M::SenderId.eq(mine.user_id))
+            .filter(M::Seq.gt(mine.last_read_seq));
+        let to_end = end - seq <= seq - mine.last_read_seq;
+        let part = if to_end { own.filter(M::Seq.gt(seq)) } else { own.filter(M::Seq.lte(seq)) };
+        let counted = i64::try_from(part.count(tx).await?).unwrap_or(i64::MAX);
+        Ok(if to_end { counted } else { mine.sent_since_read - counted })
+    }
+
     /// Returns the unread counts of these participants, each a thread and a user. Leaves out who is not in the thread.
     pub async fn unread_counts<C: ConnectionTrait>(
         self,
@@ -46,12 +91,10 @@ impl ThreadRepository {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let counts = Participants::find()
-            .select_only()
-            .columns([P::ThreadId, P::UserId])
-            .expr_as(Expr::from(unread()), "unread_count")
-            .filter(P::LeftAt.is_null())
-            .filter(is_one_of(keys));
+        let mut counts = Participants::find().select_only().columns([P::ThreadId, P::UserId]);
+        QuerySelect::query(&mut counts).join(JoinType::InnerJoin, Threads, on_thread());
+        let counts =
+            counts.expr_as(unread(), "unread_count").filter(P::LeftAt.is_null()).filter(is_one_of(keys));
         let found: Vec<(Uuid, Uuid, i64)> = counts.into_tuple().all(conn).await?;
         Ok(found.into_iter().map(|(thread, user, count)| ((thread, user), count)).collect())
     }
@@ -65,12 +108,12 @@ impl ThreadRepository {
         if users.is_empty() {
             return Ok(HashMap::new());
         }
-        let total = Func::cast_as(Func::sum(Expr::from(unread())), "bigint");
+        let total = Func::cast_as(Func::sum(unread()), "bigint");
         let totals = Query::select()
             .column((Participants, P::UserId))
             .expr_as(total, "total")
             .from(Participants)
-            .inner_join(Threads, Expr::col((Threads, T::Id)).equals((Participants, P::ThreadId)))
+            .inner_join(Threads, on_thread())
             .and_where(P::UserId.is_in(users.iter().copied()))
             .and_where(P::LeftAt.is_null())
             .and_where(T::DeletedAt.is_null())

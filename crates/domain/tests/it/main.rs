@@ -6,6 +6,7 @@ mod pages;
 mod people;
 mod presence;
 mod receipts;
+mod recent;
 mod sending;
 mod succession;
 mod unread;

@@ -21,7 +21,7 @@ async fn rows(store: &Store) -> [u64; 4] {
     ]
 }
 
-/// A message is one row and its event another, in a thread of two as in one of a hundred.
+/// A message is one row and its event another (beside numbers in the rows of its thread and its sender), in a thread of two as in one of a hundred.
 #[both_databases]
 async fn costs_two_rows_in_any_thread(store: &Store) {
     let mut people = Vec::new();

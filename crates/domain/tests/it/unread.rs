@@ -9,7 +9,7 @@ use messenger_domain::{
     Messages, Threads,
     codes::ALREADY_READ,
     messages::{DeletePolicy, NewText, ReceiptKind, housekeeping, receipt},
-    threads::{NewThread, ParticipantsPatch, ThreadType},
+    threads::{NewThread, ParticipantsPatch, ThreadType, audit},
 };
 use proptest::{
     prelude::{Just, Strategy},
@@ -235,6 +235,7 @@ impl Course<'_> {
     /// Whether the messenger and the model agree on everything that anybody can see.
     async fn check(&self) {
         let db = self.store.db.reader();
+        assert_eq!(audit::differences(db).await.unwrap(), Vec::<String>::new());
         for (who, caller) in self.people.iter().enumerate() {
             let thread = self.threads.get(db, caller, self.thread).await;
             assert_eq!(thread.is_ok(), self.model.sees_from[&who].is_some());
