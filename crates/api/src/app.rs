@@ -20,7 +20,7 @@ use messenger_domain::{Messages, Threads, Users, scopes};
 use crate::{
     page, realtime, resources, routes,
     settings::{Secret, Settings},
-    state::{State, TURNS, WAITING},
+    state::{Profiles, State, TURNS, WAITING},
 };
 
 /// The version of the service.
@@ -39,13 +39,15 @@ impl Messenger {
     /// Creates the messenger over an open database whose schema is up to date.
     pub fn new(settings: &Settings, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let service = settings.service();
+        let groups = scopes::groups().granting(resources::scopes());
         let auth =
-            service.auth(Users::default(), scopes::groups().granting(resources::scopes()), jwt_secret)?;
+            service.auth(db.observers(), Users::default(), groups, jwt_secret)?;
         let auth_state = Arc::new(AuthState { db: db.clone(), auth: auth.clone() });
         let acquire_timeout = Duration::from_secs(settings.database.database_acquire_timeout_seconds);
         let state = Data::new(State {
             db: db.clone(),
             auth,
+            profiles: Profiles::new(&db, settings.session_cache()),
             users: Users::default(),
             threads: Threads::default(),
             messages: Messages::new(settings.messenger.message_delete_policy),

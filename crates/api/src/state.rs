@@ -1,8 +1,11 @@
 //! The shared state of the handlers.
 
-use groundwork_auth::Auth;
-use groundwork_core::{Db, Gate, Result, Uuid, gate::Pass};
-use messenger_domain::{Messages, Threads, Users};
+use std::time::Duration;
+
+use groundwork_auth::{Auth, Caller};
+use groundwork_core::{Db, Error, Gate, Recent, Result, Uuid, events::Observed, gate::Pass};
+use groundwork_web::http::respond::Rendered;
+use messenger_domain::{Messages, Threads, Users, events, users::Profile};
 
 /// The shared state of the handlers. Created once for all workers.
 #[derive(Clone, Debug)]
@@ -17,8 +20,30 @@ pub struct State {
     pub threads: Threads,
     /// The rules for messages.
     pub messages: Messages,
+    /// The profiles of callers that were read a moment ago.
+    pub profiles: Profiles,
     /// Limits the requests that change one thread, as they wait for its row.
     pub turns: Gate<Uuid>,
+}
+
+/// How many profiles are remembered at most, each less than a kilobyte.
+const PROFILES: usize = 4096;
+
+/// The profiles of callers that were read a moment ago, by the ids of the users.
+#[derive(Clone, Debug)]
+pub struct Profiles(Recent<Uuid, Rendered<Profile>>);
+
+impl Profiles {
+    /// Remembers profiles for `ttl`, or until an event of the user.
+    pub fn new(db: &Db, ttl: Duration) -> Self {
+        let recent = Recent::new(ttl, PROFILES);
+        let profiles = recent.clone();
+        db.observers().observe(events::USER, move |observed| match observed {
+            Observed::Subject(user) => profiles.forget(&user),
+            Observed::Anything => profiles.forget_all(),
+        });
+        Self(recent)
+    }
 }
 
 /// The number of requests that change the same thread and hold a connection to the database at the same time. The lock of
@@ -28,6 +53,19 @@ pub(crate) const TURNS: usize = 3;
 pub(crate) const WAITING: usize = 100;
 
 impl State {
+    /// Returns the profile of the caller.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn profile(&self, caller: &Caller) -> Result<Rendered<Profile>> {
+        let read = async || {
+            let user = self.users.get(self.db.reader(), caller.user_id).await?;
+            Rendered::new(&Profile::new(user, self.auth.groups())).map(Some)
+        };
+        let profile = self.profiles.0.get_or_read(&caller.user_id, self.db.now(), read).await?;
+        profile.ok_or_else(|| Error::not_found("user"))
+    }
+
     /// Waits for the turn to change a thread. Called before taking a connection to the database.
     ///
     /// # Errors

@@ -15,9 +15,14 @@
 
 use std::{future::Future, time::Duration};
 
-use groundwork_core::{Db, Result, Tx, Uuid, Validate, error::codes};
+use groundwork_core::{
+    Db, Recent, Result, Tx, Uuid, Validate,
+    error::codes,
+    events::{Observed, Observers},
+};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::{
@@ -25,6 +30,7 @@ use crate::{
     oauth::INVALID_SCOPE,
     password::bad_credentials,
     session::{self, Refreshed},
+    token::invalid_token,
 };
 
 /// The data of a user that signing in needs.
@@ -102,6 +108,9 @@ pub struct Grant<A> {
     pub account: A,
 }
 
+/// How many tokens and sessions are remembered at most, each about 200 bytes.
+const REMEMBERED: usize = 32_768;
+
 /// Registers users, and signs them in and out.
 #[derive(Clone, Debug)]
 pub struct Auth<A> {
@@ -110,6 +119,10 @@ pub struct Auth<A> {
     access: AccessTokens,
     groups: Groups,
     session_lifetime: Duration,
+    /// The callers of tokens whose signature was verified, by the hash of the token.
+    verified: Recent<[u8; 32], Caller>,
+    /// The sessions that were alive a moment ago.
+    alive: Recent<Uuid, ()>,
 }
 
 impl<A: Accounts> Auth<A> {
@@ -121,7 +134,25 @@ impl<A: Accounts> Auth<A> {
         groups: Groups,
         session_lifetime: Duration,
     ) -> Self {
-        Self { accounts, passwords, access, groups, session_lifetime }
+        let verified = Recent::new(access.lifetime(), REMEMBERED);
+        let alive = Recent::new(Duration::ZERO, 0);
+        Self { accounts, passwords, access, groups, session_lifetime, verified, alive }
+    }
+
+    /// Remembers for `ttl` that a session is alive, instead of asking the database in each request; zero for always asking.
+    ///
+    /// A session that is ended by this process is refused at once: the event of it forgets the session, see
+    /// [`Db::observers`]. One that is ended elsewhere is refused when the log has been read, if something reads it, and in
+    /// any case after `ttl`. While the database is down, a caller is known for no longer than that.
+    #[must_use]
+    pub fn remembering(mut self, observers: &Observers, ttl: Duration) -> Self {
+        self.alive = Recent::new(ttl, REMEMBERED);
+        let alive = self.alive.clone();
+        observers.observe(session::SUBJECT, move |observed| match observed {
+            Observed::Subject(session) => alive.forget(&session),
+            Observed::Anything => alive.forget_all(),
+        });
+        self
     }
 
     /// The permission groups.
@@ -139,11 +170,16 @@ impl<A: Accounts> Auth<A> {
     /// # Errors
     /// `invalid_token`, `token_expired`, `session_ended`.
     pub async fn authenticate(&self, db: &Db, token: &str) -> Result<Caller> {
-        let caller = self.access.read(token, db.now())?;
-        if !session::is_alive(db.reader(), caller.session_id).await? {
-            return Err(codes::SESSION_ENDED.error("the session of the access token has ended"));
+        let now = db.now();
+        let verify = async || Ok(self.access.verify(token));
+        let caller = self.verified.get_or_read(&Sha256::digest(token).into(), now, verify).await?;
+        let caller = caller.ok_or_else(invalid_token)?;
+        caller.require_unexpired(now)?;
+        let ask = async || Ok(session::is_alive(db.reader(), caller.session_id).await?.then_some(()));
+        match self.alive.get_or_read(&caller.session_id, now, ask).await? {
+            Some(()) => Ok(caller),
+            None => Err(codes::SESSION_ENDED.error("the session of the access token has ended")),
         }
-        Ok(caller)
     }
 
     /// Adds a user and signs them in.

@@ -22,9 +22,9 @@ pub trait Scope: 'static {
     const DESCRIPTION: &'static str;
 }
 
-/// A set of scopes.
+/// A set of scopes. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scopes(BTreeSet<String>);
+pub struct Scopes(Arc<BTreeSet<String>>);
 
 impl Scopes {
     /// Reads names separated by spaces.
@@ -40,7 +40,7 @@ impl Scopes {
     /// The scopes that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(self.0.intersection(&other.0).cloned().collect())
+        Self(Arc::new(self.0.intersection(&other.0).cloned().collect()))
     }
 
     /// Returns whether the set is empty.
@@ -56,7 +56,7 @@ impl Scopes {
 
 impl<'a> FromIterator<&'a str> for Scopes {
     fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
-        Self(names.into_iter().map(str::to_owned).collect())
+        Self(Arc::new(names.into_iter().map(str::to_owned).collect()))
     }
 }
 
@@ -87,7 +87,7 @@ impl Groups {
         let scopes: Scopes = scopes.into_iter().collect();
         let mut groups = (*self.0).clone();
         for group in groups.values_mut() {
-            group.0.extend(scopes.0.iter().cloned());
+            Arc::make_mut(&mut group.0).extend(scopes.0.iter().cloned());
         }
         Self(Arc::new(groups))
     }

@@ -46,6 +46,17 @@ impl Caller {
         self.scopes.contains(S::NAME)
     }
 
+    /// Checks that the token has not expired.
+    ///
+    /// # Errors
+    /// `token_expired`.
+    pub(crate) fn require_unexpired(&self, now: Timestamp) -> Result<()> {
+        if now < self.expires_at {
+            return Ok(());
+        }
+        Err(codes::TOKEN_EXPIRED.error("the access token has expired"))
+    }
+
     /// Checks that the token has the scope.
     ///
     /// # Errors
@@ -135,19 +146,25 @@ impl AccessTokens {
     /// # Errors
     /// `invalid_token` for a token that was not signed by this service for this audience; `token_expired`.
     pub fn read(&self, token: &str, now: Timestamp) -> Result<Caller> {
-        let claims = decode::<Claims>(token, &self.decoding, &self.validation)
-            .map_err(|_| codes::INVALID_TOKEN.error("the access token is not valid"))?
-            .claims;
-        if claims.exp <= now.unix_seconds() {
-            return Err(codes::TOKEN_EXPIRED.error("the access token has expired"));
-        }
-        Ok(Caller {
+        let caller = self.verify(token).ok_or_else(invalid_token)?;
+        caller.require_unexpired(now)?;
+        Ok(caller)
+    }
+
+    /// Returns the caller of a token of this service, also if it has expired.
+    pub(crate) fn verify(&self, token: &str) -> Option<Caller> {
+        let claims = decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
+        Some(Caller {
             user_id: claims.sub,
             session_id: claims.sid,
             scopes: Scopes::parse(&claims.scope),
             expires_at: Timestamp::from_unix_seconds(claims.exp),
         })
     }
+}
+
+pub(crate) fn invalid_token() -> Error {
+    codes::INVALID_TOKEN.error("the access token is not valid")
 }
 
 #[cfg(test)]

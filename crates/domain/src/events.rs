@@ -9,9 +9,12 @@ pub fn thread(id: Uuid) -> Subject {
     Subject::new("thread", id)
 }
 
+/// The kind of a user as the subject of an event.
+pub const USER: &str = "user";
+
 /// A user as the subject of an event.
 pub fn user(id: Uuid) -> Subject {
-    Subject::new("user", id)
+    Subject::new(USER, id)
 }
 
 /// A message was sent. Payload: `message_id`, `seq`, and `client_id`, the sender's own id for it or null.

@@ -181,6 +181,7 @@ impl Tail {
         }
         let poll = self.realtime.options().poll;
         let batch = events::read(self.realtime.db().reader(), self.position, BATCH).await?;
+        self.observe(&batch);
         self.measure(&batch).await?;
         if batch.floor > self.position {
             tracing::warn!("events were removed before they were read; all clients have to load afresh");
@@ -205,6 +206,18 @@ impl Tail {
         Ok(Some(wait))
     }
 
+    /// Tells the observers of the database what was read, before it is delivered: a session that ended is forgotten before its
+    /// connections are looked for, so that no new one is let in afterwards.
+    fn observe(&self, batch: &Batch) {
+        let observers = self.realtime.db().observers();
+        if batch.floor > self.position {
+            observers.tell_gap();
+        }
+        for event in &batch.events {
+            observers.tell(&event.subject_kind, event.subject_id);
+        }
+    }
+
     /// Begins at the end of the log, at first and after it was restored or moved. A log that was only out of reach goes on
     /// from where it was.
     async fn follow_epoch(&mut self) -> Result<()> {
@@ -219,6 +232,8 @@ impl Tail {
             }
             let epoch = events::epoch(reader).await?;
             self.position = events::horizon(reader).await?;
+            // What was before this place is not read.
+            self.realtime.db().observers().tell_gap();
             self.merger = Merger::default();
             self.merge_at = None;
             self.realtime.set_epoch(epoch);

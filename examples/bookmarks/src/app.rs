@@ -56,7 +56,7 @@ impl Bookmarks {
     /// Assembles the service on an open database whose schema is up to date.
     pub fn new(service: &Service<'_>, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let groups = Groups::new([("regular", &[][..])]).granting(resources::scopes());
-        let auth = service.auth(Users, groups, jwt_secret)?;
+        let auth = service.auth(db.observers(), Users, groups, jwt_secret)?;
         let auth_state = Arc::new(AuthState { db: db.clone(), auth });
         let live = &service.settings.realtime;
         let realtime = Realtime::new(

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use groundwork_core::{Code, Error, Page, PageRequest, Result, Uuid, error::codes};
 use groundwork_web::{
     Body, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
-    http::bearer::SignedIn,
+    http::{bearer::SignedIn, respond::Rendered},
 };
 use messenger_domain::{
     codes::{LAST_SUPERUSER, NAME_TAKEN},
@@ -155,8 +155,8 @@ fn record(app: &State, user: Model) -> UserRecord {
     UserRecord::new(user, app.auth.groups())
 }
 
-async fn me(caller: Scoped<ProfileScope>, app: Data<State>) -> Result<Json<Profile>, Problem> {
-    Ok(Json(profile(&app, app.users.get(app.db.reader(), caller.user_id).await?)))
+async fn me(caller: Scoped<ProfileScope>, app: Data<State>) -> Result<Rendered<Profile>, Problem> {
+    Ok(app.profile(&caller).await?)
 }
 
 async fn update_me(

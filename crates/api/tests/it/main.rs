@@ -27,6 +27,7 @@ mod openapi;
 mod owners;
 mod page;
 mod races;
+mod remembered;
 mod replaces;
 mod settings;
 mod shell;

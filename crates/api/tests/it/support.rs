@@ -63,6 +63,13 @@ impl App {
         (server, delivery)
     }
 
+    /// Starts another server on the same database, as a process of its own, that does not read the log.
+    pub async fn deaf_server(&self, settings: &[(&str, &str)]) -> TestServer {
+        let db = Db::open(&DbOptions::new(&self.db.url).unwrap()).await.unwrap();
+        let messenger = messenger(db.with_clock(Arc::new(self.db.clock.clone())), settings);
+        TestServer::start(move || create_app(&messenger))
+    }
+
     /// Returns a client that is not signed in.
     pub fn client(&self) -> Client {
         self.server.client()

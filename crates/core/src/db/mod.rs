@@ -37,7 +37,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::sync::watch;
 
-use self::{conn::Pool, health::Health, sqlite::Role, url::Target};
+use self::{conn::Pool, health::Health, sqlite::Role, tx::Committed, url::Target};
 pub use self::{
     options::{DbOptions, Synchronous},
     reader::Reader,
@@ -47,6 +47,7 @@ pub use self::{
 use crate::{
     Clock, Error, Ids, Result, Timestamp, Uuid,
     clock::{SystemClock, UuidV7},
+    events::Observers,
 };
 
 /// A database, with the clock and the id source for its rows. Cheap to clone.
@@ -64,6 +65,7 @@ pub struct Db {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     appended: Arc<watch::Sender<u64>>,
+    observers: Observers,
 }
 
 impl fmt::Debug for Db {
@@ -115,6 +117,7 @@ impl Db {
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidV7::default()),
             appended: Arc::default(),
+            observers: Observers::default(),
         };
         // The writer comes first: it switches SQLite to WAL mode, which a reader cannot do.
         drop(db.writer.acquire().await?);
@@ -180,14 +183,20 @@ impl Db {
     /// Begins a transaction, for tests that inspect an unfinished one. Everything else uses [`Db::write`], which always
     /// commits. Dropping the transaction without [`Tx::commit`] rolls it back, and closes its connection.
     pub async fn begin(&self) -> Result<Tx> {
-        let (ids, appended) = (Arc::clone(&self.ids), Arc::clone(&self.appended));
-        Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), ids, appended).await
+        let committed = Committed::new(Arc::clone(&self.appended), self.observers.clone());
+        Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), Arc::clone(&self.ids), committed).await
     }
 
     /// Returns a receiver that changes after each commit of this handle, or a clone of it, that appended
     /// [events](crate::events). Those of other processes are only found by reading.
     pub fn appended(&self) -> watch::Receiver<u64> {
         self.appended.subscribe()
+    }
+
+    /// Returns the observers of the [events](crate::events) of this handle and its clones. A transaction tells them of its own
+    /// events after its commit, in [`events::append`](crate::events::append).
+    pub fn observers(&self) -> &Observers {
+        &self.observers
     }
 
     /// Returns the database system.

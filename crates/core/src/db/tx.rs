@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        self, Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use super::conn::{Conn, Pool};
-use crate::{Error, Ids, Result, Timestamp};
+use crate::{Error, Ids, Result, Timestamp, events::Observers};
 
 /// A transaction, with one time that all of its rows share. See [`Db::write`](super::Db::write).
 ///
@@ -27,8 +27,37 @@ pub struct Tx {
     limit: Duration,
     now: Timestamp,
     ids: Arc<dyn Ids>,
+    committed: Committed,
+}
+
+/// What follows a commit. Dropping it does nothing.
+pub(super) struct Committed {
     has_appended: AtomicBool,
     appended: Arc<watch::Sender<u64>>,
+    observers: Observers,
+    work: sync::Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Committed {
+    pub fn new(appended: Arc<watch::Sender<u64>>, observers: Observers) -> Self {
+        Self { has_appended: AtomicBool::new(false), appended, observers, work: sync::Mutex::default() }
+    }
+}
+
+/// Does what follows a commit when it is dropped: after the commit, whatever its outcome, and also if the caller stops waiting
+/// for it, as it may take effect all the same.
+struct Committing(Committed);
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        let work = self.0.work.get_mut().unwrap_or_else(sync::PoisonError::into_inner);
+        for work in std::mem::take(work) {
+            work();
+        }
+        if *self.0.has_appended.get_mut() {
+            self.0.appended.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
 }
 
 /// The connection of a transaction. It returns to its pool only after a successful commit or rollback; otherwise it is
@@ -84,7 +113,7 @@ impl Tx {
         limit: Duration,
         now: Timestamp,
         ids: Arc<dyn Ids>,
-        appended: Arc<watch::Sender<u64>>,
+        committed: Committed,
     ) -> Result<Self> {
         let backend = pool.backend();
         let mut session = Session { conn: pool.acquire().await?, ended: false, failed: false };
@@ -96,8 +125,7 @@ impl Tx {
             _ => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         session.conn.run(limit, sql).await.map_err(exec)?;
-        let (session, has_appended) = (Mutex::new(session), AtomicBool::new(false));
-        Ok(Self { session, backend, limit, now, ids, has_appended, appended })
+        Ok(Self { session: Mutex::new(session), backend, limit, now, ids, committed })
     }
 
     /// Commits the transaction.
@@ -110,12 +138,8 @@ impl Tx {
         if session.failed {
             return Err(Error::internal("a transaction with a failed statement can't be committed"));
         }
-        let ended = session.end(self.limit, "COMMIT").await;
-        // Also after an error: the commit may have taken effect.
-        if self.has_appended.into_inner() {
-            self.appended.send_modify(|count| *count = count.wrapping_add(1));
-        }
-        Ok(ended?)
+        let _committing = Committing(self.committed);
+        Ok(session.end(self.limit, "COMMIT").await?)
     }
 
     /// Rolls the transaction back.
@@ -132,7 +156,19 @@ impl Tx {
     /// Notes that the transaction has appended events, for [`Db::appended`](super::Db::appended). The functions of
     /// [`events`](crate::events) do so; a statement that inserts events by itself has to.
     pub fn mark_appended(&self) {
-        self.has_appended.store(true, Ordering::Relaxed);
+        self.committed.has_appended.store(true, Ordering::Relaxed);
+    }
+
+    /// Calls `work` after the commit, for what is kept outside the database and has to follow it, such as forgetting what was
+    /// read before. Also if the outcome of the commit is unknown; not if the transaction is rolled back. `work` must not block.
+    pub fn after_commit(&self, work: impl FnOnce() + Send + 'static) {
+        let mut all = self.committed.work.lock().unwrap_or_else(sync::PoisonError::into_inner);
+        all.push(Box::new(work));
+    }
+
+    /// The observers of the transaction's events.
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.committed.observers
     }
 
     /// Returns a new id.

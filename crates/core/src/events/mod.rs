@@ -49,6 +49,7 @@
 pub(crate) mod epoch;
 pub mod feed;
 mod log;
+mod observers;
 mod retention;
 mod schema;
 
@@ -60,6 +61,7 @@ use serde_json::Value as Json;
 pub use self::{
     epoch::{Epoch, Extent, adopt, epoch, extent},
     log::{Batch, floor, horizon, lag, read},
+    observers::{Observed, Observers},
     retention::prune,
     schema::{create_v1, drop_v1},
 };
@@ -211,10 +213,20 @@ pub async fn append(tx: &Tx, event: NewEvent) -> Result<()> {
 
 /// Appends several events in one statement, in that order.
 pub async fn append_all(tx: &Tx, events: impl IntoIterator<Item = NewEvent>) -> Result<()> {
-    let rows: Vec<_> = events.into_iter().map(|event| event.into_row(tx.now())).collect();
+    let (mut rows, mut observed) = (Vec::new(), Vec::new());
+    for event in events {
+        if tx.observers().has(event.subject.kind) {
+            observed.push(event.subject);
+        }
+        rows.push(event.into_row(tx.now()));
+    }
     if !rows.is_empty() {
         Entity::insert_many(rows).exec_without_returning(tx).await?;
         tx.mark_appended();
+    }
+    if !observed.is_empty() {
+        let observers = tx.observers().clone();
+        tx.after_commit(move || observed.iter().for_each(|subject| observers.tell(subject.kind, subject.id)));
     }
     Ok(())
 }

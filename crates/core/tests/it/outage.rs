@@ -1,6 +1,16 @@
 //! What happens while PostgreSQL is away, and how it is reached by TLS.
 
-use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use groundwork_core::{Db, DbOptions, Result, error::codes};
 use groundwork_testkit::postgres::OwnServer;
@@ -34,8 +44,12 @@ async fn nobody_waits_for_a_server_that_is_away() {
     write(&db).await.unwrap();
 
     let held = db.begin().await.unwrap();
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = Arc::clone(&told);
+    held.after_commit(move || tell.store(true, Ordering::SeqCst));
     server.stop().await;
     assert_eq!(held.commit().await.unwrap_err().code(), codes::UNAVAILABLE);
+    assert!(told.load(Ordering::SeqCst), "nobody knows whether it took effect");
     for _ in 0..5 {
         let (ping, read, write) = tokio::join!(db.ping(), read(&db), write(&db));
         for refused in [ping, read, write] {

@@ -1,9 +1,15 @@
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Waker},
+};
+
 use groundwork_core::{
-    Controller, Db, DbOptions, ListQuery, PageRequest,
-    events::{self, NewEvent, Subject},
+    Controller, Db, DbOptions, Error, ListQuery, PageRequest, Tx, Uuid,
+    events::{self, NewEvent, Observed, Subject},
 };
 use groundwork_testkit::both_databases;
-use sea_orm::EntityTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 
 use crate::book::{Library, NewBook, add, shelf};
 
@@ -29,6 +35,66 @@ async fn only_a_commit_makes_it_lasting(library: &Library) {
     Controller::create(&shelf(1), &tx, new()).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(total(db).await, 1);
+}
+
+/// What follows a commit follows each commit, also one whose caller did not wait for it, and nothing else.
+#[both_databases]
+async fn what_follows_a_commit(library: &Library) {
+    let db = &library.db;
+    let done: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let note = |tx: &Tx, name: &'static str| {
+        let done = Arc::clone(&done);
+        tx.after_commit(move || done.lock().unwrap().push(name));
+    };
+    db.write(async |tx| {
+        note(tx, "first");
+        note(tx, "second");
+        assert!(done.lock().unwrap().is_empty(), "not before the commit");
+        Ok::<_, Error>(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(*done.lock().unwrap(), ["first", "second"]);
+
+    let refused = db.write(async |tx| {
+        note(tx, "refused");
+        Err::<(), _>(Error::not_found("book"))
+    });
+    refused.await.unwrap_err();
+    let dropped = db.begin().await.unwrap();
+    note(&dropped, "dropped");
+    drop(dropped);
+    let failed = db.begin().await.unwrap();
+    note(&failed, "failed");
+    failed.execute_unprepared("SELECT nothing").await.unwrap_err();
+    failed.commit().await.unwrap_err();
+    assert_eq!(done.lock().unwrap().len(), 2);
+
+    let left = db.begin().await.unwrap();
+    note(&left, "left");
+    let is_pending = pin!(left.commit()).poll(&mut Context::from_waker(Waker::noop())).is_pending();
+    assert!(is_pending, "a commit takes a moment");
+    assert_eq!(done.lock().unwrap().last(), Some(&"left"), "it may have taken effect");
+}
+
+/// Who observes a kind of subject is told of each of its events that was committed.
+#[both_databases]
+async fn committed_events_are_observed(library: &Library) {
+    let db = &library.db;
+    let told: Arc<Mutex<Vec<Observed>>> = Arc::default();
+    let observer = Arc::clone(&told);
+    db.observers().observe("book", move |observed| observer.lock().unwrap().push(observed));
+    let [one, two] = [1, 2].map(|id| NewEvent::new("book.read", Subject::new("book", Uuid::from_u128(id))));
+    let other = NewEvent::new("shelf.moved", Subject::new("shelf", Uuid::nil()));
+    let tx = db.begin().await.unwrap();
+    events::append_all(&tx, [one.clone(), other, two]).await.unwrap();
+    assert!(told.lock().unwrap().is_empty(), "not before the commit");
+    tx.commit().await.unwrap();
+    assert_eq!(*told.lock().unwrap(), [1, 2].map(|id| Observed::Subject(Uuid::from_u128(id))));
+    let tx = db.begin().await.unwrap();
+    events::append(&tx, one).await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(told.lock().unwrap().len(), 2);
 }
 
 /// An event exists exactly if its cause does.

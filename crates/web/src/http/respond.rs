@@ -9,11 +9,15 @@
 //! assert_eq!(Created("a note").respond_to(&request).status(), 201);
 //! ```
 
+use std::{fmt, marker::PhantomData};
+
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
     body::BoxBody,
     http::{StatusCode, header::ContentType},
+    web::Bytes,
 };
+use groundwork_core::{Error, Result};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,6 +26,32 @@ use crate::openapi::describe::{DescribeOutput, OperationDoc};
 /// 200 with a body.
 #[derive(Clone, Debug)]
 pub struct Json<T>(pub T);
+
+/// 200 with a body that was written as JSON before, and is returned many times. Cheap to clone.
+pub struct Rendered<T> {
+    json: Bytes,
+    body: PhantomData<fn() -> T>,
+}
+
+impl<T: Serialize> Rendered<T> {
+    /// Writes `body` as JSON.
+    pub fn new(body: &T) -> Result<Self> {
+        let json = serde_json::to_vec(body).map_err(Error::internal)?;
+        Ok(Self { json: json.into(), body: PhantomData })
+    }
+}
+
+impl<T> Clone for Rendered<T> {
+    fn clone(&self) -> Self {
+        Self { json: self.json.clone(), body: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Rendered<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Rendered").field(&self.json).finish()
+    }
+}
 
 /// 201 with the created resource.
 #[derive(Clone, Debug)]
@@ -44,6 +74,12 @@ impl<T: ToSchema> DescribeOutput for Json<T> {
     fn describe(doc: &mut OperationDoc) {
         let content = doc.output::<T>();
         doc.answer(200, "OK", Some(content));
+    }
+}
+
+impl<T: ToSchema> DescribeOutput for Rendered<T> {
+    fn describe(doc: &mut OperationDoc) {
+        Json::<T>::describe(doc);
     }
 }
 
@@ -80,6 +116,14 @@ impl<T: Serialize> Responder for Json<T> {
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         json(StatusCode::OK, &self.0)
+    }
+}
+
+impl<T> Responder for Rendered<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok().content_type(ContentType::json()).body(self.json)
     }
 }
 

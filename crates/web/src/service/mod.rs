@@ -37,7 +37,10 @@ use actix_web::{
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
 };
 use groundwork_auth::{AccessTokens, Accounts, Auth, Groups, Passwords};
-use groundwork_core::{Db, db, events};
+use groundwork_core::{
+    Db, db,
+    events::{self, Observers},
+};
 use sea_orm_migration::MigratorTrait;
 use tracing_subscriber::EnvFilter;
 
@@ -138,9 +141,10 @@ impl Service<'_> {
         secret::keep(folder).map_err(|error| format!("DATA_DIR {}: {error}", folder.display()).into())
     }
 
-    /// Creates the authentication of the service's users, as the settings say.
+    /// Creates the authentication of the service's users, as the settings say. `observers` are those of the database.
     pub fn auth<A: Accounts>(
         &self,
+        observers: &Observers,
         accounts: A,
         groups: Groups,
         secret: &Secret,
@@ -153,7 +157,9 @@ impl Service<'_> {
             Duration::from_mins(settings.access_token_minutes),
         )?;
         let passwords = Passwords::new(settings.bcrypt_cost)?;
-        Ok(Auth::new(accounts, passwords, access, groups, Duration::from_hours(24 * settings.session_days)))
+        let lifetime = Duration::from_hours(24 * settings.session_days);
+        let auth = Auth::new(accounts, passwords, access, groups, lifetime);
+        Ok(auth.remembering(observers, self.settings.session_cache()))
     }
 
     /// Returns the options of the web app, as the settings say.

@@ -137,6 +137,11 @@ crate::settings! {
         access_token_minutes: u64 [1..=1440] = 15,
         /// How long a session lasts without being refreshed, in days.
         session_days: u64 [1..=365] = 30,
+        /// For how long a server remembers that a session is alive, and the profile of its user, in seconds; 0 for asking the
+        /// database in each request. What ends or changes on this server takes effect at once, and what ends or changes on
+        /// another one when this server reads of it in the event log. Where it can't, because the log is held back or the
+        /// database is away, it takes effect after this time.
+        session_cache_seconds: u64 [0..=300] = 5,
         /// The cost of bcrypt: each step doubles the time of a sign-in. Use values below 10 for tests only.
         bcrypt_cost: u32 [4..=20] = 12,
     }
@@ -307,6 +312,11 @@ impl ServiceSettings {
             synchronous: database.sqlite_synchronous,
             ..DbOptions::for_url(self.database_url(service))
         }
+    }
+
+    /// Returns for how long sessions and profiles are remembered.
+    pub fn session_cache(&self) -> Duration {
+        Duration::from_secs(self.auth.session_cache_seconds)
     }
 
     /// Returns whether the database is the file in `DATA_DIR`.
