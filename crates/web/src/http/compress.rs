@@ -18,13 +18,14 @@ pub(crate) async fn compress<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let accepted = AcceptEncoding::parse(&request).ok();
-    let supported = [Encoding::identity(), Encoding::gzip()];
-    let chosen = accepted.and_then(|accepted| accepted.negotiate(supported.iter()));
     let response = next.call(request).await?;
-    let is_large = matches!(response.response().body().size(), BodySize::Sized(MIN_BYTES..));
-    let encoding = match chosen {
-        Some(Encoding::Known(ContentEncoding::Gzip)) if is_large => ContentEncoding::Gzip,
+    if !matches!(response.response().body().size(), BodySize::Sized(MIN_BYTES..)) {
+        return Ok(response.map_into_boxed_body());
+    }
+    let accepted = AcceptEncoding::parse(response.request()).ok();
+    let supported = [Encoding::identity(), Encoding::gzip()];
+    let encoding = match accepted.and_then(|accepted| accepted.negotiate(supported.iter())) {
+        Some(Encoding::Known(ContentEncoding::Gzip)) => ContentEncoding::Gzip,
         _ => ContentEncoding::Identity,
     };
     Ok(response.map_body(|head, body| Encoder::response(encoding, head, body)).map_into_boxed_body())
