@@ -4,7 +4,7 @@
 //! access token into the [`Caller`] of a request.
 //!
 //! - Access tokens are JWTs (RFC 7519) signed with HS256, short-lived, and bound to a session: when the session
-//!   ends, they stop working at once, on every server.
+//!   ends, they stop working at once on every server, or with [`Auth::remembering`] when the server learns of it.
 //! - Refresh tokens are opaque, stored as hashes, and valid for one use. A second use shows that somebody has a copy, and
 //!   ends the session (RFC 9700, section 4.14.2).
 

@@ -13,15 +13,21 @@
 //! # }
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use groundwork_core::{Error, FieldErrors, Result, error::codes};
-use tokio::{sync::Semaphore, task, time};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time,
+};
 
 /// The maximum length of a password, in bytes: bcrypt reads no more. Longer passwords are refused, never truncated.
 pub const MAX_BYTES: usize = 72;
 /// The minimum length of a password, in characters.
 pub const MIN_CHARS: usize = 8;
+
+const LOWEST_COST: u32 = 4;
+const HIGHEST_COST: u32 = 31;
 
 /// How long a sign-in waits before it hashes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,7 +49,12 @@ pub fn check_new(field: &str, password: &str, errors: &mut FieldErrors) {
     errors.check(!has(|c| c == '\0'), field, "bad_value", "must not contain NUL");
 }
 
-/// Hashes and verifies passwords on blocking threads, at most as many at once as the machine has cores.
+/// How much the threads that hash give way to others: with 10, somebody who has work gets nine times as much of a core.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+/// Hashes and verifies passwords on threads of their own, at most as many at once as the machine has cores. They give way to
+/// all others, so that sign-ins do not delay other requests.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     cost: u32,
@@ -59,7 +70,14 @@ impl Passwords {
     /// `internal` for another cost.
     pub fn new(cost: u32) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let decoy = bcrypt::hash("nobody's password", cost).map_err(Error::internal)?;
+        // The decoy is the hash of no known password: one of the lowest cost, which says that it has another
+        // one, so that the start does not take as long as a sign-in.
+        let costs = |cost: u32| format!("${cost:02}$");
+        let decoy = bcrypt::hash("nobody's password", LOWEST_COST).map_err(Error::internal)?;
+        if !(LOWEST_COST..=HIGHEST_COST).contains(&cost) {
+            return Err(Error::internal(format!("the cost of bcrypt is not from 4 to 31: {cost}")));
+        }
+        let decoy = decoy.replacen(&costs(LOWEST_COST), &costs(cost), 1);
         Ok(Self { cost, turns: Arc::new(Semaphore::new(cores)), decoy: decoy.into() })
     }
 
@@ -95,12 +113,25 @@ impl Passwords {
             .await
             .map_err(|_| BUSY.error("too many sign-ins at once; try again in a moment"))?
             .map_err(Error::internal)?;
+        let (sender, result) = oneshot::channel();
         let work = move || {
-            // Held by the task itself: a cancelled request must not free the place while the task still runs.
+            // Held by the thread itself: a cancelled request must not free the place while the thread still works.
             let _turn = turn;
-            work()
+            give_way();
+            // Nobody waits for the result of a cancelled request.
+            let _ = sender.send(work());
         };
-        task::spawn_blocking(work).await.map_err(Error::internal)?.map_err(Error::internal)
+        // A thread for each costs far less than a hash, and takes no memory when nobody signs in.
+        thread::Builder::new().name("password".to_owned()).spawn(work).map_err(Error::internal)?;
+        result.await.map_err(Error::internal)?.map_err(Error::internal)
+    }
+}
+
+/// Lowers the priority of this thread. On Linux a thread has a priority of its own.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the priority of a thread was not lowered");
     }
 }
 
@@ -120,6 +151,17 @@ mod tests {
         assert!(passwords.verify("Correct1", Some(&hash)).await.unwrap());
         assert!(!passwords.verify("Correct2", Some(&hash)).await.unwrap());
         assert!(!passwords.verify("Correct1", None).await.unwrap());
+    }
+
+    /// The decoy takes as long as a hash of that cost, and no password is its own.
+    #[tokio::test]
+    async fn the_decoy_has_the_cost() {
+        let passwords = Passwords::new(5).unwrap();
+        assert_eq!(passwords.decoy.parse::<bcrypt::HashParts>().unwrap().get_cost(), 5);
+        assert!(!bcrypt::verify("nobody's password", &passwords.decoy).unwrap());
+        for cost in [3, 32] {
+            assert!(Passwords::new(cost).is_err());
+        }
     }
 
     #[tokio::test]
