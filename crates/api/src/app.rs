@@ -40,8 +40,7 @@ impl Messenger {
     pub fn new(settings: &Settings, db: Db, jwt_secret: &Secret) -> Result<Self> {
         let service = settings.service();
         let groups = scopes::groups().granting(resources::scopes());
-        let auth =
-            service.auth(db.observers(), Users::default(), groups, jwt_secret)?;
+        let auth = service.auth(db.observers(), Users::default(), groups, jwt_secret)?;
         let auth_state = Arc::new(AuthState { db: db.clone(), auth: auth.clone() });
         let acquire_timeout = Duration::from_secs(settings.database.database_acquire_timeout_seconds);
         let state = Data::new(State {

@@ -149,9 +149,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
 
     fn kept(&self, part: &mut Part<K, V>, key: &K, now: Timestamp) -> Option<V> {
         // An answer from the future was read before the clock was set back, and its age is not known.
-        let is_fresh = |answer: &Answer<V>| {
-            answer.asked_at <= now && now.since(answer.asked_at) < self.0.ttl
-        };
+        let is_fresh = |answer: &Answer<V>| answer.asked_at <= now && now.since(answer.asked_at) < self.0.ttl;
         if let Some(answer) = part.young.get(key) {
             return is_fresh(answer).then(|| answer.value.clone());
         }
@@ -222,7 +220,8 @@ mod tests {
     /// What was read before it was forgotten is returned to who asked, and not kept.
     #[tokio::test]
     async fn an_answer_that_was_forgotten_while_it_was_read_is_not_kept() {
-        for forget in [|recent: &Recent<u32, u32>| recent.forget(&1), |recent: &_| Recent::forget_all(recent)] {
+        for forget in [|recent: &Recent<u32, u32>| recent.forget(&1), |recent: &_| Recent::forget_all(recent)]
+        {
             let recent = Recent::new(TTL, 100);
             let read = async || {
                 forget(&recent);

@@ -184,7 +184,8 @@ impl Db {
     /// commits. Dropping the transaction without [`Tx::commit`] rolls it back, and closes its connection.
     pub async fn begin(&self) -> Result<Tx> {
         let committed = Committed::new(Arc::clone(&self.appended), self.observers.clone());
-        Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), Arc::clone(&self.ids), committed).await
+        Tx::begin(&self.writer, self.statement_timeout, self.clock.now(), Arc::clone(&self.ids), committed)
+            .await
     }
 
     /// Returns a receiver that changes after each commit of this handle, or a clone of it, that appended

@@ -16,7 +16,8 @@ pub enum Observed {
     Anything,
 }
 
-type Observer = dyn Fn(Observed) + Send + Sync;
+/// A kind of subject, and who observes it.
+type Observer = (&'static str, Arc<dyn Fn(Observed) + Send + Sync>);
 
 /// The observers of the events of one database. Those of this process tell them after their commit, and whoever reads the
 /// log tells them of all others. An event may be told twice, and in any order.
@@ -36,7 +37,7 @@ type Observer = dyn Fn(Observed) + Send + Sync;
 /// assert_eq!(count.load(Ordering::SeqCst), 2);
 /// ```
 #[derive(Clone, Default)]
-pub struct Observers(Arc<RwLock<Vec<(&'static str, Arc<Observer>)>>>);
+pub struct Observers(Arc<RwLock<Vec<Observer>>>);
 
 impl fmt::Debug for Observers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
