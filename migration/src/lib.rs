@@ -7,6 +7,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261121_messenger;
 mod m20261122_recent_threads;
+mod m20261122_user_search;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             groundwork_web::service::migrate::library_v1(),
             Box::new(m20261121_messenger::Migration),
             Box::new(m20261122_recent_threads::Migration),
+            Box::new(m20261122_user_search::Migration),
         ]
     }
 }

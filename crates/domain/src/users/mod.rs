@@ -4,6 +4,7 @@ pub mod controller;
 pub mod entity;
 mod presence;
 pub(crate) mod repository;
+pub mod search;
 pub mod types;
 
 pub use controller::{NewAccount, Users};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use groundwork_core::{
     Error, FieldErrors, ListQuery, Page, PageRequest, Repository, Result, Timestamp, Tx, Uuid,
-    filter::contains, repository::page_of,
+    repository::page_of,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -155,27 +155,6 @@ impl UserRepository {
     pub async fn by_ids<C: ConnectionTrait>(self, conn: &C, ids: &[Uuid]) -> Result<Vec<Model>> {
         let found = self.alive().filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id);
         Ok(found.all(conn).await?)
-    }
-
-    /// Returns a page of the active users that have each of `words` in the username, the first name or the last name.
-    /// One word may be the id of a user instead.
-    pub async fn search<C: ConnectionTrait>(
-        self,
-        conn: &C,
-        words: &[&str],
-        page: PageRequest,
-    ) -> Result<Page<Model>> {
-        let backend = conn.get_database_backend();
-        let has = |word: &str| {
-            [Column::Username, Column::FirstName, Column::LastName]
-                .into_iter()
-                .fold(Condition::any(), |any, column| any.add(contains(column, word, backend)))
-        };
-        let matching = match words {
-            [word] if let Ok(id) = word.parse::<Uuid>() => Column::Id.eq(id).into(),
-            _ => words.iter().fold(Condition::all(), |all, word| all.add(has(word))),
-        };
-        page_of(conn, self.active().filter(matching), &ListQuery::default(), page).await
     }
 
     /// Returns a page of all users, including deleted ones if `include_deleted` is true.
