@@ -10,7 +10,7 @@ use api::{
 use groundwork_core::{Db, DbOptions, Uuid};
 use groundwork_realtime::Running;
 use groundwork_testkit::{Answer, Backend, Client, Fixture, TestDb, TestServer};
-use messenger_domain::{messages::Message, users};
+use messenger_domain::{messages::Message, threads::audit, users};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, prelude::Expr};
 use serde_json::{Value, json};
 
@@ -32,6 +32,10 @@ impl Fixture for App {
 
     async fn tear_down(self) {
         self.server.stop().await;
+        // Whatever a test did, what is stored for a fast answer has to be right. Some tests break the database.
+        if let Ok(differences) = audit::differences(self.db.db.reader()).await {
+            assert_eq!(differences, Vec::<String>::new());
+        }
         self.db.tear_down().await;
     }
 }

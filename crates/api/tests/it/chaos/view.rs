@@ -6,7 +6,7 @@ use groundwork_core::{
     Db, DbOptions,
     events::{Column, Entity, Model},
 };
-use messenger_domain::messages::entity as message;
+use messenger_domain::{messages::entity as message, threads::audit};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::Value;
 
@@ -71,6 +71,7 @@ impl View {
 /// Compares the views with the database. Returns the number of events in its log.
 pub async fn check(views: &[View], url: &str) -> usize {
     let db = Db::open(&DbOptions::new(url).unwrap()).await.unwrap();
+    assert_eq!(audit::differences(db.reader()).await.unwrap(), Vec::<String>::new());
     let log = Entity::find().filter(Column::Version.is_not_null()).all(db.reader()).await.unwrap();
     let messages = message::Entity::find().all(db.reader()).await.unwrap();
     let messages: HashMap<String, message::Model> =
