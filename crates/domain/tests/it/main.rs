@@ -7,6 +7,7 @@ mod people;
 mod presence;
 mod receipts;
 mod recent;
+mod search;
 mod sending;
 mod succession;
 mod unread;
