@@ -1,5 +1,6 @@
 //! What is sent to clients. A frame is written once, and shared by all connections that get it.
 
+use actix_web::web::Bytes;
 use bytestring::ByteString;
 use groundwork_core::{
     Timestamp, Uuid,
@@ -25,6 +26,8 @@ pub(crate) struct Frame {
     pub scope: &'static str,
     /// Its JSON.
     pub text: ByteString,
+    /// The WebSocket frame of it, as all connections send it. It shares the memory of the text.
+    pub wire: Bytes,
 }
 
 /// The fields of an event in a frame.
@@ -101,11 +104,13 @@ impl Frame {
             subject: subject_of(head.subject),
             data,
         };
+        let (wire, text) = written(&envelope);
         Self {
             kind: head.kind.to_owned(),
             position: Some(head.position),
             scope: head.scope,
-            text: text_of(&envelope),
+            text,
+            wire,
             cursor: Some(cursor),
         }
     }
@@ -116,13 +121,14 @@ impl Frame {
             ControlFrame::Ready { data } => Some(data.cursor.clone()),
             _ => None,
         };
-        Self { kind: frame.kind().to_owned(), position: None, cursor, scope: "", text: text_of(frame) }
+        let (wire, text) = written(frame);
+        Self { kind: frame.kind().to_owned(), position: None, cursor, scope: "", text, wire }
     }
 
     /// A hint about what a user does in a subject.
     pub fn hint(kind: &str, subject: (&str, Uuid), data: HintData) -> Self {
-        let text = text_of(&HintFrame { kind, subject: subject_of(subject), data });
-        Self { kind: kind.to_owned(), position: None, cursor: None, scope: "", text }
+        let (wire, text) = written(&HintFrame { kind, subject: subject_of(subject), data });
+        Self { kind: kind.to_owned(), position: None, cursor: None, scope: "", text, wire }
     }
 
     /// The answer to a frame that was refused.
@@ -131,7 +137,53 @@ impl Frame {
     }
 }
 
-/// Writes JSON. What is written here has only string keys, so that it can't fail.
-fn text_of(value: &impl Serialize) -> ByteString {
-    serde_json::to_string(value).unwrap_or_default().into()
+/// The most bytes before the payload of a frame of the server, which has no mask.
+const MAX_HEAD: usize = 10;
+
+/// Writes JSON, and the head of a WebSocket frame before it (RFC 6455, section 5.2). What is written here has only string
+/// keys, so that it can't fail.
+fn written(value: &impl Serialize) -> (Bytes, ByteString) {
+    let mut bytes = vec![0; MAX_HEAD];
+    if serde_json::to_writer(&mut bytes, value).is_err() {
+        bytes.truncate(MAX_HEAD);
+    }
+    let head = head_of(bytes.len() - MAX_HEAD);
+    let start = MAX_HEAD - head.len();
+    if let Some(place) = bytes.get_mut(start..MAX_HEAD) {
+        place.copy_from_slice(&head);
+    }
+    let bytes = Bytes::from(bytes);
+    let text = ByteString::try_from(bytes.slice(MAX_HEAD..)).unwrap_or_default();
+    (bytes.slice(start..), text)
+}
+
+/// The head of a whole frame of text.
+fn head_of(length: usize) -> Vec<u8> {
+    const TEXT: u8 = 0x81;
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length), _) if length < 126 => vec![TEXT, length],
+        (_, Ok(length)) => [&[TEXT, 126][..], &length.to_be_bytes()].concat(),
+        _ => [&[TEXT, 127][..], &(length as u64).to_be_bytes()].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_codec::Decoder;
+    use actix_http::ws;
+    use actix_web::web::BytesMut;
+
+    use super::*;
+
+    #[test]
+    fn wire_and_text_say_the_same() {
+        for length in [0, 1, 123, 124, 125, 126, 127, 65_533, 65_534, 65_535, 200_000] {
+            let (wire, text) = written(&"x".repeat(length));
+            assert_eq!(text.len(), length + 2);
+            let mut codec = ws::Codec::new().client_mode().max_size(1_000_000);
+            let mut input = BytesMut::from(&*wire);
+            assert_eq!(codec.decode(&mut input).unwrap(), Some(ws::Frame::Text(text.into_bytes())));
+            assert!(input.is_empty());
+        }
+    }
 }

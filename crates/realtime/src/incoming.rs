@@ -3,17 +3,29 @@
 //! Each part of a frame that comes in several parts counts as a frame, and nothing of a frame is kept beyond its limit, so
 //! that neither many parts nor large ones cost the server more than plain frames do.
 
-use actix_web::web::{Bytes, BytesMut};
-use actix_ws::{Item, Message, MessageStream, ProtocolError};
+use std::rc::Rc;
+
+use actix_codec::Decoder;
+use actix_http::ws::{Codec, Frame};
+use actix_web::{
+    rt::net::TcpStream,
+    web::{Bytes, BytesMut},
+};
+use actix_ws::{Item, ProtocolError};
 use bytestring::ByteString;
-use futures::StreamExt;
 use tokio::time::Instant;
 
-use crate::{codes::Close, options::Options};
+use crate::{codes::Close, options::Options, wire};
+
+/// The most bytes before the payload of a frame of a client.
+const MAX_HEAD: usize = 14;
 
 /// The frames of one client.
 pub(crate) struct Incoming {
-    stream: MessageStream,
+    io: Rc<TcpStream>,
+    codec: Codec,
+    /// A part of a frame; without memory while there is none.
+    input: BytesMut,
     bucket: Bucket,
     limit: usize,
     parts: BytesMut,
@@ -43,9 +55,12 @@ pub(crate) enum Wrong {
 }
 
 impl Incoming {
-    pub fn new(stream: MessageStream, options: &Options) -> Self {
+    /// `input` is what was read already.
+    pub fn new(io: Rc<TcpStream>, input: BytesMut, options: &Options) -> Self {
         Self {
-            stream: stream.max_frame_size(options.frame_bytes),
+            io,
+            codec: Codec::new().max_size(options.frame_bytes),
+            input,
             bucket: Bucket::new(options.frames_per_second),
             limit: options.frame_bytes,
             parts: BytesMut::new(),
@@ -56,26 +71,47 @@ impl Incoming {
 
     /// Waits for the next frame, or a part of one. Cancel-safe.
     pub async fn next(&mut self) -> Result<Received, Wrong> {
-        let message = match self.stream.next().await {
-            Some(Ok(message)) => message,
-            Some(Err(ProtocolError::Overflow)) => return Err(Wrong::Refused(Close::TOO_LARGE)),
-            Some(Err(ProtocolError::Io(error))) if error.kind() != std::io::ErrorKind::InvalidData => {
+        loop {
+            if let Some(frame) = self.decode()? {
+                return self.take(frame);
+            }
+            wire::readable(&self.io).await.map_err(|_| Wrong::Gone)?;
+            if !wire::read(&self.io, &mut self.input).map_err(|_| Wrong::Gone)? {
                 return Err(Wrong::Gone);
             }
-            Some(Err(_)) => return Err(Wrong::Refused(Close::INVALID)),
-            None => return Err(Wrong::Gone),
-        };
+        }
+    }
+
+    fn decode(&mut self) -> Result<Option<Frame>, Wrong> {
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        let frame = self.codec.decode(&mut self.input).map_err(|error| match error {
+            ProtocolError::Overflow => Wrong::Refused(Close::TOO_LARGE),
+            _ => Wrong::Refused(Close::INVALID),
+        })?;
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        // A frame within the limit would be complete.
+        if frame.is_none() && self.input.len() > self.limit + MAX_HEAD {
+            return Err(Wrong::Refused(Close::TOO_LARGE));
+        }
+        Ok(frame)
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<Received, Wrong> {
         self.heard = Instant::now();
         if !self.bucket.take() {
             return Err(Wrong::Refused(Close::TOO_MANY_FRAMES));
         }
-        Ok(match message {
-            Message::Text(text) => Received::Text(text),
-            Message::Binary(_) => Received::Binary,
-            Message::Ping(bytes) => Received::Ping(bytes),
-            Message::Pong(_) | Message::Nop => Received::Sign,
-            Message::Close(_) => Received::Close,
-            Message::Continuation(part) => return self.add(part),
+        Ok(match frame {
+            Frame::Text(text) => Received::Text(text_of(text)?),
+            Frame::Binary(_) => Received::Binary,
+            Frame::Ping(bytes) => Received::Ping(bytes),
+            Frame::Pong(_) => Received::Sign,
+            Frame::Close(_) => Received::Close,
+            Frame::Continuation(part) => return self.add(part),
         })
     }
 
@@ -107,9 +143,12 @@ impl Incoming {
         if !self.is_text {
             return Ok(Received::Binary);
         }
-        let text = ByteString::try_from(whole).map_err(|_| Wrong::Refused(Close::INVALID))?;
-        Ok(Received::Text(text))
+        Ok(Received::Text(text_of(whole)?))
     }
+}
+
+fn text_of(bytes: Bytes) -> Result<ByteString, Wrong> {
+    ByteString::try_from(bytes).map_err(|_| Wrong::Refused(Close::INVALID))
 }
 
 /// How many frames a client may send now.

@@ -28,11 +28,13 @@ pub mod options;
 pub mod presence;
 mod realtime;
 mod replay;
+mod serving;
 pub mod socket;
 pub mod sse;
 mod stats;
 pub mod sync;
 mod tail;
+mod wire;
 
 pub use self::{
     command::Commands,

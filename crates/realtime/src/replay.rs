@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use actix_web::web::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use groundwork_auth::Caller;
 use groundwork_core::{
@@ -249,10 +250,54 @@ impl Stream {
     /// Waits for the next frame. Cancel-safe: everything under way is kept in the stream.
     pub async fn next(&mut self) -> Result<Arc<Frame>, Stop> {
         let frame = self.find().await?;
+        self.passed(&frame);
+        Ok(frame)
+    }
+
+    /// The bytes of a frame that was taken, for a WebSocket, and of those that wait behind it, up to so many bytes.
+    pub fn with_more(&mut self, first: &Arc<Frame>, limit: usize) -> Bytes {
+        let mut bytes = first.wire.clone();
+        let mut joined = BytesMut::new();
+        while bytes.len().max(joined.len()) < limit
+            && let Some(frame) = self.take()
+        {
+            if joined.is_empty() {
+                joined = BytesMut::with_capacity(limit);
+                joined.extend_from_slice(&bytes);
+            }
+            joined.extend_from_slice(&frame.wire);
+        }
+        if !joined.is_empty() {
+            bytes = joined.freeze();
+        }
+        bytes
+    }
+
+    /// Takes the next frame, if one is there already.
+    fn take(&mut self) -> Option<Arc<Frame>> {
+        let frame = match self.ready.pop_front() {
+            Some(frame) => frame,
+            None if self.replay.is_some() => return None,
+            None => loop {
+                let frame = self.connection.outbox.take()?;
+                if !self.is_known(&frame) {
+                    break frame;
+                }
+            },
+        };
+        self.passed(&frame);
+        Some(frame)
+    }
+
+    /// Whether the client has the frame, or it is not for it.
+    fn is_known(&self, frame: &Frame) -> bool {
+        frame.position.is_some_and(|position| position <= self.reached)
+    }
+
+    fn passed(&mut self, frame: &Frame) {
         if let Some(cursor) = &frame.cursor {
             self.cursor.clone_from(cursor);
         }
-        Ok(frame)
     }
 
     async fn find(&mut self) -> Result<Arc<Frame>, Stop> {
@@ -261,19 +306,15 @@ impl Stream {
                 return Ok(frame);
             }
             let Some(replay) = &mut self.replay else {
-                let frame = tokio::select! {
-                    biased;
-                    close = self.connection.ended.ended() => return Err(Stop::Close(close)),
-                    frame = self.connection.frames.recv() => frame.ok_or(Stop::Close(Close::NORMAL))?,
-                };
-                if frame.position.is_some_and(|position| position <= self.reached) {
+                let frame = self.connection.outbox.next().await.map_err(Stop::Close)?;
+                if self.is_known(&frame) {
                     continue;
                 }
                 return Ok(frame);
             };
             let page = tokio::select! {
                 biased;
-                close = self.connection.ended.ended() => return Err(Stop::Close(close)),
+                close = self.connection.outbox.ended() => return Err(Stop::Close(close)),
                 page = replay => page,
             };
             self.replay = None;

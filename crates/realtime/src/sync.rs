@@ -1,6 +1,6 @@
 //! The paged feed: the same events as on the WebSocket, for clients that ask from time to time.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::header, web::Data};
 use groundwork_core::{Result, error::codes, events};
@@ -125,9 +125,8 @@ async fn sync(
     }
     let mut since = span.after;
     // Attached before the log is read, so that no event falls between.
-    let mut connection = realtime.hub().attach(realtime.feeds(), reader, &caller, QUEUE).await?;
+    let connection = realtime.hub().attach(realtime.feeds(), reader, &caller, QUEUE).await?;
     realtime.check_again(&request).await?;
-    let ended = Arc::clone(&connection.ended);
     let until = Instant::now() + Duration::from_secs(wait);
     loop {
         // A full queue does not end it, as it reads the log anyway.
@@ -139,24 +138,28 @@ async fn sync(
         since = page.end;
         tokio::select! {
             biased;
-            close = ended.ended() => {
-                if close == Close::SESSION_ENDED {
+            event = wait_for_event(&connection) => match event {
+                Ok(()) => {}
+                Err(Close::SESSION_ENDED) => {
                     return Err(codes::SESSION_ENDED.error("the session of the access token has ended").into());
                 }
-                return Ok(Answer::new(&realtime, &page));
-            }
-            () = wait_for_event(&mut connection) => {}
+                Err(_) => return Ok(Answer::new(&realtime, &page)),
+            },
             () = sleep_until(until) => {}
         }
     }
 }
 
 /// Waits for events. Hints are not worth reading the log for, and all events that wait are read at once.
-async fn wait_for_event(connection: &mut Connection) {
-    while let Some(frame) = connection.frames.recv().await {
+///
+/// # Errors
+/// The reason for which the server ends the connection.
+async fn wait_for_event(connection: &Connection) -> Result<(), Close> {
+    loop {
+        let frame = connection.outbox.next().await?;
         if frame.position.is_some() || connection.has_missed() {
-            while connection.frames.try_recv().is_ok() {}
-            return;
+            while connection.outbox.take().is_some() {}
+            return Ok(());
         }
     }
 }

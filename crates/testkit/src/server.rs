@@ -13,11 +13,12 @@
 use std::net::TcpListener;
 
 use actix_web::{
-    App, Error, HttpServer,
+    App, Error,
     body::BoxBody,
     dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
     rt,
 };
+use groundwork_web::service::server::{ServerOptions, listen};
 
 use crate::{Client, contract, frames};
 
@@ -44,8 +45,8 @@ impl TestServer {
     {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let server =
-            HttpServer::new(app).workers(1).disable_signals().listen(listener).expect("listening").run();
+        let options = ServerOptions { workers: Some(1), ..ServerOptions::default() };
+        let server = listen(listener, options, app).expect("listening");
         let handle = server.handle();
         rt::spawn(server);
         let url = format!("http://{address}");

@@ -1,67 +1,153 @@
 //! One connection: a queue of frames with a bound, and the reason why it ended.
 
 use std::{
+    collections::VecDeque,
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU8, Ordering},
-    },
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use groundwork_core::Uuid;
-use tokio::sync::{Notify, mpsc};
 
 use super::Hub;
 use crate::{codes::Close, frame::Frame};
 
-/// What the hub and the connection's task share.
-#[derive(Debug, Default)]
-pub(crate) struct Ended {
-    close: OnceLock<Close>,
-    told: Notify,
-    /// [`LIVE`], [`REPLAYING`] or [`MISSED`]. One value, so that no frame is dropped between two checks.
-    mode: AtomicU8,
+/// The number of frames for which a queue that is empty keeps its memory.
+const KEPT: usize = 4;
+
+/// What the hub and the connection's task share. One task waits for it.
+#[derive(Debug)]
+pub(crate) struct Outbox(Mutex<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    frames: VecDeque<Arc<Frame>>,
+    limit: usize,
+    mode: Mode,
+    close: Option<Close>,
+    task: Option<Waker>,
 }
 
-/// What is in the queue is all that the connection gets.
-const LIVE: u8 = 0;
-/// The connection reads the log, so a full queue only means that it has to read on.
-const REPLAYING: u8 = 1;
-/// As before, and the queue was full: it has to read on.
-const MISSED: u8 = 2;
+/// What a full queue means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// What is in the queue is all that the connection gets.
+    Live,
+    /// The connection reads the log, so a full queue only means that it has to read on.
+    Replaying,
+    /// As before, and the queue was full: it has to read on.
+    Missed,
+}
 
-impl Ended {
+/// What became of a frame for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It waits for the connection.
+    Queued,
+    /// The queue is full. The connection reads it from the log.
+    Dropped,
+    /// The queue is full, and the connection ends for that.
+    Overflowed,
+}
+
+impl Outbox {
+    pub fn new(limit: usize) -> Self {
+        let waiting = Waiting {
+            frames: VecDeque::new(),
+            limit: limit.max(1),
+            mode: Mode::Live,
+            close: None,
+            task: None,
+        };
+        Self(Mutex::new(waiting))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a frame.
+    pub fn push(&self, frame: &Arc<Frame>) -> Pushed {
+        let mut waiting = self.waiting();
+        if waiting.frames.len() < waiting.limit {
+            waiting.frames.push_back(Arc::clone(frame));
+            let task = waiting.task.take();
+            drop(waiting);
+            task.map(Waker::wake);
+            return Pushed::Queued;
+        }
+        if waiting.mode != Mode::Live {
+            waiting.mode = Mode::Missed;
+            return Pushed::Dropped;
+        }
+        drop(waiting);
+        self.end(Close::TOO_SLOW);
+        Pushed::Overflowed
+    }
+
+    /// The server ends the connection. The first reason counts.
     pub fn end(&self, close: Close) {
-        let _ = self.close.set(close);
-        self.told.notify_one();
+        let mut waiting = self.waiting();
+        waiting.close.get_or_insert(close);
+        let task = waiting.task.take();
+        drop(waiting);
+        task.map(Waker::wake);
     }
 
-    /// Waits until the server ends the connection. For one task.
+    /// Waits until the server ends the connection.
     pub async fn ended(&self) -> Close {
-        loop {
-            if let Some(close) = self.close.get() {
-                return *close;
-            }
-            self.told.notified().await;
-        }
+        poll_fn(|cx| self.waiting().poll_ended(cx)).await
     }
 
-    /// The queue is full. Returns whether the connection can go on, as it reads the log anyway.
-    pub fn overflow(&self) -> bool {
-        let mode = self.mode.compare_exchange(REPLAYING, MISSED, Ordering::SeqCst, Ordering::SeqCst);
-        if mode == Err(LIVE) {
-            self.end(Close::TOO_SLOW);
+    /// Waits for the next frame, or until the server ends the connection, which goes first. Cancel-safe.
+    pub async fn next(&self) -> Result<Arc<Frame>, Close> {
+        poll_fn(|cx| {
+            let mut waiting = self.waiting();
+            if let Poll::Ready(close) = waiting.poll_ended(cx) {
+                return Poll::Ready(Err(close));
+            }
+            waiting.pop().map_or(Poll::Pending, |frame| Poll::Ready(Ok(frame)))
+        })
+        .await
+    }
+
+    /// Takes the next frame if there is one.
+    pub fn take(&self) -> Option<Arc<Frame>> {
+        self.waiting().pop()
+    }
+
+    /// The number of frames that wait.
+    pub fn len(&self) -> usize {
+        self.waiting().frames.len()
+    }
+}
+
+impl Waiting {
+    fn poll_ended(&mut self, cx: &Context<'_>) -> Poll<Close> {
+        if let Some(close) = self.close {
+            return Poll::Ready(close);
         }
-        mode != Err(LIVE)
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn pop(&mut self) -> Option<Arc<Frame>> {
+        let frame = self.frames.pop_front();
+        if self.frames.is_empty() && self.frames.capacity() > KEPT {
+            self.frames = VecDeque::new();
+        }
+        frame
     }
 }
 
 /// A connection that is attached to the hub until it is dropped.
 pub(crate) struct Connection {
     pub user: Uuid,
-    pub ended: Arc<Ended>,
+    pub outbox: Arc<Outbox>,
     pub(super) id: u64,
-    pub frames: mpsc::Receiver<Arc<Frame>>,
     pub(super) hub: Arc<Hub>,
 }
 
@@ -87,28 +173,26 @@ impl Connection {
     }
 
     /// The connection reads the log from now on. What waits for it is in the log, or not stored.
-    pub fn begin_replay(&mut self) {
-        self.ended.mode.store(REPLAYING, Ordering::SeqCst);
+    pub fn begin_replay(&self) {
+        self.outbox.waiting().mode = Mode::Replaying;
     }
 
     /// Whether frames were dropped since the replay began.
     pub fn has_missed(&self) -> bool {
-        self.ended.mode.load(Ordering::SeqCst) == MISSED
+        self.outbox.waiting().mode == Mode::Missed
     }
 
     /// The connection has read the log to its end. If frames were dropped meanwhile, it has to read on, and this returns
     /// what is not in the log of those that wait.
-    pub fn end_replay(&mut self) -> Option<Vec<Arc<Frame>>> {
-        let is_live = self.ended.mode.compare_exchange(REPLAYING, LIVE, Ordering::SeqCst, Ordering::SeqCst);
-        if is_live != Err(MISSED) {
+    pub fn end_replay(&self) -> Option<Vec<Arc<Frame>>> {
+        let mut waiting = self.outbox.waiting();
+        if waiting.mode != Mode::Missed {
+            waiting.mode = Mode::Live;
             return None;
         }
         // What is dropped from here on comes with the next read, which begins later.
-        self.begin_replay();
-        let mut kept = Vec::new();
-        while let Ok(frame) = self.frames.try_recv() {
-            kept.extend(frame.position.is_none().then_some(frame));
-        }
-        Some(kept)
+        waiting.mode = Mode::Replaying;
+        let frames = std::mem::take(&mut waiting.frames);
+        Some(frames.into_iter().filter(|frame| frame.position.is_none()).collect())
     }
 }

@@ -26,7 +26,7 @@ use groundwork_core::{
 use serde_json::{Map, Value as Json};
 use tokio::sync::watch;
 
-pub(crate) use self::connection::{Connection, Ended};
+pub(crate) use self::connection::{Connection, Outbox, Pushed};
 use self::state::State;
 use crate::{
     codes::{Close, TOO_MANY_CONNECTIONS},

@@ -13,9 +13,8 @@ use groundwork_core::{
         feed::{Audience, Follow, Leaves, Route},
     },
 };
-use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{Connection, Ended, Hub};
+use super::{Connection, Hub, Outbox, Pushed};
 use crate::{codes::Close, frame::Frame, stats::Counters};
 
 /// The maximum number of users of one subject whose presence is looked up at once.
@@ -27,21 +26,18 @@ pub(super) struct Entry {
     id: u64,
     session: Uuid,
     scopes: Scopes,
-    queue: mpsc::Sender<Arc<Frame>>,
-    ended: Arc<Ended>,
+    outbox: Arc<Outbox>,
 }
 
 impl Entry {
     /// Puts a frame into the queue. A full queue ends the connection, unless it reads the log anyway.
     fn queue(&self, frame: &Arc<Frame>, counters: &Counters) {
-        match self.queue.try_send(Arc::clone(frame)) {
-            Ok(()) => Counters::add(&counters.queued, 1),
-            Err(TrySendError::Closed(_)) => {}
-            Err(TrySendError::Full(_)) => {
+        match self.outbox.push(frame) {
+            Pushed::Queued => Counters::add(&counters.queued, 1),
+            Pushed::Dropped => Counters::add(&counters.dropped, 1),
+            Pushed::Overflowed => {
                 Counters::add(&counters.dropped, 1);
-                if !self.ended.overflow() {
-                    Counters::add(&counters.overflows, 1);
-                }
+                Counters::add(&counters.overflows, 1);
             }
         }
     }
@@ -132,20 +128,18 @@ impl State {
     /// Adds a connection. Returns it, and whether what its user follows is known already.
     pub fn add(&mut self, hub: Arc<Hub>, caller: &Caller, queue: usize) -> (Connection, bool) {
         self.last_id += 1;
-        let (sender, frames) = mpsc::channel(queue.max(1));
-        let ended = Arc::new(Ended::default());
+        let outbox = Arc::new(Outbox::new(queue));
         if let Some(close) = self.closing {
-            ended.end(close);
+            outbox.end(close);
         }
         let user = self.users.entry(caller.user_id).or_default();
         user.entries.push(Entry {
             id: self.last_id,
             session: caller.session_id,
             scopes: caller.scopes.clone(),
-            queue: sender,
-            ended: Arc::clone(&ended),
+            outbox: Arc::clone(&outbox),
         });
-        (Connection { user: caller.user_id, ended, id: self.last_id, frames, hub }, user.is_loaded)
+        (Connection { user: caller.user_id, outbox, id: self.last_id, hub }, user.is_loaded)
     }
 
     /// Replaces the session and the scopes of a connection, after a fresh authentication.
@@ -309,14 +303,14 @@ impl State {
     pub fn end_session(&self, user: Uuid, session: Uuid, close: Close) {
         let entries = self.users.get(&user).into_iter().flat_map(|user| &user.entries);
         for entry in entries.filter(|entry| entry.session == session) {
-            entry.ended.end(close);
+            entry.outbox.end(close);
         }
     }
 
     /// Ends all connections.
     pub fn end_all(&self, close: Close) {
         for entry in self.users.values().flat_map(|user| &user.entries) {
-            entry.ended.end(close);
+            entry.outbox.end(close);
         }
     }
 
@@ -329,7 +323,7 @@ impl State {
     /// The number of connections, of users and of subjects, and the length of the longest queue.
     pub fn sizes(&self) -> (usize, usize, usize, usize) {
         let entries = || self.users.values().flat_map(|user| &user.entries);
-        let longest = entries().map(|entry| entry.queue.max_capacity() - entry.queue.capacity()).max();
+        let longest = entries().map(|entry| entry.outbox.len()).max();
         (entries().count(), self.users.len(), self.followers.len(), longest.unwrap_or(0))
     }
 

@@ -21,6 +21,7 @@ pub mod migrate;
 pub mod secret;
 pub mod server;
 pub mod settings;
+pub mod upgrade;
 
 use std::{
     error::Error,

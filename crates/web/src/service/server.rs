@@ -11,14 +11,20 @@
 
 use std::{future::pending, io, net::TcpListener, time::Duration};
 
+use actix_http::HttpService;
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{
-    App, Error, HttpServer,
+    App, Error,
     body::BoxBody,
-    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse},
 };
 use tokio::sync::mpsc;
 
-use crate::service::{connection, health::Probe};
+use crate::service::{connection, health::Probe, upgrade};
+
+/// How long a client may take to close a connection that the server closes.
+const DISCONNECT: Duration = Duration::from_secs(1);
 
 /// How a server runs.
 #[derive(Clone, Copy, Debug)]
@@ -73,19 +79,7 @@ where
             InitError = (),
         > + 'static,
 {
-    // actix closes what is idle for `keep_alive`; the watch closes what has sent a part of a head in that time.
-    let (idle, write) = (options.keep_alive + options.client_timeout, options.client_timeout);
-    let mut server = HttpServer::new(app)
-        .disable_signals()
-        .max_connections(options.max_connections)
-        .shutdown_timeout(options.shutdown_timeout.as_secs())
-        .keep_alive(options.keep_alive)
-        .client_request_timeout(options.client_timeout)
-        .on_connect(move |io, extensions| connection::watch(io, extensions, idle, write));
-    if let Some(workers) = options.workers {
-        server = server.workers(workers);
-    }
-    let server = server.listen(listener)?.run();
+    let server = listen(listener, options, app)?;
     let handle = server.handle();
     let mut running = std::pin::pin!(server);
     tokio::select! {
@@ -108,6 +102,55 @@ where
             Err(io::Error::new(io::ErrorKind::Interrupted, message))
         }
     }
+}
+
+/// Listens on `listener` and serves `app`, until the returned server is stopped. As actix's `HttpServer`, which has no
+/// place for the [upgrade] of connections.
+///
+/// # Errors
+/// If the listener can't be used.
+pub fn listen<F, S>(listener: TcpListener, options: ServerOptions, app: F) -> io::Result<Server>
+where
+    F: Fn() -> App<S> + Clone + Send + 'static,
+    S: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+{
+    // actix closes what is idle for `keep_alive`; the watch closes what has sent a part of a head in that time.
+    let (idle, write) = (options.keep_alive + options.client_timeout, options.client_timeout);
+    let address = listener.local_addr()?;
+    let mut server = Server::build()
+        .disable_signals()
+        .max_concurrent_connections(options.max_connections)
+        .shutdown_timeout(options.shutdown_timeout.as_secs());
+    if let Some(workers) = options.workers {
+        server = server.workers(workers);
+    }
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("http", listener, move || {
+        let stopping = stopping.clone();
+        let app = map_config(app().into_factory(), |()| AppConfig::default())
+            .map_err(|error: Error| error.error_response());
+        let (app, upgrades) = upgrade::split(app, options.client_timeout);
+        HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(options.keep_alive)
+            .client_request_timeout(options.client_timeout)
+            .client_disconnect_timeout(DISCONNECT)
+            .local_addr(address)
+            .on_connect_ext(move |io: &_, extensions: &mut _| connection::watch(io, extensions, idle, write))
+            .upgrade(upgrades)
+            .finish(app)
+            .tcp()
+    })?;
+    Ok(server.run())
 }
 
 /// Waits for a message, indefinitely if there is no sender.
