@@ -171,8 +171,7 @@ async fn open(
     let visit = realtime.hub().visit();
     let mut response = HttpResponse::from(handshake.finish()).map_into_boxed_body();
     upgrade::hand_over(&mut response, move |upgraded| {
-        let socket = Socket::new(realtime, upgraded, asked, visit);
-        actix_web::rt::spawn(socket.serve(Begin { signed_in, cursor, permit }));
+        Socket::new(realtime, upgraded, asked, visit).serve(Begin { signed_in, cursor, permit })
     });
     Ok(Upgrade(response))
 }

@@ -2,14 +2,14 @@
 //!
 //! actix keeps two buffers of 8 KiB for each HTTP connection, and passes what a handler writes through several queues. A
 //! connection that stays open for hours, one of tens of thousands, needs neither. The handler answers 101, and gets the socket
-//! when that is sent; nothing of the HTTP connection is left then.
+//! when that is sent. The buffers are gone then, and the connection still counts as one of the server.
 //!
 //! ```
 //! use actix_web::HttpResponse;
 //! use groundwork_web::service::upgrade;
 //!
 //! let mut response = HttpResponse::SwitchingProtocols().finish();
-//! upgrade::hand_over(&mut response, |upgraded| drop(upgraded.io));
+//! upgrade::hand_over(&mut response, async |upgraded| drop(upgraded.io));
 //! ```
 
 use std::{
@@ -41,12 +41,17 @@ pub struct Upgraded {
 }
 
 /// Who gets the connection.
-struct HandOver(Box<dyn FnOnce(Upgraded)>);
+struct HandOver(Box<dyn FnOnce(Upgraded) -> Local<()>>);
 
-/// Hands the connection over to `take` when the response was sent, which has to have the status 101. If the client is gone
-/// by then, `take` is dropped.
-pub fn hand_over(response: &mut HttpResponse, take: impl FnOnce(Upgraded) + 'static) {
-    response.extensions_mut().insert(HandOver(Box::new(take)));
+/// Hands the connection over to `serve` when the response was sent, which has to have the status 101. The connection is
+/// closed at the end of `serve`. If the client is gone before, `serve` is dropped.
+pub fn hand_over<F, T>(response: &mut HttpResponse, serve: F)
+where
+    F: FnOnce(Upgraded) -> T + 'static,
+    T: Future<Output = ()> + 'static,
+{
+    let serve = |upgraded| -> Local<()> { Box::pin(serve(upgraded)) };
+    response.extensions_mut().insert(HandOver(Box::new(serve)));
 }
 
 type Framed = actix_codec::Framed<TcpStream, Codec>;
@@ -139,29 +144,31 @@ where
         let (app, limit) = (self.slot.borrow().clone(), self.limit);
         Box::pin(async move {
             let Some(app) = app else { return Err(ErrorInternalServerError("the app is not built")) };
-            let response: Response<BoxBody> = match app.call(request).await {
+            let response: Response<BoxBody> = match Box::pin(app.call(request)).await {
                 Ok(response) => response.into(),
                 Err(error) => error.into(),
             };
             // A client that goes away before it has its answer is nothing to report.
-            let _ = tokio::time::timeout(limit, answer(framed, response)).await;
+            let answered = Box::pin(tokio::time::timeout(limit, answer(framed, response))).await;
+            if let Ok(Ok(Some(serving))) = answered {
+                serving.await;
+            }
             Ok(())
         })
     }
 }
 
-/// Sends the response, and hands the connection over, or closes it.
-async fn answer(mut framed: Framed, mut response: Response<BoxBody>) -> io::Result<()> {
+/// Sends the response. Returns what serves the connection from then on.
+async fn answer(mut framed: Framed, mut response: Response<BoxBody>) -> io::Result<Option<Local<()>>> {
     let taker = response.extensions_mut().remove::<HandOver>();
-    let Some(HandOver(take)) = taker.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
-        return refuse(framed, response).await;
+    let Some(HandOver(serve)) = taker.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
+        return refuse(framed, response).await.map(|()| None);
     };
     Pin::new(&mut framed).write(Head::Item((response.drop_body(), BodySize::None)))?;
     poll_fn(|cx| Pin::new(&mut framed).flush::<Head>(cx)).await?;
     let parts = framed.into_parts();
     // A copy is as long as what was read, or empty, and the buffer is given back.
-    take(Upgraded { io: parts.io, read: BytesMut::from(&*parts.read_buf) });
-    Ok(())
+    Ok(Some(serve(Upgraded { io: parts.io, read: BytesMut::from(&*parts.read_buf) })))
 }
 
 /// Sends a response that upgrades nothing, and closes the connection: what follows on it is of no known protocol.

@@ -9,6 +9,7 @@ use groundwork_web::{
     http::extract::BodyLimit,
     service::health::Probe,
     service::server::{ServerOptions, serve},
+    service::upgrade,
 };
 use serde_json::Value;
 use tokio::{
@@ -250,4 +251,59 @@ async fn a_second_signal_stops_at_once() {
     server.stop.send(()).await.unwrap();
     assert_eq!(server.ended.await.unwrap().unwrap_err().kind(), io::ErrorKind::Interrupted);
     server.db.tear_down().await;
+}
+
+const UPGRADE: &str = "HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+
+/// A handler that answers 101 gets the socket, and what the client has sent right behind the request.
+#[actix_web::test]
+async fn a_connection_is_handed_over() {
+    let app = || {
+        App::new().route(
+            "/echo",
+            web::get().to(async || {
+                let mut response = HttpResponse::SwitchingProtocols().finish();
+                upgrade::hand_over(&mut response, async |mut upgraded| {
+                    upgraded.io.write_all(&upgraded.read).await.unwrap();
+                    let (mut reader, mut writer) = upgraded.io.split();
+                    tokio::io::copy(&mut reader, &mut writer).await.unwrap();
+                });
+                response
+            }),
+        )
+    };
+    let db = <TestDb<Migrator>>::new(Backend::Sqlite).await;
+    let probe = Probe::new(db.db.clone(), "1");
+    let server = Server::serve(db, OPTIONS, probe, app);
+    let mut socket = server.connect().await;
+    socket.write_all(format!("GET /echo {UPGRADE}early").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with("\r\n\r\nearly") {
+        answer.push(char::from(socket.read_u8().await.unwrap()));
+    }
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    // What looks like a request is none.
+    socket.write_all(LIVE.as_bytes()).await.unwrap();
+    socket.shutdown().await.unwrap();
+    answer.clear();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, LIVE);
+    server.stop().await.unwrap();
+}
+
+/// A request to upgrade what can't be upgraded is answered as any other, and its connection ends.
+#[actix_web::test]
+async fn other_routes_are_not_upgraded() {
+    let server = Server::start(OPTIONS).await;
+    for (target, status) in
+        [("GET /health/live", "200"), ("GET /nowhere", "404"), ("POST /api/v1/pages", "401")]
+    {
+        let mut socket = server.connect().await;
+        socket.write_all(format!("{target} {UPGRADE}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.ends_with('}'), "{answer}");
+    }
+    server.stop().await.unwrap();
 }
