@@ -265,8 +265,8 @@ impl Socket {
             return ping_at;
         }
         let silent_at = self.incoming.heard + 2 * self.realtime.options().heartbeat;
-        let expired_at = Instant::now() + expires_at.since(self.realtime.db().now());
-        ping_at.min(silent_at).min(expired_at)
+        let end = Instant::now() + expires_at.since(self.realtime.db().now());
+        ping_at.min(silent_at).min(end)
     }
 
     /// The log can't be read for the stream.

@@ -1,6 +1,6 @@
 //! The socket of a WebSocket connection: bytes out and in, without a buffer while nothing is under way.
 
-use std::{future::poll_fn, io, rc::Rc};
+use std::{future::poll_fn, io, rc::Rc, time::Duration};
 
 use actix_http::ws::{OpCode, Parser};
 use actix_web::{
@@ -13,6 +13,8 @@ use crate::codes::Close;
 
 /// How much is read at once.
 const READ: usize = 16 * 1024;
+/// How long a client may take to close a connection that the server closes.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What goes out. One task writes.
 #[derive(Debug)]
@@ -61,12 +63,17 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Sends a last frame, and waits until the client closes the connection. With something unread, the system would reset
-    /// the connection, and the client might lose the frame.
+    /// Sends a last frame, and waits a moment for the client to close the connection. With something unread, the system would
+    /// reset the connection, and the client might lose the frame.
     pub async fn close(&mut self, close: Close) -> io::Result<()> {
         self.start(&close_frame(close))?;
         self.flush().await?;
         socket2::SockRef::from(&*self.io).shutdown(std::net::Shutdown::Write)?;
+        tokio::time::timeout(LINGER, self.until_closed()).await?
+    }
+
+    /// Reads and forgets what the client still sends.
+    async fn until_closed(&self) -> io::Result<()> {
         let mut input = BytesMut::new();
         while read(&self.io, &mut input)? {
             input.clear();

@@ -74,7 +74,7 @@ impl Outbox {
             waiting.frames.push_back(Arc::clone(frame));
             let task = waiting.task.take();
             drop(waiting);
-            task.map(Waker::wake);
+            wake(task);
             return Pushed::Queued;
         }
         if waiting.mode != Mode::Live {
@@ -92,7 +92,7 @@ impl Outbox {
         waiting.close.get_or_insert(close);
         let task = waiting.task.take();
         drop(waiting);
-        task.map(Waker::wake);
+        wake(task);
     }
 
     /// Waits until the server ends the connection.
@@ -120,6 +120,12 @@ impl Outbox {
     /// The number of frames that wait.
     pub fn len(&self) -> usize {
         self.waiting().frames.len()
+    }
+}
+
+fn wake(task: Option<Waker>) {
+    if let Some(task) = task {
+        task.wake();
     }
 }
 
