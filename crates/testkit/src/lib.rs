@@ -31,6 +31,7 @@ pub mod database;
 pub mod frames;
 pub mod guard;
 pub mod nats;
+pub mod port;
 pub mod postgres;
 pub mod server;
 pub mod socket;

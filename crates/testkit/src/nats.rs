@@ -13,7 +13,6 @@
 
 use std::{
     io::Write as _,
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Mutex, Once, PoisonError},
@@ -52,9 +51,7 @@ impl NatsServer {
         let program = program()?;
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         for _ in 0..3 {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            let port = listener.local_addr().expect("an address").port();
-            drop(listener);
+            let port = crate::port::free();
             let (program, arguments) = (program.clone(), arguments.clone());
             let server = Self { program, arguments, port, shell: Mutex::new(None) };
             // Another process may have taken the port.

@@ -1,11 +1,8 @@
 //! The page in a browser: people talk to each other, through a crash of the server.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-};
+use std::process::{Child, Command, Stdio};
 
-use groundwork_testkit::{Backend, Client, Fixture, TestDb, both_databases};
+use groundwork_testkit::{Backend, Client, Fixture, TestDb, both_databases, port};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -30,8 +27,7 @@ struct Site {
 
 impl Fixture for Site {
     async fn set_up(backend: Backend) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { folder: tempfile::tempdir().unwrap(), port, db: TestDb::new(backend).await }
+        Self { folder: tempfile::tempdir().unwrap(), port: port::free(), db: TestDb::new(backend).await }
     }
 
     async fn tear_down(self) {

@@ -3,14 +3,13 @@
 
 use std::{
     io::{BufRead, BufReader},
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     time::Duration,
 };
 
-use groundwork_testkit::{Client, client::PASSWORD};
+use groundwork_testkit::{Client, client::PASSWORD, port};
 
 use crate::support::Talks;
 
@@ -119,7 +118,7 @@ fn node() -> Option<Vec<&'static str>> {
 #[actix_web::test]
 async fn clients_of_the_document_lose_nothing_and_repeat_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = port::free();
     let base = format!("http://127.0.0.1:{port}");
     let mut server = start_server(folder.path(), port);
     let ada = Client::new(&base).register("ada").await;

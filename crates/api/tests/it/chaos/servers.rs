@@ -1,13 +1,13 @@
 //! Servers that are killed and started again.
 
 use std::{
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     sync::Mutex,
     time::Duration,
 };
 
+use groundwork_testkit::port;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -70,10 +70,7 @@ impl Servers {
         ];
         let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-        let free = |_| {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            Server { port, child: Mutex::new(None) }
-        };
+        let free = |_| Server { port: port::free(), child: Mutex::new(None) };
         let servers = Self { all: (0..count).map(free).collect(), environment: environment.collect(), http };
         for index in 0..count {
             servers.start_again(index).await;
