@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use groundwork_auth::{Auth, Caller};
-use groundwork_core::{Db, Error, Gate, Recent, Result, Uuid, events::Observed, gate::Pass};
+use groundwork_core::{Db, Gate, Recent, Result, Uuid, error::codes, events::Observed, gate::Pass};
 use groundwork_web::http::respond::Rendered;
 use messenger_domain::{Messages, Threads, Users, events, users::Profile};
 
@@ -56,14 +56,15 @@ impl State {
     /// Returns the profile of the caller.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `session_ended` for a user who was deleted since the session was checked.
     pub async fn profile(&self, caller: &Caller) -> Result<Rendered<Profile>> {
         let read = async || {
-            let user = self.users.get(self.db.reader(), caller.user_id).await?;
-            Rendered::new(&Profile::new(user, self.auth.groups())).map(Some)
+            let found = self.users.get_many(self.db.reader(), &[caller.user_id]).await?;
+            let profile = found.into_iter().next().map(|user| Profile::new(user, self.auth.groups()));
+            profile.as_ref().map(Rendered::new).transpose()
         };
         let profile = self.profiles.0.get_or_read(&caller.user_id, self.db.now(), read).await?;
-        profile.ok_or_else(|| Error::not_found("user"))
+        profile.ok_or_else(|| codes::SESSION_ENDED.error("the account of the access token was deleted"))
     }
 
     /// Waits for the turn to change a thread. Called before taking a connection to the database.
