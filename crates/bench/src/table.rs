@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::measure::Row;
 
-/// The heading of [`line`].
+/// The heading of [`line()`].
 pub fn heading() -> String {
     format!(
         "{:<10} {:<34} {:<7} {:>5} {:>9} {:>8} {:>8} {:>8} {:>6} {:>8} {:>8} {:>7} {:>6}",
