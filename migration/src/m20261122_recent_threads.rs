@@ -49,8 +49,6 @@ impl MigrationTrait for Migration {
             for table in ["threads", "users_and_threads"] {
                 conn.execute_unprepared(&format!("ALTER TABLE {table} SET (fillfactor = 90)")).await?;
             }
-        }
-        if is_postgres {
             // The planner takes few messages for each participant for granted, and would read a large thread once for each.
             conn.execute_unprepared("SET LOCAL enable_nestloop = off").await?;
         }

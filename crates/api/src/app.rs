@@ -2,16 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::{
-    App, Error,
-    body::BoxBody,
-    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    web::Data,
-};
+use actix_web::{App, web::Data};
 use groundwork_core::{Db, Gate, Result};
 use groundwork_realtime::{Realtime, asyncapi};
 use groundwork_web::{
-    AuthState, WebApp,
+    AppEntry, AuthState, WebApp,
     openapi::{About, Document, Link},
     service::health::Probe,
 };
@@ -80,17 +75,7 @@ impl Messenger {
 }
 
 /// Creates an actix app of the messenger.
-pub fn create_app(
-    messenger: &Messenger,
-) -> App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<BoxBody>,
-        Error = Error,
-        InitError = (),
-    > + use<>,
-> {
+pub fn create_app(messenger: &Messenger) -> App<impl AppEntry + use<>> {
     let realtime = Data::new(messenger.realtime.clone());
     let app = messenger.web_app.app().app_data(messenger.state.clone());
     app.app_data(messenger.auth_state.clone()).app_data(realtime)

@@ -12,13 +12,11 @@
 
 use std::net::TcpListener;
 
-use actix_web::{
-    App, Error,
-    body::BoxBody,
-    dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
-    rt,
+use actix_web::{App, dev::ServerHandle, rt};
+use groundwork_web::{
+    AppEntry,
+    service::server::{ServerOptions, listen},
 };
-use groundwork_web::service::server::{ServerOptions, listen};
 
 use crate::{Client, contract, frames};
 
@@ -35,13 +33,7 @@ impl TestServer {
     pub fn start<F, S>(app: F) -> Self
     where
         F: Fn() -> App<S> + Clone + Send + 'static,
-        S: ServiceFactory<
-                ServiceRequest,
-                Config = (),
-                Response = ServiceResponse<BoxBody>,
-                Error = Error,
-                InitError = (),
-            > + 'static,
+        S: AppEntry,
     {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");

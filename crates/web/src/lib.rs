@@ -22,7 +22,7 @@ pub mod service;
 pub use accounts::AuthState;
 pub use crud::{Crud, Resource, RowPolicy};
 pub use http::{
-    app::{WebApp, WebAppOptions},
+    app::{AppEntry, WebApp, WebAppOptions},
     bearer::Scoped,
     etag::{ETagged, IfMatch},
     extract::{Body, IdPath, Path, Query},

@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use actix_web::{
-    App, Error,
-    body::BoxBody,
-    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    web::Data,
-};
+use actix_web::{App, web::Data};
 use groundwork_auth::Groups;
 use groundwork_core::{Db, Result};
 use groundwork_realtime::{Realtime, asyncapi::Contract, bus::Bus, crud::LiveResource};
 use groundwork_web::{
-    AuthState, Routes, Service, ServiceSettings, WebApp, accounts, openapi::About, service::StartError,
-    service::health::Probe, service::settings::Secret,
+    AppEntry, AuthState, Routes, Service, ServiceSettings, WebApp, accounts, openapi::About,
+    service::StartError, service::health::Probe, service::settings::Secret,
 };
 
 use crate::{migrations::Migrator, resources, user::Users};
@@ -84,17 +79,7 @@ impl Bookmarks {
 }
 
 /// Returns the actix app of the service.
-pub fn create_app(
-    bookmarks: &Bookmarks,
-) -> App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<BoxBody>,
-        Error = Error,
-        InitError = (),
-    > + use<>,
-> {
+pub fn create_app(bookmarks: &Bookmarks) -> App<impl AppEntry + use<>> {
     let realtime = Data::new(bookmarks.realtime.clone());
     bookmarks.web_app.app().app_data(bookmarks.auth_state.clone()).app_data(realtime)
 }

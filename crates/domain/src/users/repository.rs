@@ -27,7 +27,7 @@ impl Repository for UserRepository {
 
 impl UserRepository {
     /// Selects the users who may sign in.
-    fn active(self) -> Select<Entity> {
+    pub(super) fn active(self) -> Select<Entity> {
         self.with_deleted().filter(is_active())
     }
 

@@ -1,15 +1,13 @@
 //! Searching users by parts of their names.
 
-use groundwork_core::{
-    ListQuery, Page, PageRequest, Repository, Result, Uuid, filter::contains, repository::page_of,
-};
+use groundwork_core::{ListQuery, Page, PageRequest, Result, Uuid, filter::contains, repository::page_of};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter, Select, Statement, prelude::Expr,
 };
 
 use super::{
     entity::{Column, Entity, Model},
-    repository::{UserRepository, is_active},
+    repository::UserRepository,
 };
 
 /// The columns that are searched.
@@ -50,7 +48,7 @@ pub fn plain(words: &[&str], backend: DbBackend) -> Select<Entity> {
         Some(id) => Column::Id.eq(id).into(),
         None => words.iter().fold(Condition::all(), |all, word| all.add(has(word))),
     };
-    UserRepository.with_deleted().filter(is_active()).filter(matching)
+    UserRepository.active().filter(matching)
 }
 
 fn id_in(words: &[&str]) -> Option<Uuid> {

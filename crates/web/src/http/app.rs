@@ -33,6 +33,29 @@ use crate::{
     service::{connection, health::Probe},
 };
 
+/// The entry point of an actix app whose responses have any body, as [`WebApp::app`] returns it. A server serves it.
+pub trait AppEntry:
+    ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    > + 'static
+{
+}
+
+impl<T> AppEntry for T where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = Error,
+            InitError = (),
+        > + 'static
+{
+}
+
 /// The options of a [`WebApp`].
 #[derive(Clone, Debug)]
 pub struct WebAppOptions {
@@ -109,17 +132,7 @@ impl WebApp {
     }
 
     /// Returns an actix app. The caller adds the state of its handlers with `app_data`.
-    pub fn app(
-        &self,
-    ) -> App<
-        impl ServiceFactory<
-            ServiceRequest,
-            Config = (),
-            Response = ServiceResponse<BoxBody>,
-            Error = Error,
-            InitError = (),
-        > + use<>,
-    > {
+    pub fn app(&self) -> App<impl AppEntry + use<>> {
         let (routes, document) = (Arc::clone(&self.routes), self.document.clone());
         let title = self.options.about.title.clone();
         let pages = self.pages.clone();

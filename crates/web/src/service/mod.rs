@@ -32,11 +32,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{
-    App,
-    body::BoxBody,
-    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-};
+use actix_web::App;
 use groundwork_auth::{AccessTokens, Accounts, Auth, Groups, Passwords};
 use groundwork_core::{
     Db, db,
@@ -46,7 +42,7 @@ use sea_orm_migration::MigratorTrait;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    WebAppOptions,
+    AppEntry, WebAppOptions,
     http::extract::BodyLimit,
     openapi::About,
     service::health::Probe,
@@ -179,13 +175,7 @@ impl Service<'_> {
     pub async fn run<F, S>(&self, db: Db, probe: Probe, app: F) -> Result<(), StartError>
     where
         F: Fn() -> App<S> + Clone + Send + 'static,
-        S: ServiceFactory<
-                ServiceRequest,
-                Config = (),
-                Response = ServiceResponse<BoxBody>,
-                Error = actix_web::Error,
-                InitError = (),
-            > + 'static,
+        S: AppEntry,
     {
         let server = &self.settings.server;
         let listener = TcpListener::bind((server.host.as_str(), server.port)).map_err(|error| {

@@ -14,14 +14,13 @@ use std::{future::pending, io, net::TcpListener, time::Duration};
 use actix_http::HttpService;
 use actix_server::Server;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
-use actix_web::{
-    App, Error,
-    body::BoxBody,
-    dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse},
-};
+use actix_web::{App, Error, dev::AppConfig};
 use tokio::sync::mpsc;
 
-use crate::service::{connection, health::Probe, upgrade};
+use crate::{
+    AppEntry,
+    service::{connection, health::Probe, upgrade},
+};
 
 /// How long a client may take to close a connection that the server closes.
 const DISCONNECT: Duration = Duration::from_secs(1);
@@ -71,13 +70,7 @@ pub async fn serve<F, S>(
 ) -> io::Result<()>
 where
     F: Fn() -> App<S> + Clone + Send + 'static,
-    S: ServiceFactory<
-            ServiceRequest,
-            Config = (),
-            Response = ServiceResponse<BoxBody>,
-            Error = Error,
-            InitError = (),
-        > + 'static,
+    S: AppEntry,
 {
     let server = listen(listener, options, app)?;
     let handle = server.handle();
@@ -112,13 +105,7 @@ where
 pub fn listen<F, S>(listener: TcpListener, options: ServerOptions, app: F) -> io::Result<Server>
 where
     F: Fn() -> App<S> + Clone + Send + 'static,
-    S: ServiceFactory<
-            ServiceRequest,
-            Config = (),
-            Response = ServiceResponse<BoxBody>,
-            Error = Error,
-            InitError = (),
-        > + 'static,
+    S: AppEntry,
 {
     // actix closes what is idle for `keep_alive`; the watch closes what has sent a part of a head in that time.
     let (idle, write) = (options.keep_alive + options.client_timeout, options.client_timeout);

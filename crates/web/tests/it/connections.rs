@@ -2,10 +2,11 @@
 
 use std::{io, net::TcpListener, time::Duration};
 
-use actix_web::{App, HttpResponse, body::BoxBody, rt, web, web::Bytes};
+use actix_web::{App, HttpResponse, rt, web, web::Bytes};
 use futures::stream;
 use groundwork_testkit::{Backend, Fixture, TestDb};
 use groundwork_web::{
+    AppEntry,
     http::extract::BodyLimit,
     service::health::Probe,
     service::server::{ServerOptions, serve},
@@ -50,13 +51,7 @@ impl Server {
     fn serve<F, S>(db: TestDb<Migrator>, options: ServerOptions, probe: Probe, app: F) -> Self
     where
         F: Fn() -> App<S> + Clone + Send + 'static,
-        S: actix_web::dev::ServiceFactory<
-                actix_web::dev::ServiceRequest,
-                Config = (),
-                Response = actix_web::dev::ServiceResponse<BoxBody>,
-                Error = actix_web::Error,
-                InitError = (),
-            > + 'static,
+        S: AppEntry,
     {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
