@@ -7,6 +7,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261121_messenger;
 mod m20261122_recent_threads;
+mod m20261122_send_messages;
 mod m20261122_user_search;
 
 /// All migrations, in order.
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_messenger::Migration),
             Box::new(m20261122_recent_threads::Migration),
             Box::new(m20261122_user_search::Migration),
+            Box::new(m20261122_send_messages::Migration),
         ]
     }
 }

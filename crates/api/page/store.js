@@ -162,7 +162,8 @@ export class Store {
   }
 
   /**
-   * The number of messages of others after `seq`, if all of these are loaded; otherwise null.
+   * The number of messages of others after `seq`, if all of these are loaded; otherwise null. The answer to a message of one's
+   * own may come before the event of an earlier one.
    * @returns {number|null}
    */
   unreadAfter(thread, seq) {
@@ -170,11 +171,12 @@ export class Store {
     if (!log?.isLoaded || (log.order.at(-1) ?? 0) < thread.last_seq) return null;
     if (log.hasOlder && log.order[0] > seq + 1) return null;
     let count = 0;
-    for (let index = log.order.length - 1; index >= 0 && log.order[index] > seq; index -= 1) {
+    let index = log.order.length - 1;
+    for (; index >= 0 && log.order[index] > seq; index -= 1) {
       const { sender_id, deleted_at } = log.bySeq.get(log.order[index]);
       if (sender_id !== this.me.id && !deleted_at) count += 1;
     }
-    return count;
+    return log.order.length - 1 - index === log.order.at(-1) - seq ? count : null;
   }
 
   /** The number of unread messages in the loaded threads. */

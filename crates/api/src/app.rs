@@ -7,10 +7,11 @@ use groundwork_core::{Db, Gate, Result};
 use groundwork_realtime::{Realtime, asyncapi};
 use groundwork_web::{
     AppEntry, AuthState, WebApp,
+    http::idempotency,
     openapi::{About, Document, Link},
     service::health::Probe,
 };
-use messenger_domain::{Messages, Threads, Users, scopes};
+use messenger_domain::{Messages, Threads, Users, messages::SendQueue, scopes};
 
 use crate::{
     page, realtime, resources, routes,
@@ -45,6 +46,7 @@ impl Messenger {
             users: Users::default(),
             threads: Threads::default(),
             messages: Messages::new(settings.messenger.message_delete_policy),
+            sends: SendQueue::new(&db, acquire_timeout, idempotency::LIFETIME),
             turns: Gate::new(TURNS, WAITING, acquire_timeout),
         });
         let authenticator = auth_state.authenticator();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use groundwork_auth::{Auth, Caller};
 use groundwork_core::{Db, Gate, Recent, Result, Uuid, error::codes, events::Observed, gate::Pass};
 use groundwork_web::http::respond::Rendered;
-use messenger_domain::{Messages, Threads, Users, events, users::Profile};
+use messenger_domain::{Messages, Threads, Users, events, messages::SendQueue, users::Profile};
 
 /// The shared state of the handlers. Created once for all workers.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct State {
     pub messages: Messages,
     /// The profiles of callers that were read a moment ago.
     pub profiles: Profiles,
+    /// Sends messages into existing threads.
+    pub sends: SendQueue,
     /// Limits the requests that change one thread, as they wait for its row.
     pub turns: Gate<Uuid>,
 }

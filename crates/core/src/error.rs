@@ -275,6 +275,23 @@ impl Error {
         }
     }
 
+    /// Returns the same error once more, for another caller whose work failed by the same cause.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            Self::Database(cause) => Self::Database(cause.clone()),
+            Self::Internal(cause) => Self::internal(cause.to_string()),
+        }
+    }
+
+    /// Returns whether a statement outside a transaction that failed with this error had no effect for certain, and may
+    /// succeed if it is run again: the database answered that it failed, by a lock or its data. After any other error it may
+    /// have taken effect, as the connection was lost, or would fail again.
+    pub fn had_no_effect(&self) -> bool {
+        matches!(self, Self::Database(error) if failure::had_no_effect(error))
+    }
+
     /// Adds field errors to a refusal. Other errors stay as they are.
     #[must_use]
     pub fn with_field_errors(mut self, errors: FieldErrors) -> Self {

@@ -7,6 +7,7 @@
 //! [`Repository`], which only takes a connection.
 
 pub mod base;
+pub mod batch;
 pub mod clock;
 pub mod controller;
 pub mod cursor;
@@ -24,6 +25,7 @@ pub mod timestamp;
 pub mod validate;
 
 pub use base::CommonBase;
+pub use batch::Batcher;
 pub use clock::{Clock, Ids};
 pub use controller::Controller;
 pub use cursor::{Cursor, CursorPage, CursorRequest};

@@ -17,11 +17,12 @@ pub fn user(id: Uuid) -> Subject {
     Subject::new(USER, id)
 }
 
-/// A message was sent. Payload: `message_id`, `seq`, and `client_id`, the sender's own id for it or null.
+/// A message was sent. Payload: `seq`, and `client_id`, the sender's own id for it, if there is one. Older events have
+/// `message_id` as well; the thread and the `seq` identify the message.
 pub const MESSAGE_CREATED: &str = "message.created";
-/// A message was edited. Payload: `message_id`, `seq`.
+/// A message was edited. Payload: `seq`.
 pub const MESSAGE_UPDATED: &str = "message.updated";
-/// A message was deleted. Payload: `message_id`, `seq`.
+/// A message was deleted. Payload: `seq`.
 pub const MESSAGE_DELETED: &str = "message.deleted";
 /// A participant's delivered or read position moved. It has no version. Payload: `kind`, `seq`, `at`.
 pub const RECEIPT_UPDATED: &str = "receipt.updated";

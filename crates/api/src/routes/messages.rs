@@ -17,7 +17,7 @@ use messenger_domain::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::threads::MessageOrder;
+use super::threads::{MessageOrder, send_queued};
 use crate::state::State;
 
 const NO_MESSAGE: Code = codes::NOT_FOUND.example("there is no such message");
@@ -157,11 +157,22 @@ async fn send(
     idempotent: Idempotent,
     body: Body<NewDirectMessage>,
 ) -> Result<Reply<Created<Message>>, Problem> {
-    // The thread may not exist yet, so the queue is that of the two participants.
+    let new = body.0;
+    if let Some(thread) = app.messages.direct_thread(app.db.reader(), &caller, &new).await? {
+        let text = NewText { text: new.text.clone() };
+        match send_queued(&caller, &app, thread, &text, &idempotent).await {
+            Ok(Some(sent)) => return Ok(Reply::fresh(Created(sent))),
+            // The key was used before, or the receiver is refused, whose field is named below.
+            Ok(None) => {}
+            Err(error) if error.code() == USER_INACTIVE => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // The thread may not exist yet, so the queue is that of the sender.
     let _turn = app.turn(caller.user_id).await?;
     let client_id = idempotent.key().map(str::to_owned);
     let send = async |tx: &_| {
-        let message = app.messages.send_direct(tx, &caller, body.0, client_id.as_deref()).await?;
+        let message = app.messages.send_direct(tx, &caller, new, client_id.as_deref()).await?;
         Ok((message.id, Created(message)))
     };
     let replay = async |tx: &_, id| Ok(Created(app.messages.get(tx, &caller, id).await?));

@@ -15,7 +15,7 @@ use messenger_domain::{
     demo,
     messages::{
         Changes, Direction, Message, MessageList, NewPosition, NewText, ReceiptKind, ThreadQuery,
-        entity as message,
+        entity as message, queue::Claim,
     },
     scopes::{MessagesRead, MessagesWrite, ThreadsRead, ThreadsWrite},
     threads::{
@@ -378,15 +378,33 @@ pub(crate) async fn send_once(
     new: NewText,
     idempotent: Idempotent,
 ) -> Result<Reply<Created<Message>>, Problem> {
+    let idempotent = idempotent.identified_by(&["threads_send", &thread.to_string(), &new.text]);
+    if let Some(sent) = send_queued(caller, app, thread, &new, &idempotent).await? {
+        return Ok(Reply::fresh(Created(sent)));
+    }
+    // The key was used before.
     let _turn = app.turn(thread).await?;
     let client_id = idempotent.key().map(str::to_owned);
-    let idempotent = idempotent.identified_by(&["threads_send", &thread.to_string(), &new.text]);
     let send = async |tx: &_| {
         let message = app.messages.send(tx, caller, thread, new, client_id.as_deref()).await?;
         Ok((message.id, Created(message)))
     };
     let replay = async |tx: &_, id| Ok(Created(app.messages.get(tx, caller, id).await?));
     idempotent.run(&app.db, send, replay).await
+}
+
+/// Sends a message into a thread together with those that others send meanwhile. Returns `None` if the key was used before.
+pub(crate) async fn send_queued(
+    caller: &Caller,
+    app: &State,
+    thread: Uuid,
+    new: &NewText,
+    idempotent: &Idempotent,
+) -> groundwork_core::Result<Option<Message>> {
+    let claim = idempotent
+        .claim()
+        .map(|(key, request_hash)| Claim { key: key.to_owned(), request_hash: request_hash.to_owned() });
+    app.sends.send(caller, thread, new.clone(), idempotent.key(), claim).await
 }
 
 async fn read(

@@ -102,7 +102,7 @@ async fn an_expired_key_is_taken_over_once(app: &App) {
     row::Entity::find().lock_exclusive().one(&held).await.unwrap().unwrap();
     let repeats = join_all((0..6).map(|_| ada.post_once("/api/v1/messages", "key", &body)));
     let release = async {
-        wait_for_blocked(&held, 2).await;
+        wait_for_blocked(&held, 1).await;
         held.rollback().await.unwrap();
     };
     let (answers, ()) = tokio::join!(repeats, release);

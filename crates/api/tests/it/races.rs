@@ -120,6 +120,37 @@ async fn nobody_slips_in_after_their_removal(app: &App) {
     assert!(accepted.iter().all(|message| message.version < thread["version"].as_i64().unwrap()));
 }
 
+/// A message sent while its sender or its receiver is deactivated is accepted, or refused. Afterwards it is refused, and what
+/// was accepted is there.
+#[both_databases]
+async fn a_deactivation_lets_a_message_through_or_not(app: &App) {
+    for (round, leaves) in ["sender", "receiver"].into_iter().enumerate() {
+        let sender = app.user(&format!("sender-{round}")).await;
+        let receiver = app.user(&format!("receiver-{round}")).await;
+        let path =
+            format!("/api/v1/threads/{}/messages", sender.writes_to(&receiver, "first").await.thread_id);
+        let body = json!({"text": "still there?"});
+        let (leaver, stays, refusal) = match leaves {
+            "sender" => (&sender, &receiver, (401, "session_ended")),
+            _ => (&receiver, &sender, (409, "user_inactive")),
+        };
+        let sends = join_all((0..20).map(|_| sender.post(&path, &body)));
+        let (answers, left) = tokio::join!(sends, leaver.delete("/api/v1/users/me"));
+        left.expect(204);
+        let mut accepted = 1;
+        for answer in answers {
+            if answer.status == 201 {
+                accepted += 1;
+            } else {
+                answer.refused(refusal.0, refusal.1);
+            }
+        }
+        sender.post(&path, &body).await.refused(refusal.0, refusal.1);
+        let list = stays.get(&format!("{path}?limit=50")).await.expect(200);
+        assert_eq!(list["items"].as_array().unwrap().len(), accepted);
+    }
+}
+
 /// Concurrent reads by one user: the read position ends at the highest.
 #[both_databases]
 async fn concurrent_reads_end_at_the_furthest(app: &App) {

@@ -4,16 +4,12 @@ use std::{fmt, io, time::Duration};
 
 use sea_orm::{
     DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values,
-    sqlx::{
-        self, AssertSqlSafe, Executor, PgPool, Postgres,
-        pool::PoolConnection,
-        postgres::{PgConnection, PgDatabaseError, PgSeverity},
-    },
+    sqlx::{self, AssertSqlSafe, Executor, PgPool, Postgres, pool::PoolConnection, postgres::PgConnection},
 };
 use sea_query_sqlx::SqlxValues;
 use tracing::Instrument;
 
-use super::{health::Health, sqlite, trace};
+use super::{failure, health::Health, sqlite, trace};
 
 /// How much longer than the server's own limit to wait for the result of a statement. The server cancels a statement that
 /// takes too long, unless it has stopped or the network is down.
@@ -185,10 +181,7 @@ fn silent() -> sqlx::Error {
 /// Returns whether the connection is unusable after this error.
 fn is_broken(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => {
-            let postgres = error.try_downcast_ref::<PgDatabaseError>();
-            postgres.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
-        }
+        sqlx::Error::Database(error) => failure::ends_session(&**error),
         sqlx::Error::RowNotFound
         | sqlx::Error::ColumnIndexOutOfBounds { .. }
         | sqlx::Error::ColumnNotFound(_)

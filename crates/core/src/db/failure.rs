@@ -2,7 +2,12 @@
 
 use sea_orm::{
     DbErr, RuntimeErr,
-    sqlx::{Error as Sqlx, error::DatabaseError, postgres::PgDatabaseError, sqlite::SqliteError},
+    sqlx::{
+        Error as Sqlx,
+        error::DatabaseError,
+        postgres::{PgDatabaseError, PgSeverity},
+        sqlite::SqliteError,
+    },
 };
 
 use crate::{Code, error::codes};
@@ -21,6 +26,26 @@ pub(crate) fn code(error: &DbErr) -> Code {
         }
         _ => codes::INTERNAL,
     }
+}
+
+/// See [`Error::had_no_effect`](crate::Error::had_no_effect).
+pub(crate) fn had_no_effect(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
+    else {
+        return false;
+    };
+    match &**cause {
+        Sqlx::Database(error) if !ends_session(&**error) => {
+            [codes::BUSY, codes::INTERNAL].contains(&of_database(&**error))
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether PostgreSQL closes the connection after this error. Then a commit may have been under way.
+pub(super) fn ends_session(error: &dyn DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 fn of_sqlx(error: &Sqlx) -> Code {

@@ -22,6 +22,8 @@ pub(super) fn writing(base: &PgConnectOptions, options: &DbOptions) -> PgConnect
         ("statement_timeout", millis(options.statement_timeout)),
         ("lock_timeout", millis(options.lock_timeout)),
         ("idle_in_transaction_session_timeout", millis(options.idle_in_transaction_timeout)),
+        // Also for a statement that is a transaction of its own, whatever the default of the server is.
+        ("default_transaction_isolation", "read committed".to_owned()),
     ])
 }
 

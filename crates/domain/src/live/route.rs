@@ -14,10 +14,9 @@ use crate::events::{
     PARTICIPANT_UPDATED, RECEIPT_UPDATED, THREAD_CREATED, THREAD_DELETED, THREAD_UPDATED, USER_UPDATED,
 };
 
-/// The payload of an event about a message.
+/// The payload of an event about a message, which the thread and the `seq` identify.
 #[derive(Debug, Deserialize)]
 pub(super) struct AboutMessage {
-    pub message_id: Uuid,
     pub seq: i64,
     #[serde(default)]
     pub client_id: Option<String>,

@@ -43,7 +43,8 @@ struct AboutReceipt {
 /// What the events refer to, as it is now.
 #[derive(Debug, Default)]
 struct Now {
-    messages: HashMap<Uuid, (Option<Timestamp>, Message)>,
+    /// By thread and `seq`.
+    messages: HashMap<(Uuid, i64), (Option<Timestamp>, Message)>,
     names: HashMap<Uuid, String>,
     threads: HashMap<Uuid, ThreadInfo>,
     participants: HashMap<(Uuid, Uuid), Participant>,
@@ -68,14 +69,15 @@ async fn read(conn: &Reader, groups: &Groups, events: &[Event]) -> Result<Now> {
         events.iter().filter(move |event| kinds.contains(&event.kind.as_str()))
     };
     let messages = of(&[MESSAGE_CREATED, MESSAGE_UPDATED, MESSAGE_DELETED]);
-    let messages = messages.filter_map(payload::<AboutMessage>).map(|about| about.message_id).collect();
+    let messages: HashSet<_> =
+        messages.filter_map(|event| Some((event.subject_id, payload::<AboutMessage>(event)?.seq))).collect();
     let threads = of(&[THREAD_CREATED, THREAD_UPDATED]).map(|event| event.subject_id).collect();
     let participants = of(&[PARTICIPANT_ADDED, PARTICIPANT_UPDATED]);
     let participants: HashSet<_> =
         participants.filter_map(|event| Some((event.subject_id, event.user_id?))).collect();
     let users: Vec<Uuid> = of(&[USER_UPDATED]).map(|event| event.subject_id).collect();
 
-    let messages = MessageRepository.by_ids_with_deleted(conn, &messages).await?;
+    let messages = MessageRepository.by_places_with_deleted(conn, &messages).await?;
     let names = names(conn, messages.values().map(|(_, message)| message.sender_id)).await?;
     let keys: Vec<_> = participants.into_iter().collect();
     let users = if users.is_empty() { Vec::new() } else { UserRepository.by_ids(conn, &users).await? };
@@ -143,8 +145,8 @@ impl Now {
     }
 
     fn message(&self, event: &Event) -> Option<LiveMessage> {
-        let AboutMessage { message_id, client_id, .. } = payload(event)?;
-        let (deleted_at, message) = self.messages.get(&message_id)?;
+        let AboutMessage { seq, client_id } = payload(event)?;
+        let (deleted_at, message) = self.messages.get(&(event.subject_id, seq))?;
         if let Some(deleted_at) = *deleted_at {
             return Some(LiveMessage::Deleted(DeletedMessage {
                 id: message.id,

@@ -8,7 +8,6 @@ use groundwork_core::{
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{
     changes,
@@ -92,6 +91,26 @@ impl Messages {
         };
         let (thread, _) = self.threads.direct(tx, caller, receiver.id).await?;
         self.send(tx, caller, thread.id, NewText { text: new.text }, client_id).await
+    }
+
+    /// Returns the thread that a direct message goes into, if it exists already.
+    ///
+    /// # Errors
+    /// `invalid`
+    pub async fn direct_thread<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        caller: &Caller,
+        new: &NewDirectMessage,
+    ) -> Result<Option<Uuid>> {
+        new.check()?;
+        let receiver = match (new.receiver_id, &new.receiver_username) {
+            (Some(id), _) => Some(id),
+            (None, Some(name)) => self.users.find_by_name(conn, name).await?.map(|user| user.id),
+            (None, None) => None,
+        };
+        let Some(receiver) = receiver else { return Ok(None) };
+        self.threads.find_direct(conn, caller.user_id, receiver).await
     }
 
     /// Returns a page of the messages of a thread.
@@ -359,6 +378,6 @@ impl Messages {
     ) -> Result<()> {
         let event =
             NewEvent::new(kind, subject::thread(message.thread_id)).at_version(version).by(caller.user_id);
-        events::append(tx, event.with(json!({"message_id": message.id, "seq": message.seq}))).await
+        events::append(tx, event.with(send::payload(message.seq, None))).await
     }
 }

@@ -10,7 +10,7 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, JoinType, Order,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     prelude::Expr,
-    sea_query::{Alias, CaseStatement, ExprTrait, Func, Query, SelectStatement, UnionType},
+    sea_query::{Alias, Asterisk, CaseStatement, ExprTrait, Func, Query, SelectStatement, UnionType},
 };
 
 use super::{
@@ -168,18 +168,27 @@ impl MessageRepository {
         Ok(found.into_iter().map(|message| (message.id, message)).collect())
     }
 
-    /// The messages with these ids, deleted ones included, each with when it was deleted.
-    pub async fn by_ids_with_deleted<C: ConnectionTrait>(
+    /// The messages at these places, each a thread and a `seq`, deleted ones included, each with when it was deleted.
+    pub async fn by_places_with_deleted<C: ConnectionTrait>(
         self,
         conn: &C,
-        ids: &HashSet<Uuid>,
-    ) -> Result<HashMap<Uuid, (Option<Timestamp>, Message)>> {
-        if ids.is_empty() {
+        places: &HashSet<(Uuid, i64)>,
+    ) -> Result<HashMap<(Uuid, i64), (Option<Timestamp>, Message)>> {
+        if places.is_empty() {
             return Ok(HashMap::new());
         }
-        let select = self.with_deleted().filter(Column::Id.is_in(ids.iter().copied()));
+        let places = Query::select()
+            .expr(Expr::col(Asterisk))
+            .from_values(places.iter().copied(), Alias::new("places"))
+            .take();
+        let place = Expr::tuple([Column::ThreadId, Column::Seq].map(|column| Expr::col((Entity, column))));
+        let select = self.with_deleted().filter(place.in_subquery(places));
         let rows = with_first_receipts(select).into_model::<MessageRow>().all(conn).await?;
-        Ok(rows.into_iter().map(|row| (row.message.id, (row.message.deleted_at, row.into()))).collect())
+        let found = rows.into_iter().map(|row| {
+            let place = (row.message.thread_id, row.message.seq);
+            (place, (row.message.deleted_at, row.into()))
+        });
+        Ok(found.collect())
     }
 
     /// The messages with these ids, in their order.

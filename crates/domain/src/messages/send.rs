@@ -1,8 +1,10 @@
-//! Sends a message with a fixed number of rows and round trips, whatever the size of the thread.
+//! Sends a message in a transaction that is given, with a fixed number of rows and round trips, whatever the size of the thread.
 //!
 //! Updating the thread's row takes the next `seq` and `version`, and locks the thread. Then the message and its event
 //! are inserted if the sender is in the thread. This is checked after the lock is taken, so that somebody who was just
 //! removed cannot send.
+//!
+//! [`queue`](super::queue) writes the same rows for many messages at once. This is what it is compared with.
 
 use groundwork_core::{
     Error, Result, Timestamp, Tx, Uuid,
@@ -35,7 +37,7 @@ pub(super) async fn send(
     let thread = threads.next_message(tx, thread).await?;
     threads.refile(tx, &thread, place(thread.last_activity_at, thread.participant_count)).await?;
     let message = new_message(tx, &thread, sender, text);
-    let payload = json!({"message_id": message.id, "seq": message.seq, "client_id": client_id});
+    let payload = payload(message.seq, client_id);
     if tx.get_database_backend() == DbBackend::Postgres {
         // Four statements would be three round trips more, with the lock held.
         let statement = postgres_insert(&message, payload, tx.now());
@@ -53,6 +55,14 @@ pub(super) async fn send(
         events::append(tx, event.with(payload)).await?;
     }
     Ok(message)
+}
+
+/// The payload of the event of a message. The thread, which is the event's subject, and the `seq` identify the message.
+pub(super) fn payload(seq: i64, client_id: Option<&str>) -> Json {
+    match client_id {
+        Some(client_id) => json!({"seq": seq, "client_id": client_id}),
+        None => json!({"seq": seq}),
+    }
 }
 
 /// Checks that the sender is in the thread, and that the receiver of a direct message is active.

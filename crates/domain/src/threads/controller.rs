@@ -90,6 +90,11 @@ impl Threads {
         Ok((thread, created))
     }
 
+    /// Returns the id of the direct thread of two users, if it exists.
+    pub async fn find_direct<C: ConnectionTrait>(&self, conn: &C, a: Uuid, b: Uuid) -> Result<Option<Uuid>> {
+        Ok(self.repository.find_direct(conn, &direct_key(a, b)).await?.map(|thread| thread.id))
+    }
+
     async fn start_group(&self, tx: &Tx, caller: &Caller, new: NewThread) -> Result<Uuid> {
         if !self.users.hold_active(tx, caller.user_id).await? {
             return Err(codes::UNAUTHENTICATED.error("the account is deactivated"));

@@ -42,8 +42,13 @@ impl UserRepository {
     pub async fn find_by_id_or_name<C: ConnectionTrait>(self, conn: &C, text: &str) -> Result<Option<Model>> {
         match text.parse::<Uuid>() {
             Ok(id) => self.get(conn, id).await,
-            Err(_) => Ok(self.alive().filter(Column::Username.eq(text.to_lowercase())).one(conn).await?),
+            Err(_) => self.find_by_name(conn, text).await,
         }
+    }
+
+    /// Returns the user with that username, active or not.
+    pub async fn find_by_name<C: ConnectionTrait>(self, conn: &C, name: &str) -> Result<Option<Model>> {
+        Ok(self.alive().filter(Column::Username.eq(name.to_lowercase())).one(conn).await?)
     }
 
     /// Returns the users other than `except` who have the username or the e-mail address, deleted ones included.

@@ -5,6 +5,8 @@ mod live;
 mod pages;
 mod people;
 mod presence;
+mod queue;
+mod queue_faults;
 mod receipts;
 mod recent;
 mod search;

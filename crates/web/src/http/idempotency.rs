@@ -221,6 +221,12 @@ impl Idempotent {
         self.0.as_ref().map(|key| key.text.as_str())
     }
 
+    /// The key and the hash of the request, for an effect that claims the key by itself, in a statement of its own. The row is
+    /// that of [`row::Model`], with the JSON of the result's reference.
+    pub fn claim(&self) -> Option<(&str, &str)> {
+        self.0.as_ref().map(|key| (key.text.as_str(), key.request_hash.as_str()))
+    }
+
     /// Identifies the request by `parts` instead of by its method, path and body: the name of the operation and its
     /// arguments. So a request with the same key and the same parts is a repeat, however it is sent.
     #[must_use]
@@ -342,7 +348,8 @@ pub struct Reply<R> {
 }
 
 impl<R> Reply<R> {
-    fn fresh(answer: R) -> Self {
+    /// The response of a request that was not sent before.
+    pub fn fresh(answer: R) -> Self {
         Self { answer, is_replay: false }
     }
 }

@@ -1,6 +1,6 @@
 //! What a client knows from events alone, and the comparison with the database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use groundwork_core::{
     Db, DbOptions,
@@ -81,6 +81,11 @@ pub async fn check(views: &[View], url: &str) -> usize {
         let place = (event.subject_id.to_string(), event.version.unwrap());
         assert!(logged.insert(place, event).is_none(), "each version has one event: {event:?}");
     }
+    let mut sent = HashSet::new();
+    for event in log.iter().filter(|event| event.kind == "message.created") {
+        let id = (event.actor_id, event.payload["client_id"].as_str().unwrap());
+        assert!(sent.insert(id), "what was sent again with the same id is there once: {event:?}");
+    }
     for view in views {
         for (thread, versions) in &view.threads {
             let mut last: HashMap<&str, &Value> = HashMap::new();
@@ -88,7 +93,7 @@ pub async fn check(views: &[View], url: &str) -> usize {
                 let event = logged[&(thread.clone(), *version)];
                 assert_eq!(seen["type"], event.kind.as_str());
                 if event.kind.starts_with("message.") {
-                    assert_eq!(seen["data"]["id"], event.payload["message_id"]);
+                    assert_eq!(seen["data"]["seq"], event.payload["seq"]);
                     last.insert(seen["data"]["id"].as_str().unwrap(), seen);
                 }
             }

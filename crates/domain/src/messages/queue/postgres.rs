@@ -1,0 +1,62 @@
+//! Writing a batch on PostgreSQL: one call of the function `send_messages`, which the migrations define. It locks the threads
+//! first, and checks and writes in a later statement with a snapshot of its own. One statement without a function could not
+//! do so: membership would be checked before the lock is taken, and the events would have a stamp from before it.
+
+use groundwork_core::{Error, Result, Timestamp, Uuid, sea_orm::Statement};
+use sea_orm::{DbBackend, DbErr, QueryResult};
+
+use super::{Call, Outcome, Settings};
+
+const SQL: &str = "SELECT * FROM send_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+/// Sends messages with different keys. If `waits`, it waits for the locks of their threads.
+pub(super) async fn write(settings: &Settings, calls: &[&Call], waits: bool) -> Result<Vec<Outcome>> {
+    let db = &settings.db;
+    let now = db.now();
+    let ids: Vec<Uuid> = calls.iter().map(|_| db.new_id()).collect();
+    let uuids = |of: fn(&Call) -> Uuid| calls.iter().map(|call| of(call)).collect::<Vec<_>>();
+    let texts = |of: fn(&Call) -> &str| calls.iter().map(|call| of(call).to_owned()).collect::<Vec<_>>();
+    let values = [
+        now.into(),
+        (now + settings.key_lifetime).into(),
+        waits.into(),
+        ids.clone().into(),
+        uuids(|call| call.thread).into(),
+        uuids(|call| call.sender).into(),
+        texts(|call| &call.text).into(),
+        texts(|call| call.client_id.as_deref().unwrap_or_default()).into(),
+        texts(Call::key).into(),
+        texts(Call::request_hash).into(),
+    ];
+    let rows = db.append_once(Statement::from_sql_and_values(DbBackend::Postgres, SQL, values)).await?;
+    let mut outcomes: Vec<Option<Outcome>> = calls.iter().map(|_| None).collect();
+    for row in &rows {
+        let number: i64 = row.try_get_by_index(0)?;
+        let index = usize::try_from(number - 1).map_err(Error::internal)?;
+        let (Some(call), Some(id), Some(outcome)) =
+            (calls.get(index), ids.get(index), outcomes.get_mut(index))
+        else {
+            return Err(unexpected());
+        };
+        *outcome = Some(outcome_of(row, call, *id)?);
+    }
+    outcomes.into_iter().collect::<Option<_>>().ok_or_else(unexpected)
+}
+
+fn outcome_of(row: &QueryResult, call: &Call, id: Uuid) -> Result<Outcome, DbErr> {
+    Ok(match row.try_get_by_index::<String>(1)?.as_str() {
+        "sent" => {
+            let at: Timestamp = row.try_get_by_index(4)?;
+            let place = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            call.sent(id, place, row.try_get_by_index(5)?, at)
+        }
+        "inactive" => Outcome::Inactive,
+        "repeat" => Outcome::Repeat,
+        "locked" => Outcome::Locked,
+        _ => Outcome::NotFound,
+    })
+}
+
+fn unexpected() -> Error {
+    Error::internal("send_messages did not return one row for each message")
+}
