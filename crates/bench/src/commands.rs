@@ -54,12 +54,18 @@ pub async fn run(command: Command) -> Result<()> {
             let binary = api(&command.common)?;
             let folder = data(&command.common)?;
             let place = Place::new(Dialect::Postgres, &binary, folder.path()).await?;
-            live::raise_limits()?;
+            let allowed = live::limit::raise();
             let stage = place.stage("bench", sizes(10_000), MANY_SOCKETS).await?;
             let mut missing = Vec::new();
-            let fans = fans(&stage, &place, &command.sockets, &mut missing).await?;
-            let idle = live::idle(&stage, command.idle).await?;
+            let sockets: Vec<_> =
+                command.sockets.iter().map(|count| live::limit::cut(*count, allowed, &mut missing)).collect();
+            let fans = fans(&stage, &place, &sockets, &mut missing).await;
+            let idle = live::limit::cut(command.idle, allowed, &mut missing);
+            let idle = live::idle(&fresh(&place, stage).await?, idle).await?;
             say(&format!("{idle:?}"));
+            for note in &missing {
+                say(note);
+            }
             write(command.common.json.as_deref(), &(fans, idle, missing))
         }
         Command::Report(command) => write_report(&command).await,
@@ -157,15 +163,16 @@ async fn flat_of(
 }
 
 /// Measures a message to many, by the service and by the brokers that are installed.
-async fn fans(
-    stage: &Stage,
-    place: &Place,
-    sockets: &[usize],
-    missing: &mut Vec<String>,
-) -> Result<Vec<Fan>> {
+async fn fans(stage: &Stage, place: &Place, sockets: &[usize], missing: &mut Vec<String>) -> Vec<Fan> {
     let mut fans = Vec::new();
     for count in sockets {
-        fans.push(live::service(stage, *count, MESSAGES).await?);
+        match live::service(stage, *count, MESSAGES).await {
+            Ok(fan) => {
+                say(&format!("{fan:?}"));
+                fans.push(fan);
+            }
+            Err(error) => missing.push(format!("a message to {count} sockets: {error}")),
+        }
     }
     let bytes = fans.first().map_or(500, |fan| fan.bytes);
     for (name, broker) in [
@@ -176,7 +183,10 @@ async fn fans(
             Ok(Some(broker)) => {
                 for count in sockets {
                     match live::broker(&broker, *count, MESSAGES, bytes).await {
-                        Ok(fan) => fans.push(fan),
+                        Ok(fan) => {
+                            say(&format!("{fan:?}"));
+                            fans.push(fan);
+                        }
                         Err(error) => missing.push(format!("{name} with {count} sockets: {error}")),
                     }
                 }
@@ -185,10 +195,14 @@ async fn fans(
             Err(error) => missing.push(format!("{name}: {error}")),
         }
     }
-    for fan in &fans {
-        say(&format!("{fan:?}"));
-    }
-    Ok(fans)
+    fans
+}
+
+/// Starts the service again, for very many sockets.
+async fn fresh(place: &Place, stage: Stage) -> Result<Stage> {
+    let Stage { service, ground, loaded, .. } = stage;
+    drop(service);
+    place.again("bench", ground, loaded, MANY_SOCKETS).await
 }
 
 async fn write_report(command: &cli::Report) -> Result<()> {
@@ -198,7 +212,6 @@ async fn write_report(command: &cli::Report) -> Result<()> {
     }
     let binary = api(&command.common)?;
     let bookmarks = command.bookmarks.clone().map_or_else(|| build::binary("bookmarks"), Ok)?;
-    live::raise_limits()?;
     let mut report = Report { machine: machine::look(&command.common.folder)?, ..Report::default() };
     for database in &command.common.database {
         let name = Dialect::from(*database).name();
@@ -243,11 +256,12 @@ async fn on_database(
         report.rows.extend(measured(&subject, &all, &plan, &mut first).await);
     }
     if database == Database::Postgres {
-        let Stage { service, ground, loaded, .. } = stage;
-        drop(service);
-        let stage = place.again("bench", ground, loaded, MANY_SOCKETS).await?;
-        report.fans = fans(&stage, &place, &[1, 100, 10_000], &mut report.missing).await?;
-        match live::idle(&stage, command.idle).await {
+        let stage = fresh(&place, stage).await?;
+        let allowed = live::limit::raise();
+        let many = live::limit::cut(10_000, allowed, &mut report.missing);
+        report.fans = fans(&stage, &place, &[1, 100, many], &mut report.missing).await;
+        let idle = live::limit::cut(command.idle, allowed, &mut report.missing);
+        match live::idle(&fresh(&place, stage).await?, idle).await {
             Ok(idle) => report.idle = Some::<Idle>(idle),
             Err(error) => report.missing.push(format!("{} idle sockets: {error}", command.idle)),
         }

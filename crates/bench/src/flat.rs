@@ -71,7 +71,7 @@ pub fn line(row: &Flat) -> String {
 
 /// As many users and threads as a messenger with so many messages would have.
 fn sizes(messages: u64) -> Sizes {
-    Sizes { users: (messages / 100).clamp(200, 60_000), threads: (messages / 50).max(100), messages }
+    Sizes { users: (messages / 100).max(100), threads: (messages / 50).max(100), messages }
 }
 
 async fn scenarios(stage: &Stage) -> Result<Vec<Scenario>> {

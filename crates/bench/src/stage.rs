@@ -12,7 +12,7 @@ use crate::{
     },
     measure::Subject,
     postgres::Cluster,
-    scenario::Ground,
+    scenario::{Ground, sync},
     service::Service,
     token,
 };
@@ -102,6 +102,7 @@ impl Place {
         settings: &[(&str, &str)],
     ) -> Result<Stage> {
         let service = Service::start(&self.binary, &self.folder, &self.url(name), settings).await?;
+        sync::delivers(&ground, service.address).await?;
         let subject = self.subject(name, &service);
         Ok(Stage { service, ground, subject, loaded })
     }

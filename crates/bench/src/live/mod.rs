@@ -1,7 +1,9 @@
 //! Live delivery: how fast one message reaches many, beside brokers on the same machine, and what an idle socket takes.
 
 pub mod broker;
+pub mod limit;
 pub mod mqtt;
+mod run;
 pub mod socket;
 
 use std::{
@@ -14,19 +16,22 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, task::LocalSet};
 
-use self::{broker::Broker, mqtt::Mqtt, socket::Socket};
+use self::{broker::Broker, mqtt::Mqtt, run::Run, socket::Socket};
 use crate::{
     Result,
     drive::{http::Http, per_second},
     measure::mib,
     process,
+    scenario::Ground,
     stage::Stage,
 };
 
 /// How long all subscribers may take to get a message.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Connections that are opened at the same time.
-const AT_ONCE: usize = 50;
+const AT_ONCE: usize = 100;
+/// How often a connection is tried, as a client would.
+const TRIES: u32 = 50;
 
 /// What was measured of a message to many.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -98,34 +103,59 @@ impl Awaited {
     }
 }
 
-/// Raises the number of files that this process, and those that it starts, may have open.
-pub fn raise_limits() -> Result<u64> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = Rlimit { current: Some(200_000), maximum: Some(200_000) };
-    if limit.current.is_some_and(|current| current < 200_000) && setrlimit(Resource::Nofile, wanted).is_err()
-    {
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
-    }
-    Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
-}
-
 /// Opens connections, some at once.
-async fn open_all<T: 'static, F: Future<Output = Result<T>> + 'static>(
-    count: usize,
-    open: impl Fn(usize) -> F,
-) -> Result<Vec<T>> {
-    let mut all = Vec::with_capacity(count);
-    let mut from = 0;
-    while from < count {
+async fn open_all<F>(count: usize, open: impl Fn(usize) -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>> + 'static,
+{
+    for from in (0..count).step_by(AT_ONCE) {
         let to = (from + AT_ONCE).min(count);
         let tasks: Vec<_> = (from..to).map(|number| tokio::task::spawn_local(open(number))).collect();
         for task in tasks {
-            all.push(task.await??);
+            task.await??;
         }
-        from = to;
     }
-    Ok(all)
+    Ok(())
+}
+
+/// Opens sockets of the first users, which count the messages that come. A client that does not read is disconnected.
+async fn open_sockets(
+    ground: &Ground,
+    address: SocketAddr,
+    count: usize,
+    awaited: &Rc<Awaited>,
+) -> Result<()> {
+    let (ground, awaited) = (ground.clone(), Rc::clone(awaited));
+    let open = move |number: usize| {
+        let token = ground.token(number as u64 % ground.world.users).to_owned();
+        let awaited = Rc::clone(&awaited);
+        async move {
+            let mut socket = open_socket(address, number, &token).await?;
+            tokio::task::spawn_local(async move {
+                loop {
+                    match socket.text().await {
+                        Ok(frame) if socket::is_of(&frame, "message.created") => awaited.came(frame.len()),
+                        Ok(_) => {}
+                        Err(error) => return awaited.failed(&format!("socket {number}: {error}").into()),
+                    }
+                }
+            });
+            Ok(())
+        }
+    };
+    open_all(count, open).await
+}
+
+async fn open_socket(address: SocketAddr, number: usize, token: &str) -> Result<Socket> {
+    let mut tries = 1;
+    loop {
+        match tokio::time::timeout(PATIENCE / 3, Socket::open(address, token)).await {
+            Ok(Ok(socket)) => return Ok(socket),
+            _ if tries < TRIES => tries += 1,
+            last => return Err(format!("socket {number}: {last:?}").into()),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Measures a message to so many sockets of the service.
@@ -134,24 +164,8 @@ pub async fn service(stage: &Stage, sockets: usize, messages: usize) -> Result<F
     let (address, ground) = (stage.service.address, stage.ground.clone());
     let measured = tasks.run_until(async {
         let world = Rc::clone(&ground.world);
-        let opener = ground.clone();
-        let open = move |number: usize| {
-            let token = opener.token(number as u64).to_owned();
-            async move { Socket::open(address, number, &token).await }
-        };
         let awaited = Rc::new(Awaited::default());
-        for mut socket in open_all(sockets, open).await? {
-            let awaited = Rc::clone(&awaited);
-            tokio::task::spawn_local(async move {
-                loop {
-                    match socket.text().await {
-                        Ok(frame) if socket::is_of(&frame, "message.created") => awaited.came(frame.len()),
-                        Ok(_) => {}
-                        Err(error) => return awaited.failed(&error),
-                    }
-                }
-            });
-        }
+        open_sockets(&ground, address, sockets, &awaited).await?;
         let thread = world.thread(&world.large, 0);
         let body = r#"{"text":"A text that has thirty bytes.."}"#;
         let request = format!(
@@ -184,23 +198,25 @@ pub async fn broker(broker: &Broker, sockets: usize, messages: usize, bytes: usi
     let tasks = LocalSet::new();
     let (address, login) = (broker.address, broker.login());
     let measured = tasks.run_until(async {
-        let open = move |number: usize| async move {
-            let mut mqtt = Mqtt::open(address, number, login).await?;
-            mqtt.subscribe().await?;
-            Ok(mqtt)
-        };
         let awaited = Rc::new(Awaited::default());
-        for mut mqtt in open_all(sockets, open).await? {
-            let awaited = Rc::clone(&awaited);
-            tokio::task::spawn_local(async move {
-                loop {
-                    match mqtt.message().await {
-                        Ok(message) => awaited.came(message.len()),
-                        Err(error) => return awaited.failed(&error),
+        let counted = Rc::clone(&awaited);
+        let open = move |number: usize| {
+            let awaited = Rc::clone(&counted);
+            async move {
+                let mut mqtt = Mqtt::open(address, number, login).await?;
+                mqtt.subscribe().await?;
+                tokio::task::spawn_local(async move {
+                    loop {
+                        match mqtt.message().await {
+                            Ok(message) => awaited.came(message.len()),
+                            Err(error) => return awaited.failed(&error),
+                        }
                     }
-                }
-            });
-        }
+                });
+                Ok(())
+            }
+        };
+        open_all(sockets, open).await?;
         let mut publisher = Mqtt::open(address, sockets, login).await?;
         let payload = vec![b'x'; bytes];
         let used = || process::cpu_with_children(broker.pid());
@@ -216,53 +232,6 @@ pub async fn broker(broker: &Broker, sockets: usize, messages: usize, bytes: usi
     measured.await
 }
 
-/// The times of a run. The first message is not counted.
-struct Run {
-    server: &'static str,
-    sockets: usize,
-    messages: usize,
-    begun: Instant,
-    used: Duration,
-    times: Vec<Duration>,
-}
-
-impl Run {
-    fn new(server: &'static str, sockets: usize, messages: usize) -> Self {
-        Self { server, sockets, messages, begun: Instant::now(), used: Duration::ZERO, times: Vec::new() }
-    }
-
-    fn begin(&mut self, round: usize, awaited: &Awaited, used: Duration) {
-        awaited.left.set(self.sockets);
-        self.begun = Instant::now();
-        if round == 1 {
-            self.used = used;
-        }
-    }
-
-    fn end(&mut self, round: usize) {
-        if round > 0 {
-            self.times.push(self.begun.elapsed());
-        }
-    }
-
-    fn result(mut self, awaited: &Awaited, used: Duration, kib: u64) -> Fan {
-        self.times.sort_unstable();
-        let millis = |time: Option<&Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1000.0);
-        let all = (self.sockets * self.messages) as u64;
-        Fan {
-            server: self.server.into(),
-            sockets: self.sockets,
-            bytes: awaited.bytes.get(),
-            messages: self.messages,
-            last_p50: millis(self.times.get(self.times.len() / 2)),
-            last_worst: millis(self.times.last()),
-            rate: per_second(all, self.times.iter().sum()),
-            cpu: 1e6 / per_second(all.max(1), used.saturating_sub(self.used).max(Duration::from_nanos(1))),
-            mib: mib(kib),
-        }
-    }
-}
-
 /// Measures the memory of idle sockets.
 pub async fn idle(stage: &Stage, sockets: usize) -> Result<Idle> {
     let before = process::memory(stage.service.pid()).now;
@@ -271,15 +240,14 @@ pub async fn idle(stage: &Stage, sockets: usize) -> Result<Idle> {
     let address: SocketAddr = stage.service.address;
     let ground = stage.ground.clone();
     let measured = tasks.run_until(async {
-        let open = move |number: usize| {
-            let token = ground.token(number as u64 % ground.world.users).to_owned();
-            async move { Socket::open(address, number, &token).await }
-        };
-        let all = open_all(sockets, open).await?;
+        let awaited = Rc::new(Awaited::default());
+        open_sockets(&ground, address, sockets, &awaited).await?;
         let seconds = begun.elapsed().as_secs_f64();
         tokio::time::sleep(Duration::from_secs(2)).await;
         let after = process::memory(stage.service.pid()).now;
-        drop(all);
+        if let Some(failure) = awaited.failure.take() {
+            return Err(failure.into());
+        }
         Ok(Idle {
             sockets,
             before: mib(before),

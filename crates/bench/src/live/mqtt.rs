@@ -32,7 +32,7 @@ impl Mqtt {
         for part in login.user.map_or([None, None], |(name, password)| [Some(name), Some(password)]) {
             body.extend(part.map(text).unwrap_or_default());
         }
-        let mut mqtt = Self(Reader::new(connect(address, number).await?));
+        let mut mqtt = Self(Reader::new(connect(address).await?));
         mqtt.send(0x10, &body).await?;
         match mqtt.packet().await?.as_slice() {
             [0x20, _, _, 0] => Ok(mqtt),

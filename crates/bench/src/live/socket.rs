@@ -1,6 +1,9 @@
 //! A WebSocket that only listens, with as little memory and work as the client of a broker.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,13 +12,17 @@ use tokio::{
 
 use crate::Result;
 
-/// The connections that have one address of this machine as their source: there are about 28,000 ports.
-const PER_ADDRESS: usize = 20_000;
+/// The connections that have one address of this machine as their source: there are about 28,000 ports, and one that was
+/// used stays taken for a minute.
+const PER_ADDRESS: usize = 10_000;
+/// The connections so far.
+static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 
-/// Connects from an address that depends on the number of the connection.
-pub async fn connect(address: SocketAddr, number: usize) -> Result<TcpStream> {
+/// Connects.
+pub async fn connect(address: SocketAddr) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    let source = Ipv4Addr::new(127, 0, 0, u8::try_from(number / PER_ADDRESS + 1)?);
+    let place = CONNECTIONS.fetch_add(1, Ordering::Relaxed) / PER_ADDRESS;
+    let source = Ipv4Addr::new(127, 0, u8::try_from(place / 250 + 1)?, u8::try_from(place % 250 + 1)?);
     socket.bind(SocketAddr::from((source, 0)))?;
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
@@ -61,8 +68,8 @@ pub struct Socket(Reader);
 
 impl Socket {
     /// Connects, and waits until the service delivers.
-    pub async fn open(address: SocketAddr, number: usize, token: &str) -> Result<Self> {
-        let mut stream = connect(address, number).await?;
+    pub async fn open(address: SocketAddr, token: &str) -> Result<Self> {
+        let mut stream = connect(address).await?;
         let request = format!(
             "GET /api/v1/ws HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\

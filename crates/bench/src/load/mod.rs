@@ -23,7 +23,12 @@ pub async fn load(store: &mut Store, world: &World) -> Result<()> {
     let messages: u64 = world.blocks().iter().map(|block| block.threads * block.per_thread).sum();
     let mut progress = Progress::new(&format!("Loading {}", dialect.name()), messages * 2);
     let settings: &[&str] = match dialect {
-        Dialect::Postgres => &["SET session_replication_role = replica", "SET synchronous_commit = off"],
+        // The new tables have no statistics, from which PostgreSQL would choose to join them as a whole.
+        Dialect::Postgres => &[
+            "SET session_replication_role = replica",
+            "SET synchronous_commit = off",
+            "SET enable_nestloop = off",
+        ],
         Dialect::Sqlite => {
             &["PRAGMA foreign_keys = off", "PRAGMA synchronous = off", "PRAGMA cache_size = -262144"]
         }

@@ -163,6 +163,11 @@ pub fn derived(dialect: Dialect) -> Vec<String> {
          FROM users_and_threads WHERE last_read_seq > 0";
     let kinds = "(SELECT 'delivered' AS kind UNION ALL SELECT 'read') AS kinds";
     let end = i64::MAX;
+    // SQLite keeps the order of a cross join. Without it, it would look for the messages of each participant.
+    let join = match dialect {
+        Dialect::Postgres => "JOIN",
+        Dialect::Sqlite => "CROSS JOIN",
+    };
     vec![
         format!(
             "INSERT INTO receipts (thread_id, user_id, kind, seq, from_seq, at, folded)
@@ -182,16 +187,17 @@ pub fn derived(dialect: Dialect) -> Vec<String> {
          SELECT users_and_threads.user_id, threads.recent_minute, threads.id
          FROM users_and_threads JOIN threads ON threads.id = users_and_threads.thread_id"
             .into(),
-        "UPDATE users_and_threads SET sent_since_read = sent.number
-         FROM (
-             SELECT messages.thread_id, messages.sender_id, count(*) AS number
-             FROM messages JOIN users_and_threads AS readers
-                 ON readers.thread_id = messages.thread_id AND readers.user_id = messages.sender_id
-             WHERE messages.seq > readers.last_read_seq
-             GROUP BY messages.thread_id, messages.sender_id
-         ) AS sent
-         WHERE sent.thread_id = users_and_threads.thread_id AND sent.sender_id = users_and_threads.user_id"
-            .into(),
+        format!(
+            "UPDATE users_and_threads SET sent_since_read = sent.number
+             FROM (
+                 SELECT messages.thread_id, messages.sender_id, count(*) AS number
+                 FROM messages {join} users_and_threads AS readers
+                     ON readers.thread_id = messages.thread_id AND readers.user_id = messages.sender_id
+                 WHERE messages.seq > readers.last_read_seq
+                 GROUP BY messages.thread_id, messages.sender_id
+             ) AS sent
+             WHERE sent.thread_id = users_and_threads.thread_id AND sent.sender_id = users_and_threads.user_id"
+        ),
     ]
 }
 

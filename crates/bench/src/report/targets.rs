@@ -37,7 +37,8 @@ pub fn targets(report: &Report) -> Vec<Target> {
     };
     let postgres = |scenario| row("PostgreSQL", scenario);
     let ratio = |scenario| postgres(scenario).and_then(|row| row.ratio);
-    let fan = |server: &str| report.fans.iter().find(|fan| fan.server == server && fan.sockets >= 10_000);
+    let most = report.fans.iter().map(|fan| fan.sockets).max();
+    let fan = |server: &str| report.fans.iter().find(|fan| fan.server == server && Some(fan.sockets) == most);
     let ours = fan("Actix Messenger");
     let best_rate =
         ["Mosquitto", "ejabberd"].iter().filter_map(|name| fan(name)).map(|fan| fan.rate).reduce(f64::max);
@@ -114,15 +115,11 @@ pub fn targets(report: &Report) -> Vec<Target> {
             " bytes",
             |bytes| bytes < 600.0,
         ),
+        target("many sockets: the last has it", "≤ 100 ms", ours.map(|fan| fan.last_p50), " ms", |millis| {
+            millis <= 100.0
+        }),
         target(
-            "10,000 sockets: the last has it",
-            "≤ 100 ms",
-            ours.map(|fan| fan.last_p50),
-            " ms",
-            |millis| millis <= 100.0,
-        ),
-        target(
-            "10,000 sockets: deliveries beside the better broker",
+            "many sockets: deliveries beside the better broker",
             "≥ 1.0",
             ours.zip(best_rate).map(|(ours, best)| ours.rate / best.max(1e-9)),
             "",

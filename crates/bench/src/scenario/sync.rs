@@ -55,7 +55,12 @@ fn sends(ground: &Ground) -> Request {
     })
 }
 
-/// Returns the present cursor. A service that has just started may not have one yet.
+/// Waits until the service delivers events: one that has just started has not read the log yet.
+pub async fn delivers(ground: &Ground, address: std::net::SocketAddr) -> Result<()> {
+    cursor(ground, &mut Http::connect(address).await?).await.map(|_| ())
+}
+
+/// Returns the present cursor.
 async fn cursor(ground: &Ground, http: &mut Http) -> Result<String> {
     let mut request = Vec::new();
     ground.get(|_, _| (USER, "/sync".into()))(0, &mut request);
