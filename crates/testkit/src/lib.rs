@@ -15,7 +15,7 @@
 //! says which databases are used.
 //!
 //! A [`NatsServer`] is for tests of several servers. Tests that need one are skipped if NATS is not installed, and fail
-//! with `REQUIRE_NATS=1`.
+//! with `REQUIRE_NATS=1`. The same goes for a [`Pooler`](postgres::Pooler), PgBouncer, with `REQUIRE_PGBOUNCER=1`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -33,6 +33,7 @@ pub mod guard;
 pub mod nats;
 pub mod port;
 pub mod postgres;
+mod program;
 pub mod server;
 pub mod socket;
 pub mod stream;

@@ -12,10 +12,9 @@
 //! ```
 
 use std::{
-    io::Write as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Mutex, Once, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -23,6 +22,8 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpStream,
 };
+
+use crate::program;
 
 /// A NATS server on a port of 127.0.0.1. It ends when it is dropped, or with the process.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl NatsServer {
     /// # Panics
     /// If `REQUIRE_NATS=1` is set and NATS is not installed; if the server does not start.
     pub async fn with_arguments(arguments: &[&str]) -> Option<Self> {
-        let program = program()?;
+        let program = program::find("nats-server", "REQUIRE_NATS")?;
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         for _ in 0..3 {
             let port = crate::port::free();
@@ -135,24 +136,4 @@ impl Drop for NatsServer {
 fn end(mut shell: Child) {
     drop(shell.stdin.take());
     let _ = shell.wait();
-}
-
-/// Returns the program, on the path or where Debian installs it.
-fn program() -> Option<PathBuf> {
-    static SAID: Once = Once::new();
-    #[expect(clippy::disallowed_methods, reason = "looking for a program, and a switch for the tests")]
-    let (path, required) = (std::env::var("PATH"), std::env::var("REQUIRE_NATS"));
-    let path = path.unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/bin".into()]);
-    let found = folders.map(|folder| folder.join("nats-server")).find(|program| program.exists());
-    if found.is_none() {
-        let is_required = required.is_ok_and(|value| value == "1");
-        assert!(!is_required, "REQUIRE_NATS=1, and nats-server is not installed");
-        // Not `eprintln!`, which is held back for a test that passes.
-        SAID.call_once(|| {
-            let _ = std::io::stderr()
-                .write_all(b"tests with NATS are skipped, as nats-server is not installed\n");
-        });
-    }
-    found
 }

@@ -1,5 +1,10 @@
 //! The private PostgreSQL server of a test binary.
 
+mod pooler;
+mod standby;
+
+pub use self::{pooler::Pooler, standby::Standby};
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -18,7 +23,7 @@ pub(crate) struct Server {
 /// Returns the server of this process, started at first use; `None` if PostgreSQL is not installed.
 pub(crate) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER.get_or_init(|| binaries().map(|folder| Server::start(&folder))).as_ref()
+    SERVER.get_or_init(|| binaries().map(|folder| Server::start(&folder, &[]))).as_ref()
 }
 
 /// Returns the folder of the newest server binaries: on the path, or where Debian installs them.
@@ -39,16 +44,18 @@ fn binaries() -> Option<PathBuf> {
 }
 
 impl Server {
-    fn start(binaries: &Path) -> Self {
-        let temp = PgTempDBBuilder::new()
+    fn start(binaries: &Path, parameters: &[(&str, &str)]) -> Self {
+        let builder = PgTempDBBuilder::new()
             .with_bin_path(binaries)
             .with_dbname("postgres")
             .with_initdb_arg("--encoding", "UTF8")
             .with_initdb_arg("--locale", "C.UTF-8")
             .with_config_param("max_connections", "300")
             // Its output goes into a pipe that nobody reads; a full pipe would block it.
-            .with_config_param("log_min_messages", "panic")
-            .start();
+            .with_config_param("log_min_messages", "panic");
+        let set =
+            |builder: PgTempDBBuilder, (name, value): &(&str, &str)| builder.with_config_param(name, value);
+        let temp = parameters.iter().fold(builder, set).start();
         end_with_this_process(&temp.data_dir());
         let version = Command::new(binaries.join("postgres")).arg("--version").output();
         let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
@@ -88,7 +95,12 @@ pub struct OwnServer {
 impl OwnServer {
     /// Starts a server; `None` if PostgreSQL is not installed.
     pub async fn start() -> Option<Self> {
-        let Server { temp, .. } = Server::start(&binaries()?);
+        Self::start_with(&[]).await
+    }
+
+    /// As [`start`](Self::start), with parameters of the configuration.
+    pub async fn start_with(parameters: &[(&str, &str)]) -> Option<Self> {
+        let Server { temp, .. } = Server::start(&binaries()?, parameters);
         let (url, data) = (temp.connection_uri(), temp.data_dir());
         connect(&url).await.close().await.expect("closing");
         Some(Self { _temp: temp, url, data })
@@ -96,13 +108,17 @@ impl OwnServer {
 
     /// Stops the server with all its connections, and waits until it is gone.
     pub async fn stop(&self) {
-        let file = std::fs::read_to_string(self.data.join("postmaster.pid")).expect("postmaster.pid");
-        let pid = file.lines().next().unwrap_or_default();
-        let sent = Command::new("kill").args(["-INT", pid]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -INT {pid}");
-        while self.data.join("postmaster.pid").exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        stop(&self.data).await;
+    }
+}
+
+async fn stop(data: &Path) {
+    let file = std::fs::read_to_string(data.join("postmaster.pid")).expect("postmaster.pid");
+    let pid = file.lines().next().unwrap_or_default();
+    let sent = Command::new("kill").args(["-INT", pid]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill -INT {pid}");
+    while data.join("postmaster.pid").exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 

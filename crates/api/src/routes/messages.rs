@@ -186,8 +186,8 @@ async fn list(
 ) -> Result<Json<MessageList>, Problem> {
     let Mine { user, max_age_days, cursor } = query.0;
     let oldest = app.db.now() - Duration::from_hours(24 * u64::from(max_age_days));
-    let listed = app.messages.list_direct(app.db.reader(), &caller, user.as_deref(), oldest, &cursor);
-    Ok(Json(listed.await?))
+    let reader = app.db.any_reader().await;
+    Ok(Json(app.messages.list_direct(&reader, &caller, user.as_deref(), oldest, &cursor).await?))
 }
 
 async fn inbox(
@@ -196,7 +196,7 @@ async fn inbox(
     list: List<Entity, Inbox>,
 ) -> Result<Json<Page<Message>>, Problem> {
     let Inbox { unread_only, page } = list.request;
-    Ok(Json(app.messages.inbox(app.db.reader(), &caller, unread_only, &list.query, page).await?))
+    Ok(Json(app.messages.inbox(&app.db.any_reader().await, &caller, unread_only, &list.query, page).await?))
 }
 
 async fn outbox(
@@ -204,7 +204,7 @@ async fn outbox(
     app: Data<State>,
     list: List<Entity>,
 ) -> Result<Json<Page<Message>>, Problem> {
-    Ok(Json(app.messages.outbox(app.db.reader(), &caller, &list.query, list.request).await?))
+    Ok(Json(app.messages.outbox(&app.db.any_reader().await, &caller, &list.query, list.request).await?))
 }
 
 async fn get(
@@ -212,7 +212,7 @@ async fn get(
     app: Data<State>,
     path: Path<IdPath>,
 ) -> Result<Json<Message>, Problem> {
-    Ok(Json(app.messages.get(app.db.reader(), &caller, path.0.id).await?))
+    Ok(Json(app.messages.get(&app.db.any_reader().await, &caller, path.0.id).await?))
 }
 
 async fn context(
@@ -223,7 +223,9 @@ async fn context(
 ) -> Result<Json<MessageList>, Problem> {
     let Around { before, after, order } = query.0;
     let around = (before, after);
-    Ok(Json(app.messages.context(app.db.reader(), &caller, path.0.id, around, order.into()).await?))
+    Ok(Json(
+        app.messages.context(&app.db.any_reader().await, &caller, path.0.id, around, order.into()).await?,
+    ))
 }
 
 async fn edit(
@@ -284,5 +286,5 @@ async fn receipts(
     path: Path<IdPath>,
     page: Query<PageRequest>,
 ) -> Result<Json<Page<Receipt>>, Problem> {
-    Ok(Json(app.messages.receipts(app.db.reader(), &caller, path.0.id, page.0).await?))
+    Ok(Json(app.messages.receipts(&app.db.any_reader().await, &caller, path.0.id, page.0).await?))
 }

@@ -52,7 +52,7 @@ async fn list(
     realtime: Data<Realtime>,
     query: Query<Ids>,
 ) -> Result<Json<Presences>, Problem> {
-    let shown = app.users.presence(app.db.reader(), &caller, &parse_ids(&query.0.ids)?).await?;
+    let shown = app.users.presence(&app.db.any_reader().await, &caller, &parse_ids(&query.0.ids)?).await?;
     let ids: Vec<Uuid> = shown.iter().map(|user| user.user_id).collect();
     let items = shown.into_iter().zip(realtime.statuses(&ids)).map(|(user, status)| UserPresence {
         user_id: user.user_id,

@@ -258,7 +258,7 @@ async fn list(
     app: Data<State>,
     list: CursorList<Entity>,
 ) -> Result<Json<CursorPage<Thread>>, Problem> {
-    Ok(Json(app.threads.list(app.db.reader(), &caller, &list.query, &list.request).await?))
+    Ok(Json(app.threads.list(&app.db.any_reader().await, &caller, &list.query, &list.request).await?))
 }
 
 async fn get(
@@ -266,7 +266,7 @@ async fn get(
     app: Data<State>,
     path: Path<IdPath>,
 ) -> Result<Json<Thread>, Problem> {
-    Ok(Json(app.threads.get(app.db.reader(), &caller, path.0.id).await?))
+    Ok(Json(app.threads.get(&app.db.any_reader().await, &caller, path.0.id).await?))
 }
 
 async fn update(
@@ -299,7 +299,7 @@ async fn participants(
     path: Path<IdPath>,
     page: Query<PageRequest>,
 ) -> Result<Json<Page<Participant>>, Problem> {
-    Ok(Json(app.threads.participants(app.db.reader(), &caller, path.0.id, page.0).await?))
+    Ok(Json(app.threads.participants(&app.db.any_reader().await, &caller, path.0.id, page.0).await?))
 }
 
 async fn update_participants(
@@ -319,7 +319,7 @@ async fn participant(
     path: Path<ParticipantPath>,
 ) -> Result<Json<Participant>, Problem> {
     let ParticipantPath { id, user_id } = path.0;
-    Ok(Json(app.threads.participant(app.db.reader(), &caller, id, user_id).await?))
+    Ok(Json(app.threads.participant(&app.db.any_reader().await, &caller, id, user_id).await?))
 }
 
 async fn remove_participant(
@@ -353,7 +353,7 @@ async fn messages(
 ) -> Result<Json<MessageList>, Problem> {
     let ThreadMessages { order, before, after, cursor } = list.request;
     let wanted = ThreadQuery { query: list.query, direction: order.into(), before, after };
-    Ok(Json(app.messages.list(app.db.reader(), &caller, path.0.id, &wanted, &cursor).await?))
+    Ok(Json(app.messages.list(&app.db.any_reader().await, &caller, path.0.id, &wanted, &cursor).await?))
 }
 
 async fn send(
@@ -451,5 +451,5 @@ async fn changes(
     query: Query<Since>,
 ) -> Result<Json<Changes>, Problem> {
     let Since { since, limit } = query.0;
-    Ok(Json(app.messages.changes(app.db.reader(), &caller, path.0.id, since, limit).await?))
+    Ok(Json(app.messages.changes(&app.db.any_reader().await, &caller, path.0.id, since, limit).await?))
 }

@@ -178,7 +178,7 @@ async fn search(
     app: Data<State>,
     query: Query<Search>,
 ) -> Result<Json<Page<PublicUser>>, Problem> {
-    let found = app.users.search(app.db.reader(), &query.0.q, query.0.page).await?;
+    let found = app.users.search(&app.db.any_reader().await, &query.0.q, query.0.page).await?;
     Ok(Json(found.map(PublicUser::from)))
 }
 
@@ -187,7 +187,7 @@ async fn get(
     app: Data<State>,
     path: Path<IdPath>,
 ) -> Result<Json<PublicUser>, Problem> {
-    Ok(Json(app.users.get(app.db.reader(), path.0.id).await?.into()))
+    Ok(Json(app.users.get(&app.db.any_reader().await, path.0.id).await?.into()))
 }
 
 async fn list(
@@ -198,7 +198,7 @@ async fn list(
     let ListUsers { ids, include_deleted, page } = list.request;
     let Some(ids) = ids else {
         caller.require::<UsersRead>()?;
-        let users = app.users.list(app.db.reader(), &list.query, page, include_deleted).await?;
+        let users = app.users.list(&app.db.any_reader().await, &list.query, page, include_deleted).await?;
         return Ok(Json(Users::Records(users.map(|user| record(&app, user)))));
     };
     caller.require::<ProfileScope>()?;
@@ -207,7 +207,7 @@ async fn list(
         let message = "can't be combined with other parameters";
         return Err(Error::invalid("ids", "not_allowed", message).into());
     }
-    let found = app.users.get_many(app.db.reader(), &parse_ids(&ids)?).await?;
+    let found = app.users.get_many(&app.db.any_reader().await, &parse_ids(&ids)?).await?;
     let whole = PageRequest { page: 1, size: 100 };
     let total = u64::try_from(found.len()).map_err(Error::internal)?;
     let found = found.into_iter().map(PublicUser::from).collect();

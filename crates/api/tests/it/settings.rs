@@ -54,6 +54,8 @@ fn every_bound_is_named() {
             ["mysql://hunter2@x", "hunter2"],
             "must begin with postgres:// or sqlite://".to_owned(),
         ),
+        ("DATABASE_REPLICA_URL", ["sqlite://hunter2", "hunter2"], "must begin with postgres://".to_owned()),
+        ("DATABASE_POOLER_URL", ["sqlite://hunter2", "hunter2"], "must begin with postgres://".to_owned()),
         ("NATS_URL", ["hunter2@localhost", "http://hunter2@localhost"], NATS_URL.to_owned()),
         ("JWT_SECRET", ["hunter2", "short"], "must have 32 to 4096 bytes".to_owned()),
     ] {
@@ -97,6 +99,20 @@ fn a_value_that_is_not_text_is_named() {
     let variables = [(OsString::from("HOST"), OsString::from_vec(vec![0xff]))];
     let error = Environment::new(variables).read::<Settings>().unwrap_err();
     assert_eq!(error.to_string(), "HOST must be UTF-8 text");
+}
+
+/// SQLite has neither.
+#[test]
+fn a_replica_and_a_pooler_need_postgres() {
+    let (primary, other) = ("postgres://hunter2@localhost/a", "postgres://hunter2@localhost:6432/a");
+    for name in ["DATABASE_REPLICA_URL", "DATABASE_POOLER_URL"] {
+        assert!(read(&[("DATABASE_URL", primary), (name, other)]).is_ok());
+        let error = read(&[(name, other)]).unwrap_err();
+        assert_eq!(
+            error,
+            format!("{name} must be unset, unless DATABASE_URL is that of a PostgreSQL database")
+        );
+    }
 }
 
 #[test]
@@ -158,8 +174,16 @@ fn every_setting_is_in_every_file() {
 fn the_deployment_names_only_settings_that_exist() {
     let settings = Settings::sections().into_iter().flat_map(|section| section.settings);
     let names: BTreeSet<_> = settings.map(|setting| setting.name).collect();
-    let foreign =
-        ["AF_", "API_PORTS", "COMPOSE_", "DB_PASSWORD", "NATS_PASSWORD", "POSTGRES_", "SSL_CERT_FILE"];
+    let foreign = [
+        "AF_",
+        "API_PORTS",
+        "COMPOSE_",
+        "DB_PASSWORD",
+        "NATS_PASSWORD",
+        "ON_ERROR_STOP",
+        "POSTGRES_",
+        "SSL_CERT_FILE",
+    ];
     for file in fs::read_dir(root("deploy")).unwrap() {
         let path = file.unwrap().path();
         if path.ends_with(".env") {

@@ -100,11 +100,11 @@ impl App {
 }
 
 /// Waits until the server has read the log for the first time: then live delivery begins.
-async fn live(server: &TestServer) {
+pub async fn live(server: &TestServer) {
     while server.client().get("/api/v1/ws").await.status == 503 {}
 }
 
-fn messenger(db: Db, settings: &[(&str, &str)]) -> Messenger {
+pub fn messenger(db: Db, settings: &[(&str, &str)]) -> Messenger {
     let given = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let cost = ("BCRYPT_COST".to_owned(), "4".to_owned());
     let settings = Settings::from_pairs(given.chain([cost])).unwrap();

@@ -1,6 +1,6 @@
 //! A connection to either database, for one statement at a time.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use sea_orm::{
     DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values,
@@ -9,7 +9,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use tracing::Instrument;
 
-use super::{failure, health::Health, sqlite, trace};
+use super::{failure, health::Health, postgres, sqlite, trace};
 
 /// How much longer than the server's own limit to wait for the result of a statement. The server cancels a statement that
 /// takes too long, unless it has stopped or the network is down.
@@ -18,8 +18,18 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The pool of connections to either database.
 #[derive(Clone)]
 pub(super) enum Pool {
-    Postgres(PgPool, Health),
+    Postgres(PgPool, Health, Link),
     Sqlite(sqlite::Pool),
+}
+
+/// What connections of a pool lead to.
+#[derive(Clone)]
+pub(super) enum Link {
+    /// PostgreSQL itself.
+    Direct,
+    /// A pooler, which gives each transaction another connection to PostgreSQL. Each begins with this text, which sets what is
+    /// otherwise set for a connection.
+    Pooler(Arc<str>),
 }
 
 impl fmt::Debug for Pool {
@@ -36,22 +46,38 @@ impl Pool {
         }
     }
 
+    /// What begins a transaction.
+    pub(super) fn begin(&self) -> &str {
+        match self {
+            Self::Postgres(_, _, Link::Direct) => postgres::READ_COMMITTED,
+            Self::Postgres(_, _, Link::Pooler(begin)) => begin,
+            // It has the write lock from the start, so that it can't fail half-way because another was faster.
+            Self::Sqlite(_) => "BEGIN IMMEDIATE",
+        }
+    }
+
+    /// Whether each statement has to be in a transaction, and without a name, as the next one may reach another connection to
+    /// the server.
+    pub(super) fn is_pooler(&self) -> bool {
+        matches!(self, Self::Postgres(_, _, Link::Pooler(_)))
+    }
+
     /// Waits for a free connection. Returns an error as soon as the database is known to be down.
     pub(super) async fn acquire(&self) -> Result<Conn, DbErr> {
         let raw = match self {
-            Self::Postgres(pool, health) => tokio::select! {
+            Self::Postgres(pool, health, _) => tokio::select! {
                 biased;
                 connection = pool.acquire() => Raw::Postgres(connection.map_err(unavailable)?),
                 error = health.lost() => return Err(error),
             },
             Self::Sqlite(pool) => Raw::Sqlite(pool.acquire().await.map_err(unavailable)?),
         };
-        Ok(Conn { raw, in_use: false })
+        Ok(Conn { raw, is_named: !self.is_pooler(), in_use: false })
     }
 
     pub(super) async fn close(&self) {
         match self {
-            Self::Postgres(pool, _) => pool.close().await,
+            Self::Postgres(pool, ..) => pool.close().await,
             Self::Sqlite(pool) => pool.close().await,
         }
     }
@@ -70,6 +96,8 @@ enum Raw {
 /// the connection is sound.
 pub(super) struct Conn {
     raw: Raw,
+    /// Whether statements are prepared under a name, for the next time.
+    is_named: bool,
     /// Whether a statement is in progress, which is still so after its future is dropped before completion.
     in_use: bool,
 }
@@ -139,8 +167,10 @@ impl Conn {
         statement: Statement,
     ) -> Result<ExecResult, sqlx::Error> {
         let (sql, values) = parts(statement);
+        let is_named = self.is_named;
         run!(self, limit, &sql, connection => {
-            sqlx::query_with(AssertSqlSafe(sql.as_str()), values).execute(connection).await.map(ExecResult::from)
+            let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).persistent(is_named);
+            query.execute(connection).await.map(ExecResult::from)
         })
     }
 
@@ -150,8 +180,10 @@ impl Conn {
         statement: Statement,
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
         let (sql, values) = parts(statement);
+        let is_named = self.is_named;
         run!(self, limit, &sql, connection => {
-            let rows = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).fetch_all(connection).await;
+            let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).persistent(is_named);
+            let rows = query.fetch_all(connection).await;
             rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
         })
     }
@@ -162,8 +194,10 @@ impl Conn {
         statement: Statement,
     ) -> Result<Option<QueryResult>, sqlx::Error> {
         let (sql, values) = parts(statement);
+        let is_named = self.is_named;
         run!(self, limit, &sql, connection => {
-            let row = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).fetch_optional(connection).await;
+            let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).persistent(is_named);
+            let row = query.fetch_optional(connection).await;
             row.map(|row| row.map(QueryResult::from))
         })
     }

@@ -27,6 +27,8 @@ mod health;
 mod options;
 mod postgres;
 mod reader;
+mod replica;
+mod session;
 mod sqlite;
 mod trace;
 mod tx;
@@ -34,15 +36,15 @@ mod url;
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
-use sea_orm::{DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr, Statement};
+use sea_orm::{DatabaseConnection, DbBackend, QueryResult, Statement};
 use tokio::sync::watch;
 
-use self::{conn::Pool, health::Health, sqlite::Role, tx::Committed, url::Target};
+use self::{conn::Pool, health::Health, replica::Replica, sqlite::Role, tx::Committed, url::Target};
 pub use self::{
     options::{DbOptions, Synchronous},
     reader::Reader,
     tx::Tx,
-    url::DatabaseUrl,
+    url::{DatabaseUrl, PostgresUrl},
 };
 use crate::{
     Clock, Error, Ids, Result, Timestamp, Uuid,
@@ -57,6 +59,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Db {
     reader: Reader,
+    replica: Option<Arc<Replica>>,
     writer: Pool,
     schema: DatabaseConnection,
     health: Health,
@@ -84,6 +87,9 @@ impl Db {
     pub async fn open(options: &DbOptions) -> Result<Self> {
         let (readers, writers, wait) = (options.readers(), options.writers(), options.acquire_timeout);
         let (reader, writer, schema, health) = match &options.url.0 {
+            Target::Sqlite(_) if options.pooler.is_some() || options.replica.is_some() => {
+                return Err(Error::internal("a pooler and a replica need PostgreSQL"));
+            }
             Target::Sqlite(base) => {
                 let file = base.get_filename();
                 files::secure(file).map_err(|error| {
@@ -97,18 +103,26 @@ impl Db {
                 (reader, Pool::Sqlite(pool(Role::Write, writers)), schema, health)
             }
             Target::Postgres(base) => {
-                let reading = postgres::reading(base, options);
-                let health = Health::postgres(reading.clone());
-                let pool =
-                    |connect, size| Pool::Postgres(postgres::pool(connect, size, options), health.clone());
-                let reader = pool(reading, readers);
-                let writer = pool(postgres::writing(base, options), writers);
+                // Asks the server itself, as it would wait in a pooler for busy connections.
+                let health = Health::postgres(postgres::reading(base, options));
+                let (reader, writer) = match &options.pooler {
+                    Some(pooler) => postgres::pools_of_pooler(&pooler.0, options, &health),
+                    None => postgres::pools(base, options, &health),
+                };
                 let schema = DatabaseConnection::from(postgres::schema_pool(base, options));
                 (reader, writer, schema, health)
             }
         };
-        let db = Self {
+        // The writer comes first: it switches SQLite to WAL mode, which a reader cannot do.
+        drop(writer.acquire().await?);
+        drop(reader.acquire().await?);
+        let replica = match (&options.url.0, &options.replica) {
+            (Target::Postgres(base), Some(url)) => Some(Replica::open(base, &url.0, options, &health).await),
+            _ => None,
+        };
+        Ok(Self {
             reader: Reader::new(reader, options.read_timeout),
+            replica,
             writer,
             schema,
             health,
@@ -118,11 +132,7 @@ impl Db {
             ids: Arc::new(UuidV7::default()),
             appended: Arc::default(),
             observers: Observers::default(),
-        };
-        // The writer comes first: it switches SQLite to WAL mode, which a reader cannot do.
-        drop(db.writer.acquire().await?);
-        drop(db.reader.pool().acquire().await?);
-        Ok(db)
+        })
     }
 
     /// Returns the same database with another clock.
@@ -142,6 +152,23 @@ impl Db {
     /// Returns a connection for reads outside a transaction.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// Returns a connection for the reads of one request outside a transaction, which a replica may answer. It finds
+    /// everything that was acknowledged or seen before this call, as [`reader`](Self::reader) does.
+    pub async fn any_reader(&self) -> Reader {
+        match &self.replica {
+            Some(replica) if replica.is_current().await => self.reader.by_replica(replica),
+            _ => self.reader.clone(),
+        }
+    }
+
+    /// Returns whether the replica answers reads at present; `None` without a replica.
+    pub async fn ping_replica(&self) -> Option<bool> {
+        match &self.replica {
+            Some(replica) => Some(replica.is_current().await),
+            None => None,
+        }
     }
 
     /// Returns connections for migrations, which may change the schema and have no limits on statements and locks.
@@ -196,11 +223,11 @@ impl Db {
     /// # Errors
     /// Those of the database. Nothing is kept if [`Error::had_no_effect`]; after other errors that is unknown.
     pub async fn append_once(&self, statement: Statement) -> Result<Vec<QueryResult>> {
-        let mut conn = self.writer.acquire().await?;
-        let ended = conn.fetch_all(self.statement_timeout, statement).await;
+        let limit = self.statement_timeout;
+        let ended = self.writer.once(limit, async |conn| conn.fetch_all(limit, statement).await).await;
         // Also after an error: it may have taken effect.
         self.appended.send_modify(|count| *count = count.wrapping_add(1));
-        Ok(ended.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))?)
+        Ok(ended?)
     }
 
     /// Returns a receiver that changes after each commit of this handle, or a clone of it, that appended
@@ -246,6 +273,9 @@ impl Db {
         let schema = self.schema.close().await;
         self.health.close().await;
         self.reader.pool().close().await;
+        if let Some(replica) = &self.replica {
+            replica.close().await;
+        }
         self.writer.close().await;
         Ok(schema?)
     }

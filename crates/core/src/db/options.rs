@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::DatabaseUrl;
+use super::{DatabaseUrl, PostgresUrl};
 use crate::Result;
 
 /// How to reach a database, and how long its work may take.
@@ -12,6 +12,13 @@ use crate::Result;
 pub struct DbOptions {
     /// The URL of the database.
     pub url: DatabaseUrl,
+    /// A standby server of the database, which answers reads of [`Db::any_reader`](super::Db::any_reader). PostgreSQL only.
+    pub replica: Option<PostgresUrl>,
+    /// How long a read waits for the replica before the primary answers.
+    pub replica_wait: Duration,
+    /// A pooler in front of the database that gives each transaction another connection to the server, such as PgBouncer
+    /// in the mode `transaction`. Everything goes through it, except for migrations and health checks. PostgreSQL only.
+    pub pooler: Option<PostgresUrl>,
     /// The maximum number of connections of this process, at least 2. Half of them read and half of them write; SQLite
     /// has one that writes. Migrations and health checks use one more each.
     pub max_connections: u32,
@@ -61,6 +68,9 @@ impl DbOptions {
     pub fn for_url(url: DatabaseUrl) -> Self {
         Self {
             url,
+            replica: None,
+            replica_wait: Duration::from_millis(50),
+            pooler: None,
             max_connections: 20,
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),

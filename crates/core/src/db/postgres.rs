@@ -7,7 +7,15 @@ use sea_orm::sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::DbOptions;
+use super::{
+    DbOptions,
+    conn::{Link, Pool},
+    health::Health,
+};
+
+/// What begins a transaction, whatever the default of the server is: a rule that has waited for a lock sees what was
+/// committed meanwhile, and the order of the log depends on it.
+pub(super) const READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// A connection that was idle for longer is tested before it is used: the server may have restarted meanwhile.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
@@ -36,7 +44,44 @@ pub(super) fn reading(base: &PgConnectOptions, options: &DbOptions) -> PgConnect
     ])
 }
 
-pub(super) fn pool(connect: PgConnectOptions, size: u32, options: &DbOptions) -> PgPool {
+/// Returns pools of connections that read and that write.
+pub(super) fn pools(base: &PgConnectOptions, options: &DbOptions, health: &Health) -> (Pool, Pool) {
+    let direct = |connect, size| Pool::Postgres(pool(connect, size, options), health.clone(), Link::Direct);
+    (direct(reading(base, options), options.readers()), direct(writing(base, options), options.writers()))
+}
+
+/// Returns pools of connections to a pooler. It keeps no settings of a session, so each transaction begins with them.
+pub(super) fn pools_of_pooler(base: &PgConnectOptions, options: &DbOptions, health: &Health) -> (Pool, Pool) {
+    let settings = |statement: Duration| {
+        let (statement, lock) = (millis(statement), millis(options.lock_timeout));
+        format!("SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}")
+    };
+    let idle = millis(options.idle_in_transaction_timeout);
+    let read = format!("{READ_COMMITTED} READ ONLY; {}", settings(options.read_timeout));
+    let write = format!(
+        "{READ_COMMITTED}; {}; SET LOCAL idle_in_transaction_session_timeout = {idle}",
+        settings(options.statement_timeout)
+    );
+    // It concerns values as text, and PgBouncer would refuse it.
+    let connect = base.clone().disable_statement_logging().extra_float_digits(None);
+    let pooler = |size, begin: String| {
+        let pool = pool(connect.clone(), size, options);
+        Pool::Postgres(pool, health.clone(), Link::Pooler(begin.into()))
+    };
+    (pooler(options.readers(), read), pooler(options.writers(), write))
+}
+
+/// Returns a connection of its own that only reads. It stays open, as its user is in a hurry.
+pub(super) fn single(base: &PgConnectOptions, options: &DbOptions, health: &Health) -> Pool {
+    let pool = pool_options(1, options).idle_timeout(None).max_lifetime(None);
+    Pool::Postgres(pool.connect_lazy_with(reading(base, options)), health.clone(), Link::Direct)
+}
+
+fn pool(connect: PgConnectOptions, size: u32, options: &DbOptions) -> PgPool {
+    pool_options(size, options).connect_lazy_with(connect)
+}
+
+fn pool_options(size: u32, options: &DbOptions) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(options.acquire_timeout)
@@ -49,7 +94,6 @@ pub(super) fn pool(connect: PgConnectOptions, size: u32, options: &DbOptions) ->
                 Ok(true)
             })
         })
-        .connect_lazy_with(connect)
 }
 
 /// Returns a pool for migrations, without limits on statements and locks. It opens a connection when one is needed, and

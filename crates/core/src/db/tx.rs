@@ -10,11 +10,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, sqlx};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
-use super::conn::{Conn, Pool};
+use super::{
+    conn::Pool,
+    session::{Session, exec, query},
+};
 use crate::{Error, Ids, Result, Timestamp, events::Observers};
 
 /// A transaction, with one time that all of its rows share. See [`Db::write`](super::Db::write).
@@ -60,47 +63,6 @@ impl Drop for Committing {
     }
 }
 
-/// The connection of a transaction. It returns to its pool only after a successful commit or rollback; otherwise it is
-/// closed, which rolls back the transaction. So no transaction begins inside an unfinished one.
-struct Session {
-    conn: Conn,
-    ended: bool,
-    failed: bool,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.conn.discard();
-        }
-    }
-}
-
-impl Session {
-    async fn end(&mut self, limit: Duration, sql: &str) -> Result<(), DbErr> {
-        self.conn.run(limit, sql).await.map_err(exec)?;
-        self.ended = true;
-        Ok(())
-    }
-
-    /// Returns the connection for the next statement, which counts as failed until it succeeds.
-    fn next(&mut self) -> Result<&mut Conn, DbErr> {
-        if self.failed {
-            return Err(DbErr::Custom("an earlier statement of the transaction failed".to_owned()));
-        }
-        self.failed = true;
-        Ok(&mut self.conn)
-    }
-}
-
-fn exec(error: sqlx::Error) -> DbErr {
-    DbErr::Exec(RuntimeErr::SqlxError(error.into()))
-}
-
-fn query(error: sqlx::Error) -> DbErr {
-    DbErr::Query(RuntimeErr::SqlxError(error.into()))
-}
-
 impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tx").field("backend", &self.backend).field("now", &self.now).finish_non_exhaustive()
@@ -115,17 +77,8 @@ impl Tx {
         ids: Arc<dyn Ids>,
         committed: Committed,
     ) -> Result<Self> {
-        let backend = pool.backend();
-        let mut session = Session { conn: pool.acquire().await?, ended: false, failed: false };
-        let sql = match backend {
-            // It has the write lock from the start, so that it can't fail half-way because another was faster.
-            DbBackend::Sqlite => "BEGIN IMMEDIATE",
-            // Whatever the default of the server is: a rule that has waited for a lock sees what was committed meanwhile,
-            // and the order of the log depends on it.
-            _ => "BEGIN ISOLATION LEVEL READ COMMITTED",
-        };
-        session.conn.run(limit, sql).await.map_err(exec)?;
-        Ok(Self { session: Mutex::new(session), backend, limit, now, ids, committed })
+        let session = Mutex::new(Session::begin(pool, limit).await?);
+        Ok(Self { session, backend: pool.backend(), limit, now, ids, committed })
     }
 
     /// Commits the transaction.
@@ -135,7 +88,7 @@ impl Tx {
     /// except if the connection is lost during the commit: then it is unknown whether the commit took effect.
     pub async fn commit(self) -> Result<()> {
         let mut session = self.session.into_inner();
-        if session.failed {
+        if session.has_failed() {
             return Err(Error::internal("a transaction with a failed statement can't be committed"));
         }
         let _committing = Committing(self.committed);
@@ -186,28 +139,28 @@ impl ConnectionTrait for Tx {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut session = self.session.lock().await;
         let done = session.next()?.execute(self.limit, statement).await.map_err(exec)?;
-        session.failed = false;
+        session.succeeded();
         Ok(done)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let mut session = self.session.lock().await;
         let done = session.next()?.run(self.limit, sql).await.map_err(exec)?;
-        session.failed = false;
+        session.succeeded();
         Ok(done)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut session = self.session.lock().await;
         let row = session.next()?.fetch_optional(self.limit, statement).await.map_err(query)?;
-        session.failed = false;
+        session.succeeded();
         Ok(row)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut session = self.session.lock().await;
         let rows = session.next()?.fetch_all(self.limit, statement).await.map_err(query)?;
-        session.failed = false;
+        session.succeeded();
         Ok(rows)
     }
 }

@@ -48,6 +48,42 @@ impl DatabaseUrl {
     }
 }
 
+/// The URL of another way to a PostgreSQL database, with the same rules as [`DatabaseUrl`].
+#[derive(Clone)]
+pub struct PostgresUrl(pub(super) Box<PgConnectOptions>);
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresUrl({}:{})", self.0.get_host(), self.0.get_port())
+    }
+}
+
+impl FromStr for PostgresUrl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse_postgres(text)
+            .map_err(|requirement| Error::internal(format!("the database URL must {requirement}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for PostgresUrl {
+    /// Parses a string. The error is the requirement that the text does not meet, to follow "must".
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse_postgres(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+fn parse_postgres(text: &str) -> Result<PostgresUrl, &'static str> {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Err("begin with postgres://");
+    }
+    match parse(text)?.0 {
+        Target::Postgres(options) => Ok(PostgresUrl(options)),
+        Target::Sqlite(_) => Err("begin with postgres://"),
+    }
+}
+
 /// Shows the location of the database, without the user and the password.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -48,6 +48,7 @@ pub struct Batch {
 /// One statement, and so one snapshot for all that it returns. The first parameters are the place, the last is the limit.
 ///
 /// SQLite, where every `stamp` is 0, would look up a pair by its first column alone, and read the log from its begin.
+/// PostgreSQL leaves out partitions of the log by a comparison of `stamp` alone, and not by one of pairs.
 const READ: Sql = Sql {
     postgres: r"
         SELECT l.floor_stamp, l.floor_position,
@@ -61,7 +62,7 @@ const READ: Sql = Sql {
         FROM event_log l
         LEFT JOIN (
             SELECT * FROM events
-            WHERE (stamp, position) > ($1, $2)
+            WHERE stamp >= $1 AND (stamp, position) > ($1, $2)
                 AND stamp < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
             ORDER BY stamp, position
             LIMIT $3

@@ -22,8 +22,9 @@ pub async fn prune(db: &Db, before: Timestamp) -> Result<u64> {
 }
 
 async fn prune_batch(tx: &Tx, before: Timestamp) -> Result<u64> {
-    const REMOVE: &str =
-        "DELETE FROM events WHERE (stamp, position) > ($1, $2) AND (stamp, position) <= ($3, $4)";
+    // By `stamp` alone as well, by which PostgreSQL leaves out partitions.
+    const REMOVE: &str = "DELETE FROM events WHERE stamp >= $1 AND stamp <= $3 \
+        AND (stamp, position) > ($1, $2) AND (stamp, position) <= ($3, $4)";
     const RAISE: &str = "UPDATE event_log SET floor_stamp = $1, floor_position = $2";
     let backend = tx.get_database_backend();
     if backend == DbBackend::Postgres {

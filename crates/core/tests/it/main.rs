@@ -14,6 +14,8 @@ mod filter;
 mod limits;
 mod log;
 mod outage;
+mod pooler;
+mod replica;
 mod repository;
 mod trace;
 mod transaction;

@@ -38,10 +38,10 @@ pub(super) async fn catch_up(
 /// The condition that an event is after the begin of the span, and with an end, in the span.
 ///
 /// SQLite does not look up pairs by the second column of an index, but reads all rows from the first. There every `stamp` is
-/// 0.
+/// 0. PostgreSQL leaves out partitions of the log by comparisons of `stamp` alone, and not by those of pairs.
 macro_rules! after {
     (postgres, $e:literal) => {
-        concat!("(", $e, "stamp, ", $e, "position) > ($1, $2)")
+        concat!($e, "stamp >= $1 AND (", $e, "stamp, ", $e, "position) > ($1, $2)")
     };
     (sqlite, $e:literal) => {
         concat!($e, "stamp = 0 AND ", $e, "position > $2")
@@ -60,7 +60,16 @@ macro_rules! of_user {
 
 macro_rules! within {
     (postgres, $e:literal) => {
-        concat!(after!(postgres, $e), " AND (", $e, "stamp, ", $e, "position) <= ($3, $4)")
+        concat!(
+            after!(postgres, $e),
+            " AND ",
+            $e,
+            "stamp <= $3 AND (",
+            $e,
+            "stamp, ",
+            $e,
+            "position) <= ($3, $4)"
+        )
     };
     (sqlite, $e:literal) => {
         concat!(after!(sqlite, $e), " AND ", $e, "position <= $4")
@@ -221,8 +230,9 @@ const POSTGRES_PROBE: &str = probe!(
     concat!(
         "LATERAL (
             SELECT e.stamp, e.position FROM events e
-            WHERE e.subject_id = m.thread_id AND (e.stamp, e.position) > (m.low_stamp, m.low_position)
-                AND (e.stamp, e.position) <= ($3, $4) AND ",
+            WHERE e.subject_id = m.thread_id
+                AND e.stamp >= m.low_stamp AND (e.stamp, e.position) > (m.low_stamp, m.low_position)
+                AND e.stamp <= $3 AND (e.stamp, e.position) <= ($3, $4) AND ",
         sees!("(e.payload->>'seq')::bigint"),
         " ORDER BY e.stamp, e.position LIMIT 1
         ) e"
@@ -230,20 +240,23 @@ const POSTGRES_PROBE: &str = probe!(
     concat!(
         "LATERAL (
             SELECT * FROM events e
-            WHERE e.subject_id = m.thread_id AND (e.stamp, e.position) >= (m.stamp, m.position)
-                AND (e.stamp, e.position) <=
+            WHERE e.subject_id = m.thread_id
+                AND e.stamp >= m.stamp AND (e.stamp, e.position) >= (m.stamp, m.position)
+                AND e.stamp <= $3 AND (e.stamp, e.position) <=
                     (coalesce((SELECT stamp FROM until), $3), coalesce((SELECT position FROM until), $4))
                 AND ",
         sees!("(e.payload->>'seq')::bigint"),
         " ORDER BY e.stamp, e.position LIMIT $6
         ) e"
     ),
-    "LATERAL (
-        SELECT * FROM events e
-        WHERE e.subject_id = t.id AND e.kind = 'thread.deleted'
-            AND (e.stamp, e.position) > ($1, $2) AND (e.stamp, e.position) <= ($3, $4)
-        ORDER BY e.stamp DESC, e.position DESC LIMIT 1
-    ) e"
+    concat!(
+        "LATERAL (
+            SELECT * FROM events e
+            WHERE e.subject_id = t.id AND e.kind = 'thread.deleted' AND ",
+        within!(postgres, "e."),
+        " ORDER BY e.stamp DESC, e.position DESC LIMIT 1
+        ) e"
+    )
 );
 
 /// SQLite has no lateral joins. The positions of the events are looked up instead, which are its row ids. Without statistics it

@@ -93,7 +93,9 @@ async fn list<R: Resource>(
     db: Data<Db>,
     list: List<R>,
 ) -> Result<Json<Page<R::Output>>, Problem> {
-    let page = ResourceController::<R>::reading(&caller).list(db.reader(), &list.query, list.request).await?;
+    let page = ResourceController::<R>::reading(&caller)
+        .list(&db.any_reader().await, &list.query, list.request)
+        .await?;
     Ok(Json(page.map(R::Output::from)))
 }
 
@@ -102,7 +104,7 @@ async fn get<R: Resource>(
     db: Data<Db>,
     path: Path<IdPath>,
 ) -> Result<Shown<R>, Problem> {
-    Ok(shown::<R>(ResourceController::<R>::reading(&caller).get(db.reader(), path.0.id).await?))
+    Ok(shown::<R>(ResourceController::<R>::reading(&caller).get(&db.any_reader().await, path.0.id).await?))
 }
 
 async fn create<R: Resource>(

@@ -34,6 +34,11 @@ pub struct Health {
     /// `ok`, `unreachable`, or `unchecked` if the check does not include the database.
     #[schema(example = "ok")]
     pub db: String,
+    /// `ok`, or `unused` while it is away or behind and the primary answers all reads; only with a replica. It does not change
+    /// the status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "ok")]
+    pub replica: Option<String>,
     /// The version of the service.
     #[schema(example = "0.1.0")]
     pub version: String,
@@ -104,7 +109,7 @@ impl Probe {
     }
 
     async fn look(&self) -> Checked {
-        let db = self.db.ping().await;
+        let (db, replica) = tokio::join!(self.db.ping(), self.db.ping_replica());
         if let Err(error) = &db {
             tracing::warn!(%error, "the database does not answer");
         }
@@ -120,6 +125,7 @@ impl Probe {
             Health {
                 status: status.to_owned(),
                 db: if db.is_ok() { "ok" } else { "unreachable" }.to_owned(),
+                replica: replica.map(|is_used| if is_used { "ok" } else { "unused" }.to_owned()),
                 version: self.version.to_owned(),
                 live: self.live.as_ref().map(|live| live.health()),
             },
@@ -169,6 +175,7 @@ async fn live(probe: Data<Probe>) -> Checked {
     let health = Health {
         status: "ok".to_owned(),
         db: "unchecked".to_owned(),
+        replica: None,
         version: probe.version.to_owned(),
         live: None,
     };

@@ -20,7 +20,10 @@ pub mod reference;
 use std::{fmt, path::PathBuf, time::Duration};
 
 pub use environment::{Environment, FromEnvironment, Reader, Section, Setting, SettingsError};
-use groundwork_core::{DatabaseUrl, DbOptions, db::Synchronous};
+use groundwork_core::{
+    DatabaseUrl, DbOptions,
+    db::{PostgresUrl, Synchronous},
+};
 pub use nats_url::{NatsCredentials, NatsUrl};
 use serde::Deserialize;
 use tracing_subscriber::filter::LevelFilter;
@@ -95,8 +98,15 @@ crate::settings! {
         /// `postgres://user:password@host:5432/name` or `sqlite://path/to/file.db`. If unset, an SQLite database in
         /// `DATA_DIR`, named after the service.
         database_url: Option<DatabaseUrl>,
+        /// A standby server of the PostgreSQL database, which answers requests that only read, once it is as far as the
+        /// primary. While it is behind or away, the primary answers.
+        database_replica_url: Option<PostgresUrl>,
+        /// PgBouncer in the mode `transaction` in front of the PostgreSQL database. Everything goes through it, except for
+        /// migrations, health checks and reads of a replica.
+        database_pooler_url: Option<PostgresUrl>,
         /// The maximum number of connections of this server to the database. Half of them read and half of them write;
-        /// SQLite has one that writes. Health checks use one more, and so do migrations.
+        /// SQLite has one that writes. Health checks use one more, and so do migrations and the comparison with a replica. A
+        /// replica gets as many as read, and two more.
         database_max_connections: u32 [2..=1000] = 20,
         /// How long a request waits for a free connection before it is refused with 503, in seconds.
         database_acquire_timeout_seconds: u64 [1..=300] = 5,
@@ -264,6 +274,17 @@ impl FromEnvironment for ServiceSettings {
         if settings.is_production() && settings.auth.jwt_secret.is_none() {
             reader.refuse("JWT_SECRET", "be set in production; generate one with `openssl rand -base64 48`");
         }
+        let database = &settings.database;
+        if database.database_url.as_ref().is_none_or(DatabaseUrl::is_sqlite) {
+            for (name, is_set) in [
+                ("DATABASE_REPLICA_URL", database.database_replica_url.is_some()),
+                ("DATABASE_POOLER_URL", database.database_pooler_url.is_some()),
+            ] {
+                if is_set {
+                    reader.refuse(name, "be unset, unless DATABASE_URL is that of a PostgreSQL database");
+                }
+            }
+        }
         for entry in &settings.server.cors_origins {
             if let Err(reason) = check_origin(entry) {
                 let rule = "contain origins such as `https://chat.example.org`, separated by commas, or `*`";
@@ -301,6 +322,8 @@ impl ServiceSettings {
     pub fn database_options(&self, service: &str) -> DbOptions {
         let database = &self.database;
         DbOptions {
+            replica: database.database_replica_url.clone(),
+            pooler: database.database_pooler_url.clone(),
             max_connections: database.database_max_connections,
             acquire_timeout: Duration::from_secs(database.database_acquire_timeout_seconds),
             statement_timeout: Duration::from_secs(database.database_statement_timeout_seconds),
