@@ -125,11 +125,12 @@ fn words(sql: &str) -> Vec<String> {
     spaced.split_whitespace().map(last).collect()
 }
 
-/// What a client does: accounts, groups, messages, receipts, lists, administration.
-pub async fn use_it(client: Client) {
-    let (ada, bob, carl) =
-        (client.register("ada").await, client.register("bob").await, client.register("carl").await);
-    let ada = ada.login("ada").await;
+/// What clients do: accounts, groups, messages, receipts, lists. Their names end with `suffix`.
+pub async fn use_it(client: Client, suffix: &str) {
+    let [ada, bob, carl] = ["ada", "bob", "carl"].map(|name| format!("{name}{suffix}"));
+    let (bob, carl) = (client.register(&bob).await, client.register(&carl).await);
+    client.register(&ada).await;
+    let ada = client.login(&ada).await;
     let sent = ada.writes_to(&bob, "hello").await;
     let second = ada.writes_to(&bob, "and again").await;
     let group = ada.starts_group("Engines", &[&bob]).await;
@@ -186,7 +187,7 @@ async fn every_statement_names_a_thread_or_a_user() {
     let delivery = messenger.realtime().start();
     let app = TestServer::start(move || create_app(&messenger));
     live(&app).await;
-    use_it(app.client()).await;
+    use_it(app.client(), "").await;
     let changed_together = texts(&asking, CHANGED_TOGETHER).await;
     assert!(changed_together.is_empty(), "one transaction changed several threads: {changed_together:?}");
     housekeeping::sweep(&asking, std::time::Duration::ZERO).await.unwrap();
