@@ -379,7 +379,14 @@ impl<E: EntityTrait> ListQuery<E> {
     where
         E: CommonBase,
     {
-        let mut select = select.filter(self.condition(backend));
+        self.ordered(select.filter(self.condition(backend)))
+    }
+
+    /// Applies the order to `select`, as [`apply`](Self::apply) does.
+    pub fn ordered(&self, mut select: Select<E>) -> Select<E>
+    where
+        E: CommonBase,
+    {
         for (column, order) in &self.order {
             // The databases differ in where nulls are sorted. Set for nullable columns only, so that indexes are still used.
             select = if column.def().is_null() {

@@ -22,16 +22,14 @@ use std::future::Future;
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait,
-    PaginatorTrait, QueryFilter, QuerySelect, Select, SelectExt, SelectorTrait, Value,
-    prelude::Expr,
-    sea_query::{IntoValueTuple, LockType},
+    PaginatorTrait, QueryFilter, QuerySelect, Select, SelectExt, Value, prelude::Expr, sea_query::LockType,
 };
-use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{
-    CommonBase, Cursor, CursorPage, CursorRequest, ListQuery, Page, PageRequest, Result, Timestamp, Tx,
+pub use crate::page_query::{
+    Count, count_to, cursor_page_of, page_of, page_of_counted, page_of_rows, with_count,
 };
+use crate::{CommonBase, CursorPage, CursorRequest, ListQuery, Page, PageRequest, Result, Timestamp, Tx};
 
 /// The rows of one entity, with soft delete. An implementation for a simple entity is one line:
 /// `impl Repository for Bookmarks { type Entity = bookmark::Entity; }`
@@ -203,44 +201,6 @@ pub trait Repository: Sync {
 pub type Model<R> = <<R as Repository>::Entity as EntityTrait>::Model;
 /// A row of a repository's entity to write.
 pub type ActiveModel<R> = <<R as Repository>::Entity as EntityTrait>::ActiveModel;
-
-/// Returns a page of `select`, filtered and ordered by `query`, with the total.
-pub async fn page_of<E: CommonBase, C: ConnectionTrait>(
-    conn: &C,
-    select: Select<E>,
-    query: &ListQuery<E>,
-    page: PageRequest,
-) -> Result<Page<E::Model>> {
-    let backend = conn.get_database_backend();
-    let total = select.clone().filter(query.condition(backend)).count(conn).await?;
-    let items = match page.offset(total)? {
-        Some(offset) => query.apply(select, backend).offset(offset).limit(page.size).all(conn).await?,
-        None => Vec::new(),
-    };
-    Ok(Page::new(items, total, page))
-}
-
-/// Returns one page of `rows`, a keyset cursor by the list's sort key. `list` names the list (see
-/// [`CursorRequest::position`]), and `key` returns the sort key of a row.
-///
-/// # Errors
-/// `invalid` for a cursor of another list.
-pub async fn cursor_page_of<S: SelectorTrait, K: Serialize + DeserializeOwned + IntoValueTuple + Clone>(
-    conn: &impl ConnectionTrait,
-    list: &str,
-    request: &CursorRequest,
-    mut rows: sea_orm::Cursor<S>,
-    key: impl Fn(&S::Item) -> K,
-) -> Result<CursorPage<S::Item>> {
-    let position: Option<Cursor<K>> = request.position(list)?;
-    let limit = request.limit + 1;
-    match &position {
-        Some(Cursor { key, backward: true }) => rows.before(key.clone()).last(limit),
-        Some(Cursor { key, backward: false }) => rows.after(key.clone()).first(limit),
-        None => rows.first(limit),
-    };
-    CursorPage::assemble(rows.all(conn).await?, request.limit, list, position.as_ref(), key)
-}
 
 async fn set_deleted<R: Repository + ?Sized>(
     repository: &R,

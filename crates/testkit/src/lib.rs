@@ -28,6 +28,7 @@ pub mod client;
 pub mod clock;
 mod contract;
 pub mod database;
+pub mod explain;
 pub mod frames;
 pub mod guard;
 pub mod nats;

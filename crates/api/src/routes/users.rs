@@ -1,7 +1,7 @@
 //! `/users`: profiles, search and administration.
 
 use actix_web::web::Data;
-use groundwork_core::{Code, Error, Page, PageRequest, Result, Uuid, error::codes};
+use groundwork_core::{Code, Error, Page, PageRequest, Result, Total, Uuid, error::codes};
 use groundwork_web::{
     Body, IdPath, Idempotent, Json, List, NoContent, Path, Problem, Query, Reply, Routes, Scoped,
     http::{bearer::SignedIn, respond::Rendered},
@@ -211,7 +211,7 @@ async fn list(
     let whole = PageRequest { page: 1, size: 100 };
     let total = u64::try_from(found.len()).map_err(Error::internal)?;
     let found = found.into_iter().map(PublicUser::from).collect();
-    Ok(Json(Users::Profiles(Page::new(found, total, whole))))
+    Ok(Json(Users::Profiles(Page::new(found, Total::exact(total), whole))))
 }
 
 pub(super) fn parse_ids(text: &str) -> Result<Vec<Uuid>> {

@@ -20,6 +20,8 @@
 //! # }
 //! ```
 
+mod cached;
+mod columns;
 mod conn;
 pub(crate) mod failure;
 mod files;
@@ -39,13 +41,15 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 use sea_orm::{DatabaseConnection, DbBackend, QueryResult, Statement};
 use tokio::sync::watch;
 
-use self::{conn::Pool, health::Health, replica::Replica, sqlite::Role, tx::Committed, url::Target};
 pub use self::{
+    cached::{CachedStatement, Parameter, Parameters},
+    columns::Columns,
     options::{DbOptions, Synchronous},
     reader::Reader,
     tx::Tx,
     url::{DatabaseUrl, PostgresUrl},
 };
+use self::{conn::Pool, health::Health, replica::Replica, sqlite::Role, tx::Committed, url::Target};
 use crate::{
     Clock, Error, Ids, Result, Timestamp, Uuid,
     clock::{SystemClock, UuidV7},

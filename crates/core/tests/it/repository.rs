@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use groundwork_core::{CommonBase, Cursor, CursorRequest, ListQuery, PageRequest, Repository, Uuid};
 use groundwork_testkit::both_databases;
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait};
 
 use crate::book::{ActiveModel, Column, Entity, Library, add, shelf};
 
@@ -144,4 +144,41 @@ async fn the_first_page_has_nothing_before_it(library: &Library) {
     assert_eq!((page.items, page.prev_cursor), (vec![second], None));
     let found = books.find(db.reader(), Column::Pages.gte(2).into(), 10).await.unwrap();
     assert_eq!(found.len(), 1);
+}
+
+/// The total is exact up to a number of rows beyond the page. If there are more, it is a lower bound and says so.
+#[both_databases]
+async fn rows_are_counted_up_to_a_bound(library: &Library) {
+    let (books, db) = (shelf(1), &library.db);
+    let book = add(db, books, "Emma", 1).await;
+    let copy = |pages| ActiveModel {
+        id: Set(db.new_id()),
+        created_at: Set(book.created_at),
+        updated_at: Set(book.updated_at),
+        deleted_at: Set(None),
+        title: Set("Emma".to_owned()),
+        isbn: Set(None),
+        pages: Set(pages),
+        lent: Set(false),
+        shelf: Set(book.shelf),
+    };
+    let insert = async |count: i64| {
+        let tx = db.begin().await.unwrap();
+        Entity::insert_many((0..count).map(copy)).exec_without_returning(&tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let total = async |page| {
+        let page = PageRequest { page, size: 2 };
+        let page = books.list(db.reader(), &ListQuery::default(), page).await.unwrap();
+        (page.items.len(), page.total, page.total_is_exact, page.pages)
+    };
+    assert_eq!(total(1).await, (1, 1, true, 1));
+    assert_eq!(total(2).await, (0, 1, true, 1), "beyond the last page");
+    let bound = PageRequest { page: 1, size: 2 }.count_bound();
+    insert(i64::try_from(bound).unwrap() - 1).await;
+    assert_eq!(total(1).await, (2, bound, true, bound / 2));
+    insert(1).await;
+    assert_eq!(total(1).await, (2, bound, false, bound / 2));
+    assert_eq!(total(2).await, (2, bound + 1, true, bound / 2 + 1));
+    assert_eq!(total(bound).await, (0, bound + 1, true, bound / 2 + 1), "beyond the last page");
 }

@@ -11,7 +11,7 @@
 //! and not on the length of the log.
 
 use groundwork_core::{
-    Reader, Result, Uuid,
+    Result, Uuid,
     events::{Model as Event, Position, feed::Span},
 };
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
@@ -20,8 +20,8 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 pub(super) const SCAN: u64 = 1000;
 
 /// The events of the span that the user may learn of, at most `limit`, in the order of the log.
-pub(super) async fn catch_up(
-    conn: &Reader,
+pub(super) async fn catch_up<C: ConnectionTrait>(
+    conn: &C,
     user: Uuid,
     span: Span,
     limit: u64,
@@ -139,8 +139,8 @@ macro_rules! scan {
 }
 
 /// Reads that many rows of the log. Returns those that the user may learn of, and the rest of the span if it is longer.
-async fn scan_log(
-    conn: &Reader,
+async fn scan_log<C: ConnectionTrait>(
+    conn: &C,
     user: Uuid,
     span: Span,
     limit: u64,
@@ -290,7 +290,12 @@ const SQLITE_PROBE: &str = probe!(
 );
 
 /// Looks into each thread of the user.
-async fn probe_threads(conn: &Reader, user: Uuid, span: Span, limit: u64) -> Result<Vec<Event>> {
+async fn probe_threads<C: ConnectionTrait>(
+    conn: &C,
+    user: Uuid,
+    span: Span,
+    limit: u64,
+) -> Result<Vec<Event>> {
     let backend = conn.get_database_backend();
     let sql = if backend == DbBackend::Postgres { POSTGRES_PROBE } else { SQLITE_PROBE };
     let statement = Statement::from_sql_and_values(backend, sql, values(user, span, limit));

@@ -21,11 +21,15 @@ use groundwork_core::{
         feed::{BoxFuture, Feed, Follow, PersonalData, Route, Shown, Span},
     },
 };
+use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value as Json};
 
 pub use types::LiveEvent;
 
-use crate::{threads::ThreadRepository, users::UserRepository};
+use crate::{
+    threads::{ThreadRepository, Threads},
+    users::UserRepository,
+};
 
 /// The messenger's answers about the events of threads and users.
 #[derive(Clone, Debug)]
@@ -44,6 +48,17 @@ impl MessengerFeed {
     #[must_use]
     pub fn scanning(self, rows: u64) -> Self {
         Self { scan: rows.max(1), ..self }
+    }
+
+    /// Returns the events of the span that the user may learn of, as [`Feed::catch_up`] does, on any connection.
+    pub async fn missed<C: ConnectionTrait>(
+        &self,
+        conn: &C,
+        user: Uuid,
+        span: Span,
+        limit: u64,
+    ) -> Result<Vec<Event>> {
+        catch_up::catch_up(conn, user, span, limit, self.scan).await
     }
 }
 
@@ -87,13 +102,12 @@ impl Feed for MessengerFeed {
         span: Span,
         limit: u64,
     ) -> BoxFuture<'a, Result<Vec<Event>>> {
-        Box::pin(catch_up::catch_up(conn, user, span, limit, self.scan))
+        Box::pin(self.missed(conn, user, span, limit))
     }
 
     fn greeting<'a>(&'a self, conn: &'a Reader, user: Uuid) -> BoxFuture<'a, Result<Map<String, Json>>> {
         Box::pin(async move {
-            let totals = ThreadRepository.unread_totals(conn, &[user]).await?;
-            let total = totals.get(&user).copied().unwrap_or(0);
+            let total = Threads::default().unread_total(conn, user).await?;
             Ok([("unread_total".to_owned(), total.into())].into_iter().collect())
         })
     }

@@ -14,16 +14,17 @@ use super::{
     entity::{ActiveModel, Entity},
     positions,
     receipt::ReceiptKind,
-    repository::{Direction, MessageRepository, ThreadQuery},
+    repository::MessageRepository,
     send,
-    types::{Author, Changes, Message, MessageList, MessageRow, NewDirectMessage, NewText, Receipt},
+    thread_list::{Direction, ThreadQuery},
+    types::{Changes, Message, MessageList, MessageRow, NewDirectMessage, NewText, Receipt},
 };
 use crate::{
     codes::ALREADY_READ,
     events::{self as subject, MESSAGE_DELETED, MESSAGE_UPDATED},
     scopes::MessagesAdmin,
     threads::{ThreadRepository, Threads, participant},
-    users::{UserRepository, repository::names},
+    users::UserRepository,
 };
 
 /// When a sender may delete a message.
@@ -125,9 +126,12 @@ impl Messages {
         wanted: &ThreadQuery,
         request: &CursorRequest,
     ) -> Result<MessageList> {
-        self.threads.require_in(conn, caller.user_id, thread).await?;
         let page = self.repository.list_of_thread(conn, caller.user_id, thread, wanted, request).await?;
-        self.with_authors(conn, page).await
+        if page.items.is_empty() {
+            // Nothing is listed to who is not in the thread either.
+            self.threads.require_in(conn, caller.user_id, thread).await?;
+        }
+        Ok(page.into())
     }
 
     /// Returns the direct messages that a user sent or received since `oldest`, newest first.
@@ -153,23 +157,7 @@ impl Messages {
                 id.ok_or_else(|| Error::not_found("user"))?
             }
         };
-        let page = self.repository.list_direct(conn, user, oldest, request).await?;
-        self.with_authors(conn, page).await
-    }
-
-    async fn with_authors<C: ConnectionTrait>(
-        &self,
-        conn: &C,
-        page: groundwork_core::CursorPage<Message>,
-    ) -> Result<MessageList> {
-        let authors = names(conn, page.items.iter().map(|message| message.sender_id)).await?;
-        let authors = authors.into_iter().map(|(id, username)| Author { id, username });
-        Ok(MessageList {
-            authors: authors.collect(),
-            items: page.items,
-            next_cursor: page.next_cursor,
-            prev_cursor: page.prev_cursor,
-        })
+        Ok(self.repository.list_direct(conn, user, oldest, request).await?.into())
     }
 
     /// Returns a page of the direct messages that the caller received.
@@ -232,9 +220,9 @@ impl Messages {
         counts: (u64, u64),
         direction: Direction,
     ) -> Result<MessageList> {
-        let message = self.get_seen(conn, caller, id).await?;
-        let page = self.repository.context(conn, caller.user_id, message, counts, direction).await?;
-        self.with_authors(conn, page).await
+        let found = self.repository.get_listed(conn, caller.user_id, id).await?;
+        let found = found.ok_or_else(|| Error::not_found("message"))?;
+        Ok(self.repository.context(conn, caller.user_id, found, counts, direction).await?.into())
     }
 
     /// Replaces the text of a message that the caller sent.

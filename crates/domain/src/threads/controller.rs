@@ -223,6 +223,12 @@ impl Threads {
         self.note(tx, caller, thread.version, NewEvent::new(THREAD_DELETED, subject::thread(id))).await
     }
 
+    /// Returns how many messages the user has not read, in all of their threads.
+    pub async fn unread_total<C: ConnectionTrait>(&self, conn: &C, user: Uuid) -> Result<i64> {
+        let totals = self.repository.unread_totals(conn, &[user]).await?;
+        Ok(totals.get(&user).copied().unwrap_or(0))
+    }
+
     /// Returns a page of the participants.
     ///
     /// # Errors

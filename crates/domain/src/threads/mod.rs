@@ -9,7 +9,7 @@ mod participants;
 pub(crate) mod recent;
 pub(crate) mod repository;
 pub mod types;
-mod unread;
+pub(crate) mod unread;
 
 pub use controller::Threads;
 pub use entity::{History, ThreadType};

@@ -2,17 +2,22 @@
 
 use std::collections::HashMap;
 
-use groundwork_core::{Error, Page, PageRequest, Result, Timestamp, Tx, Uuid};
+use groundwork_core::{
+    Error, Page, PageRequest, Result, Timestamp, Tx, Uuid,
+    repository::{Count, page_of_rows},
+};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait, Value,
     prelude::Expr,
     sea_query::{
-        Alias, Asterisk, CaseStatement, ExprTrait, IntoIden, OnConflict, Query, SelectStatement, UnionType,
+        Alias, Asterisk, CaseStatement, ExprTrait, Func, IntoIden, OnConflict, Query, SelectStatement,
+        UnionType,
     },
 };
 
 use super::{
+    entity::{Column as T, Entity as Threads},
     participant::{ActiveModel, Column, Entity, Model, Role},
     repository::ThreadRepository,
     types::{Participant, SHOWN_PARTICIPANTS},
@@ -169,16 +174,16 @@ impl ThreadRepository {
         thread: Uuid,
         page: PageRequest,
     ) -> Result<Page<Participant>> {
-        let here = Entity::find().filter(Column::ThreadId.eq(thread)).filter(Column::LeftAt.is_null());
-        let total = here.count(conn).await?;
-        let Some(offset) = page.offset(total)? else {
-            return Ok(Page::new(Vec::new(), total, page));
-        };
+        // The thread knows their number, so that they are not counted.
+        let count = Query::select()
+            .expr(Func::cast_as(Expr::col(T::ParticipantCount), "bigint"))
+            .from(Threads)
+            .and_where(T::Id.eq(thread))
+            .take();
         let mut select = participants_of(thread);
-        select.order_by((Entity, Column::UserId), Order::Asc).offset(offset).limit(page.size);
-        let rows = conn.query_all(&select).await?;
-        let items = rows.iter().map(|row| Ok(ParticipantRow::from_query_result(row, "")?.into()));
-        Ok(Page::new(items.collect::<Result<_>>()?, total, page))
+        select.order_by((Entity, Column::UserId), Order::Asc).offset(page.offset()?).limit(page.size);
+        let read = |row: &QueryResult| Ok(ParticipantRow::from_query_result(row, "")?.into());
+        page_of_rows(conn, page, select, Count::exact(count), read).await
     }
 
     /// Returns one participant of a thread.
@@ -267,9 +272,7 @@ impl ThreadRepository {
         select
             .columns([(Entity, Column::Version), (Entity, Column::LeftAt)])
             .and_where(Column::Version.gt(since))
-            .and_where(Column::Version.lte(until))
-            .order_by((Entity, Column::Version), Order::Asc)
-            .order_by((Entity, Column::UserId), Order::Asc);
+            .and_where(Column::Version.lte(until));
         let rows = conn.query_all(&select).await?;
         let changed = rows.iter().map(|row| {
             Ok(ChangedParticipant {
@@ -278,7 +281,9 @@ impl ThreadRepository {
                 participant: ParticipantRow::from_query_result(row, "")?.into(),
             })
         });
-        changed.collect()
+        let mut changed = changed.collect::<Result<Vec<_>>>()?;
+        changed.sort_unstable_by_key(|changed| (changed.version, changed.participant.id));
+        Ok(changed)
     }
 }
 

@@ -14,10 +14,10 @@ use sea_orm::{
 };
 
 use super::{
-    entity::{Column as T, Entity as Threads},
+    entity::{Column as T, Entity as Threads, ThreadType},
     participant::{self, Column as P, Entity as Participants},
     participants::is_one_of,
-    repository::ThreadRepository,
+    repository::{ThreadRepository, is_in},
 };
 use crate::messages::entity::{Column as M, Entity as Messages, Model as Message};
 
@@ -51,6 +51,37 @@ pub(super) fn unread() -> Expr {
         .sub(Expr::col((Participants, P::LastReadSeq)))
         .sub(Expr::col((Participants, P::SentSinceRead)))
         .sub(Expr::from(deleted))
+}
+
+/// The condition that a participant has not read all that others sent, in a statement about participants and their threads.
+/// What they have not read may be deleted.
+pub(crate) fn has_unread() -> Expr {
+    Expr::col((Threads, T::LastSeq))
+        .sub(Expr::col((Participants, P::LastReadSeq)))
+        .gt(Expr::col((Participants, P::SentSinceRead)))
+}
+
+/// Selects how much the user has not read in all of their direct threads.
+pub(crate) fn unread_of_direct_threads(user: Uuid) -> SelectStatement {
+    let direct = Expr::col((Threads, T::Kind)).eq(Expr::val(ThreadType::Direct));
+    let total = Func::coalesce([Func::sum(unread_if(direct)).into(), Expr::val(0)]);
+    Query::select().expr(Func::cast_as(total, "bigint")).from(Participants).cond_where(is_in(user)).take()
+}
+
+/// The number of messages of others that the participant has not read, if their thread is alive and `matching`, in a
+/// statement about participants; otherwise null.
+///
+/// The thread is looked up for each participant. The planner would rather read all threads than join those of a user.
+fn unread_if(matching: Expr) -> Expr {
+    let select = Query::select()
+        .expr(unread())
+        .from(Threads)
+        .and_where(on_thread())
+        .and_where(Expr::col((Threads, T::DeletedAt)).is_null())
+        .and_where(has_unread())
+        .and_where(matching)
+        .take();
+    Expr::from(select)
 }
 
 impl ThreadRepository {
@@ -108,18 +139,15 @@ impl ThreadRepository {
         if users.is_empty() {
             return Ok(HashMap::new());
         }
-        let total = Func::cast_as(Func::sum(unread()), "bigint");
+        let total = Func::cast_as(Func::sum(unread_if(Expr::val(true))), "bigint");
         let totals = Query::select()
-            .column((Participants, P::UserId))
-            .expr_as(total, "total")
+            .column(P::UserId)
+            .expr_as(total.clone(), "total")
             .from(Participants)
-            .inner_join(Threads, on_thread())
             .and_where(P::UserId.is_in(users.iter().copied()))
             .and_where(P::LeftAt.is_null())
-            .and_where(T::DeletedAt.is_null())
-            // Most threads are read to their end.
-            .and_where(Expr::col((Threads, T::LastSeq)).gt(Expr::col((Participants, P::LastReadSeq))))
-            .group_by_col((Participants, P::UserId))
+            .group_by_col(P::UserId)
+            .and_having(Expr::from(total).is_not_null())
             .take();
         let rows = conn.query_all(&totals).await?;
         rows.iter().map(|row| Ok((row.try_get("", "user_id")?, row.try_get("", "total")?))).collect()
