@@ -188,9 +188,9 @@ async fn a_spent_token_ends_the_session(app: &App) {
     let other = app.another_server(&[]);
     let there = other.client().with_token(next.token.as_ref().unwrap());
     there.get(ME).await.refused(401, "session_ended");
-    other.stop().await;
     elsewhere.get(ME).await.expect(200);
     refresh(&ada, "no-such-token").await.refused(401, "invalid_token");
+    other.stop().await;
 }
 
 /// A session takes one row however often it is refreshed, and each of its used tokens is recognized.

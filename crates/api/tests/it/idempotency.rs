@@ -27,7 +27,6 @@ async fn repeats_get_the_first_answer(app: &App) {
     let other = app.another_server(&[]);
     let elsewhere = other.client().with_token(ada.token.as_ref().unwrap());
     assert_eq!(elsewhere.post_once("/api/v1/messages", "key-1", &body).await.expect(201), first);
-    other.stop().await;
 
     // Another key, another user with the same key, and no key at all are other requests.
     ada.post_once("/api/v1/messages", "key-2", &body).await.expect(201);
@@ -36,6 +35,7 @@ async fn repeats_get_the_first_answer(app: &App) {
     ada.post("/api/v1/messages", &body).await.expect(201);
     let thread = first["thread_id"].as_str().unwrap();
     assert_eq!(ada.thread(thread).await["last_seq"], 4);
+    other.stop().await;
 }
 
 /// The same key with another body, or on another path, is refused, and changes nothing.
@@ -77,10 +77,11 @@ async fn one_body_of_many_wins(app: &App) {
     });
     let (sent, refused): (Vec<_>, Vec<_>) =
         join_all(posts).await.into_iter().partition(|answer| answer.status == 201);
-    assert_eq!((sent.len(), refused.len()), (4, 8));
+    let counts = (sent.len(), refused.len());
     for answer in refused {
         answer.refused(422, "idempotency_key_reused");
     }
+    assert_eq!(counts, (4, 8));
     let sent: Vec<_> = sent.into_iter().map(|answer| answer.expect(201)).collect();
     assert!(sent.windows(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(ada.thread(sent[0]["thread_id"].as_str().unwrap()).await["last_seq"], 1);

@@ -50,7 +50,7 @@ impl App {
         app
     }
 
-    /// Starts another server on the same database.
+    /// Starts another server on the same connections, some of which end with it: it has to be stopped last.
     pub fn another_server(&self, settings: &[(&str, &str)]) -> TestServer {
         let messenger = messenger(self.db.db.clone(), settings);
         TestServer::start(move || create_app(&messenger))
