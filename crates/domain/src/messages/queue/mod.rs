@@ -216,6 +216,10 @@ async fn write(settings: &Settings, calls: &[&Call], waits: bool) -> Result<Vec<
 }
 
 impl Call {
+    fn client_id(&self) -> &str {
+        self.client_id.as_deref().unwrap_or_default()
+    }
+
     fn key(&self) -> &str {
         self.claim.as_ref().map_or("", |claim| &claim.key)
     }
