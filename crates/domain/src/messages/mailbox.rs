@@ -12,7 +12,7 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, JoinType, Order, QueryFilter, QueryOrder,
     QueryResult, QuerySelect, QueryTrait, Select,
     prelude::Expr,
-    sea_query::{Alias, ExprTrait, Query, SelectStatement, UnionType},
+    sea_query::{Alias, ExprTrait, Func, Query, SelectStatement, UnionType},
 };
 
 use super::{
@@ -27,8 +27,10 @@ use crate::threads::{participant, repository::is_in};
 /// The maximum difference between the clocks of several servers.
 const CLOCK_SLACK: std::time::Duration = std::time::Duration::from_hours(1);
 
-/// The number of unread messages from which the read ones are looked for in each thread.
-const MANY_UNREAD: i64 = 1000;
+/// The number of unread messages up to which the newest of each thread are read.
+const FEW_UNREAD: i64 = 1000;
+/// The number of unread messages up to which all of them are passed on the way to the read ones.
+const PASSED_UNREAD: i64 = 20_000;
 
 /// Which part of a list to read: the user, the number of messages before it, its size, and how many to count at most.
 type Part = (Uuid, u64, u64, u64);
@@ -78,25 +80,62 @@ impl MessageRepository {
         let side = match unread_only {
             None => return mailbox_page(conn, (user, self.received(user), &INBOX), query, page).await,
             Some(true) => Side::Unread,
-            Some(false) if self.count_unread(conn, user).await? < MANY_UNREAD => {
-                // Newest first, there are only few unread ones between them.
-                return plain_page(conn, self.received_and_read(user), query, page).await;
-            }
             Some(false) => Side::Read,
         };
-        if query.is_empty() {
-            return self.page_of_side(conn, user, side, page).await;
+        let few = if side == Side::Unread { FEW_UNREAD } else { PASSED_UNREAD };
+        let are_many = self.count_unread(conn, user).await? > few;
+        match (are_many, side, query.is_empty()) {
+            (true, _, true) => {
+                let newest = self.newest_of_side(conn, user, side, page).await?;
+                let is_full = u64::try_from(newest.items.len()).is_ok_and(|found| found == page.size);
+                // Those that are not among the newest received ones are looked for in each thread.
+                if is_full { Ok(newest) } else { self.page_of_side(conn, user, side, page).await }
+            }
+            (false, Side::Unread, true) => self.page_of_side(conn, user, side, page).await,
+            (false, Side::Unread, false) => {
+                plain_page(conn, unread::all(user, side, conn.get_database_backend()), query, page).await
+            }
+            // Only few unread ones are between the read ones, or all may have to be read for the filter.
+            (false, Side::Read, _) | (true, _, false) => {
+                plain_page(conn, self.received_on(user, side), query, page).await
+            }
         }
-        plain_page(conn, unread::all(user, side, conn.get_database_backend()), query, page).await
     }
 
-    /// Of the direct messages that the user received those that they have read.
-    fn received_and_read(self, user: Uuid) -> Select<Entity> {
+    /// Of the direct messages that the user received those on that side of their read position.
+    fn received_on(self, user: Uuid, side: Side) -> Select<Entity> {
         use participant::{Column as P, Entity as Participants};
         let mut select = self.received(user);
         QuerySelect::query(&mut select).join(JoinType::InnerJoin, Participants, in_its_thread());
-        let seq = Expr::col((Entity, Column::Seq));
-        select.filter(is_in(user)).filter(seq.lte(Expr::col((Participants, P::LastReadSeq))))
+        let (seq, position) = (Expr::col((Entity, Column::Seq)), Expr::col((Participants, P::LastReadSeq)));
+        let select = select.filter(is_in(user));
+        match side {
+            Side::Unread => select.filter(seq.gt(position)).filter(Column::SenderId.ne(user)),
+            Side::Read => select.filter(seq.lte(position)),
+        }
+    }
+
+    /// As [`page_of_side`](Self::page_of_side), from the newest messages that the user received, about twice as many as the
+    /// page and those before it. If the page is not full, it may lack messages.
+    async fn newest_of_side<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        user: Uuid,
+        side: Side,
+        page: PageRequest,
+    ) -> Result<Page<Message>> {
+        let (offset, backend) = (page.offset()?, conn.get_database_backend());
+        let oldest = self
+            .received(user)
+            .select_only()
+            .column(Column::Id)
+            .order_by_desc(Column::Id)
+            .offset(2 * (offset + page.size) + PageRequest::COUNTED_BEYOND)
+            .limit(1);
+        let oldest = Func::coalesce([Expr::from(oldest.into_query()), Expr::val(Uuid::nil())]);
+        let newest = self.received_on(user, side).filter(Expr::col((Entity, Column::Id)).gt(oldest));
+        let (rows, _) = page_of(newest, &ListQuery::default(), backend, (offset, page.size));
+        page_of_rows(conn, page, rows, unread::count(user, side, page, backend), read).await
     }
 
     /// A page of the messages that the user sent, newest first.

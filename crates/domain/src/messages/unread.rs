@@ -91,6 +91,14 @@ pub(super) fn all(user: Uuid, side: Side, backend: DbBackend) -> Select<Entity> 
     MessageRepository.with_deleted().filter(Column::Id.in_subquery(ids))
 }
 
+/// How many such messages there are.
+pub(super) fn count(user: Uuid, side: Side, page: PageRequest, backend: DbBackend) -> Count {
+    match side {
+        Side::Unread => Count::exact(unread_of_direct_threads(user)),
+        Side::Read => Count::to_bound(newest_of_each(user, side, page.count_bound() + 1, backend), page),
+    }
+}
+
 impl MessageRepository {
     /// A page of such messages without filters, newest first.
     ///
@@ -110,11 +118,7 @@ impl MessageRepository {
         newest_first(&mut ids, Expr::col);
         let mut rows = shown(self.with_deleted().filter(Column::Id.in_subquery(ids))).into_query();
         newest_first(&mut rows, |column| Expr::col((Entity, column)));
-        let count = match side {
-            Side::Unread => Count::exact(unread_of_direct_threads(user)),
-            Side::Read => Count::to_bound(newest_of_each(user, side, page.count_bound() + 1, backend), page),
-        };
-        page_of_rows(conn, page, rows, count, read).await
+        page_of_rows(conn, page, rows, count(user, side, page, backend), read).await
     }
 
     /// How many direct messages the user has not read.

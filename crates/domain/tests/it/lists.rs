@@ -174,7 +174,7 @@ async fn received_messages_are_read_or_unread(store: &Store) {
     for is_crowded in [false, true] {
         if is_crowded {
             // As if there were many unread messages. Then the read ones are looked for in each thread.
-            let sql = "UPDATE threads SET last_seq = last_seq + 5000";
+            let sql = "UPDATE threads SET last_seq = last_seq + 50000";
             let tx = store.db.begin().await.unwrap();
             tx.execute_unprepared(sql).await.unwrap();
             tx.commit().await.unwrap();

@@ -263,15 +263,15 @@ async fn mailboxes(conn: &Explain<'_, Tx>, Stage { ada, charles, .. }: &Stage) -
             found.extend(problems("outbox", conn));
         }
         // As if there were many unread messages.
-        conn.execute_unprepared("UPDATE threads SET last_seq = last_seq + 5000").await.unwrap();
+        conn.execute_unprepared("UPDATE threads SET last_seq = last_seq + 50000").await.unwrap();
         for query in [ListQuery::default(), ListQuery::parse([("text__ilike", "engine")]).unwrap()] {
-            messages
-                .inbox(conn, caller, Some(false), &query, PageRequest { page: 1, size: 5 })
-                .await
-                .unwrap();
-            found.extend(problems_beyond(EACH, "inbox, read ones among many", conn));
+            for (page, unread_only) in [(1, false), (3, false), (1, true), (3, true)] {
+                let page = PageRequest { page, size: 5 };
+                messages.inbox(conn, caller, Some(unread_only), &query, page).await.unwrap();
+                found.extend(problems_beyond(EACH, "inbox with many unread messages", conn));
+            }
         }
-        conn.execute_unprepared("UPDATE threads SET last_seq = last_seq - 5000").await.unwrap();
+        conn.execute_unprepared("UPDATE threads SET last_seq = last_seq - 50000").await.unwrap();
         let mut request = CursorRequest::first(5);
         for _ in 0..2 {
             let list = messages.list_direct(conn, caller, None, Timestamp::MIN, &request).await.unwrap();
