@@ -18,7 +18,7 @@ use messenger_domain::{
 use serde::{Deserialize, Serialize};
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{Ref, RefOr, Schema, schema::OneOfBuilder},
+    openapi::{Ref, RefOr, Schema, schema::AnyOfBuilder},
 };
 
 use crate::state::State;
@@ -129,8 +129,9 @@ enum Users {
 /// Written by hand: `utoipa` can't derive it for a variant that holds a generic type.
 impl PartialSchema for Users {
     fn schema() -> RefOr<Schema> {
-        // Records first: a client that tries the alternatives in order must not match the smaller type first.
-        OneOfBuilder::new()
+        // Any, as an empty page is both. Records first: a client that tries them in order must not match the smaller type
+        // first.
+        AnyOfBuilder::new()
             .description(Some("A page of users: records without `ids`, public profiles with `ids`."))
             .item(Ref::from_schema_name(Page::<UserRecord>::name()))
             .item(Ref::from_schema_name(Page::<PublicUser>::name()))
