@@ -3,10 +3,17 @@
 use uuid::Uuid;
 
 use super::{Ground, Scenario, mix, one_of, ordinary};
-use crate::load::{PASSWORD, tables::username, world::World};
+use crate::load::{
+    PASSWORD,
+    tables::username,
+    world::{FIRST_ORDINARY, World},
+};
+
+/// How many users are active at the same time: what the service remembers of them is used more than once.
+const ACTIVE: u64 = 1000;
 
 pub(super) fn scenarios(ground: &Ground) -> Vec<Scenario> {
-    let mut all = vec![login(ground), me(ground)];
+    let mut all = vec![login(ground), me(ground, "me", ACTIVE), me(ground, "me, all users", u64::MAX)];
     all.extend(messages(ground));
     all.extend(threads(ground));
     all.extend(boxes(ground));
@@ -27,14 +34,16 @@ fn login(ground: &Ground) -> Scenario {
     Scenario { name: "login", request, connections: Some(4), direct: None }
 }
 
-fn me(ground: &Ground) -> Scenario {
+/// The profiles of the first so many ordinary users, at random.
+fn me(ground: &Ground, name: &'static str, users: u64) -> Scenario {
+    let user = move |world: &World, number| FIRST_ORDINARY + mix(number) % world.ordinary().min(users);
     let id = ground.dialect.id_parameter(1);
-    let direct = ground
-        .reads(format!("SELECT * FROM users WHERE id = {id} AND deleted_at IS NULL"), |world, number| {
-            vec![hex(world.user(ordinary(world, number)))]
-        });
-    let request = ground.get(|world, number| (ordinary(world, number), "/users/me".into()));
-    Scenario { name: "me", request, connections: None, direct: Some(direct) }
+    let direct = ground.reads(
+        format!("SELECT * FROM users WHERE id = {id} AND deleted_at IS NULL"),
+        move |world, number| vec![hex(world.user(user(world, number)))],
+    );
+    let request = ground.get(move |world, number| (user(world, number), "/users/me".into()));
+    Scenario { name, request, connections: None, direct: Some(direct) }
 }
 
 /// The columns of a message, with the times of its first receipts, and its author.
