@@ -9,6 +9,7 @@
 //!   ends the session (RFC 9700, section 4.14.2).
 
 pub mod accounts;
+mod bcrypt_steps;
 pub mod oauth;
 pub mod password;
 pub mod scope;

@@ -32,6 +32,8 @@ const HIGHEST_COST: u32 = 31;
 /// How long a sign-in waits before it hashes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+use crate::bcrypt_steps;
+
 pub use groundwork_core::error::codes::BUSY;
 
 /// Checks a new password: at least 8 characters with a digit and an upper-case letter, and at most 72 bytes.
@@ -90,7 +92,7 @@ impl Passwords {
             return Err(Error::invalid("password", "too_long", "must have at most 72 bytes in UTF-8"));
         }
         let (password, cost) = (password.to_owned(), self.cost);
-        self.run(move || bcrypt::hash(password, cost)).await
+        self.run(move || bcrypt_steps::hash(password.as_bytes(), cost)).await
     }
 
     /// Returns whether `hash` is that of `password`. Without a hash, or for a password of more than 72 bytes, it takes as
@@ -102,7 +104,7 @@ impl Passwords {
         let possible = hash.is_some() && password.len() <= MAX_BYTES;
         let password = if password.len() <= MAX_BYTES { password.to_owned() } else { String::new() };
         let hash = hash.unwrap_or(&self.decoy).to_owned();
-        Ok(self.run(move || bcrypt::verify(password, &hash)).await? && possible)
+        Ok(self.run(move || bcrypt_steps::verify(password.as_bytes(), &hash)).await? && possible)
     }
 
     async fn run<T: Send + 'static>(

@@ -111,21 +111,35 @@ async fn scenarios(run: &cli::Run) -> Result<Vec<Row>> {
         ));
         let mut first = 0;
         for _ in 0..run.repeat {
-            let mut all = of_stage(&stage).await?;
-            all.retain(|one| run.only.is_empty() || run.only.iter().any(|name| one.name.starts_with(name)));
-            for scenario in &mut all {
-                scenario.direct = scenario.direct.take().filter(|_| !run.alone);
-            }
-            rows.extend(measured(&stage.subject, &all, &run.plan(), &mut first).await);
+            let choose = |all: &mut Vec<Scenario>| {
+                all.retain(|one| {
+                    run.only.is_empty() || run.only.iter().any(|name| one.name.starts_with(name))
+                });
+                for scenario in all {
+                    scenario.direct = scenario.direct.take().filter(|_| !run.alone);
+                }
+            };
+            rows.extend(measured_on(&stage, &run.plan(), &mut first, choose).await?);
         }
     }
     Ok(rows)
 }
 
-async fn of_stage(stage: &Stage) -> Result<Vec<Scenario>> {
+/// Measures the scenarios of the messenger that `choose` leaves.
+async fn measured_on(
+    stage: &Stage,
+    plan: &Plan,
+    first: &mut u64,
+    choose: impl Fn(&mut Vec<Scenario>),
+) -> Result<Vec<Row>> {
     let mut all = scenario::all(&stage.ground);
-    all.extend(scenario::sync::scenarios(&stage.ground, stage.service.address).await?);
-    Ok(all)
+    choose(&mut all);
+    let mut rows = measured(&stage.subject, &all, plan, first).await;
+    // Only now, as a client that has everything lacks what the others write.
+    let mut sync = scenario::sync::scenarios(&stage.ground, stage.service.address).await?;
+    choose(&mut sync);
+    rows.extend(measured(&stage.subject, &sync, plan, first).await);
+    Ok(rows)
 }
 
 /// Measures scenarios. One that fails does not stop the others.
@@ -249,7 +263,7 @@ async fn on_database(
     let little: Little = little::measure(&stage, binary, plan.times).await?;
     report.little.push(little);
     let mut first = 0;
-    report.rows.extend(measured(&stage.subject, &of_stage(&stage).await?, &plan, &mut first).await);
+    report.rows.extend(measured_on(&stage, &plan, &mut first, |_| ()).await?);
     {
         let (service, subject) = place.other("bookmarks", bookmarks).await?;
         let all = scenario::crud::scenarios(stage.ground.dialect, service.address).await?;

@@ -31,31 +31,34 @@ pub struct Flat {
 pub async fn measure(place: &Place, small: u64, large: u64, times: Times) -> Result<Vec<Flat>> {
     let stages =
         [place.stage("small", sizes(small), &[]).await?, place.stage("large", sizes(large), &[]).await?];
-    let mut lists = Vec::new();
-    for stage in &stages {
-        lists.push(scenarios(stage).await?);
-    }
     let plan = Plan { connections: 8, times, direct: times, open: None };
-    let [of_small, of_large] =
-        <[Vec<Scenario>; 2]>::try_from(lists).map_err(|_| "there are two databases")?;
     let mut found = Vec::new();
-    for (number, (small, large)) in of_small.iter().zip(&of_large).enumerate() {
-        let first = (number as u64) << 22;
-        let mut medians = Vec::new();
-        for (stage, scenario) in stages.iter().zip([small, large]) {
-            let rows = stage.subject.measure(scenario, &plan, first).await?;
-            medians.push(rows.first().map_or(0.0, |row| row.p50));
+    for is_sync in [false, true] {
+        let mut lists = Vec::new();
+        for stage in &stages {
+            // Made when they are measured, as a client that has everything lacks what the others write.
+            lists.push(if is_sync { sync_scenarios(stage).await? } else { scenarios(stage) });
         }
-        if let [one, other] = *medians.as_slice() {
-            let row = Flat {
-                database: place.dialect().name().into(),
-                scenario: small.name.into(),
-                small: one,
-                large: other,
-                quotient: other / one.max(0.001),
-            };
-            say(&line(&row));
-            found.push(row);
+        let [of_small, of_large] =
+            <[Vec<Scenario>; 2]>::try_from(lists).map_err(|_| "there are two databases")?;
+        for (small, large) in of_small.iter().zip(&of_large) {
+            let first = (found.len() as u64) << 22;
+            let mut medians = Vec::new();
+            for (stage, scenario) in stages.iter().zip([small, large]) {
+                let rows = stage.subject.measure(scenario, &plan, first).await?;
+                medians.push(rows.first().map_or(0.0, |row| row.p50));
+            }
+            if let [one, other] = *medians.as_slice() {
+                let row = Flat {
+                    database: place.dialect().name().into(),
+                    scenario: small.name.into(),
+                    small: one,
+                    large: other,
+                    quotient: other / one.max(0.001),
+                };
+                say(&line(&row));
+                found.push(row);
+            }
         }
     }
     Ok(found)
@@ -74,14 +77,22 @@ fn sizes(messages: u64) -> Sizes {
     Sizes { users: (messages / 100).max(100), threads: (messages / 50).max(100), messages }
 }
 
-async fn scenarios(stage: &Stage) -> Result<Vec<Scenario>> {
+fn scenarios(stage: &Stage) -> Vec<Scenario> {
     let mut all = scenario::all(&stage.ground);
     // Signing in takes time on purpose, and the others are as the sends that stay.
     all.retain(|scenario| scenario.name != "login" && scenario.connections.is_none_or(|count| count == 8));
-    all.extend(scenario::sync::scenarios(&stage.ground, stage.service.address).await?);
+    alone(all)
+}
+
+async fn sync_scenarios(stage: &Stage) -> Result<Vec<Scenario>> {
+    Ok(alone(scenario::sync::scenarios(&stage.ground, stage.service.address).await?))
+}
+
+/// The scenarios without the database alone, and with as many connections as the others.
+fn alone(mut all: Vec<Scenario>) -> Vec<Scenario> {
     for scenario in &mut all {
         scenario.direct = None;
         scenario.connections = None;
     }
-    Ok(all)
+    all
 }

@@ -108,9 +108,12 @@ pub fn with_count(mut rows: SelectStatement, count: SelectStatement) -> SelectSt
     rows.expr_as(Expr::from(count), Alias::new(COUNTED)).take()
 }
 
-/// Counts the rows of `all`, and reads no more than `limit` of them.
+/// Counts the rows of `all`, and reads no more than `limit` of them, in the order of `all`.
+///
+/// With an order that an index has, they are read from that index. Without one, PostgreSQL may read the table from its
+/// begin, in the hope to meet enough of them.
 pub fn count_to(mut all: SelectStatement, limit: u64) -> SelectStatement {
-    all.clear_selects().clear_order_by().expr(Expr::val(1)).limit(limit);
+    all.clear_selects().expr(Expr::val(1)).limit(limit);
     Query::select().expr(Expr::col(Asterisk).count()).from_subquery(all, Alias::new("counted")).take()
 }
 

@@ -3,7 +3,8 @@
 //! A page is cut from an index first. Authors and receipts are looked up for its rows alone.
 
 use groundwork_core::{
-    Cursor, CursorPage, CursorRequest, ListQuery, Page, PageRequest, Repository, Result, Timestamp, Uuid,
+    Cursor, CursorPage, CursorRequest, ListQuery, Page, PageRequest, Repository, Result, Timestamp, Total,
+    Uuid,
     clock::first_id_at,
     db::{CachedStatement, Columns},
     repository::{Count, count_to, page_of_counted, page_of_rows, with_count},
@@ -12,7 +13,7 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, JoinType, Order, QueryFilter, QueryOrder,
     QueryResult, QuerySelect, QueryTrait, Select,
     prelude::Expr,
-    sea_query::{Alias, ExprTrait, Func, Query, SelectStatement, UnionType},
+    sea_query::{Alias, ExprTrait, Query, SelectStatement, UnionType},
 };
 
 use super::{
@@ -55,7 +56,7 @@ fn page_of(
     (offset, size): (u64, u64),
 ) -> (SelectStatement, SelectStatement) {
     let ids = select.select_only().column(Column::Id);
-    let all = ids.clone().filter(query.condition(backend)).into_query();
+    let all = ids.clone().filter(query.condition(backend)).order_by_desc(Column::Id).into_query();
     let ids = query.apply(ids, backend).offset(offset).limit(size).into_query();
     let rows = MessageRepository.with_deleted().filter(Column::Id.in_subquery(ids));
     (query.ordered(shown(rows)).into_query(), all)
@@ -83,15 +84,19 @@ impl MessageRepository {
             Some(false) => Side::Read,
         };
         let few = if side == Side::Unread { FEW_UNREAD } else { PASSED_UNREAD };
-        let are_many = self.count_unread(conn, user).await? > few;
-        match (are_many, side, query.is_empty()) {
+        let unread = self.count_unread(conn, user).await?;
+        if unread == 0 && side == Side::Unread {
+            page.offset()?;
+            return Ok(Page::new(Vec::new(), Total::exact(0), page));
+        }
+        match (unread > few, side, query.is_empty()) {
             (true, _, true) => {
-                let newest = self.newest_of_side(conn, user, side, page).await?;
+                let newest = self.newest_of_side(conn, user, (side, unread), page).await?;
                 let is_full = u64::try_from(newest.items.len()).is_ok_and(|found| found == page.size);
                 // Those that are not among the newest received ones are looked for in each thread.
-                if is_full { Ok(newest) } else { self.page_of_side(conn, user, side, page).await }
+                if is_full { Ok(newest) } else { self.page_of_side(conn, user, (side, unread), page).await }
             }
-            (false, Side::Unread, true) => self.page_of_side(conn, user, side, page).await,
+            (false, Side::Unread, true) => self.page_of_side(conn, user, (side, unread), page).await,
             (false, Side::Unread, false) => {
                 plain_page(conn, unread::all(user, side, conn.get_database_backend()), query, page).await
             }
@@ -121,21 +126,48 @@ impl MessageRepository {
         self,
         conn: &C,
         user: Uuid,
-        side: Side,
+        (side, unread): (Side, i64),
         page: PageRequest,
     ) -> Result<Page<Message>> {
+        use participant::{Column as P, Entity as Participants};
         let (offset, backend) = (page.offset()?, conn.get_database_backend());
-        let oldest = self
+        // Cut before the threads are looked up, so that it is read from the index by receiver.
+        let newest = self
             .received(user)
             .select_only()
-            .column(Column::Id)
+            .columns([Column::Id, Column::ThreadId, Column::Seq, Column::SenderId])
             .order_by_desc(Column::Id)
-            .offset(2 * (offset + page.size) + PageRequest::COUNTED_BEYOND)
-            .limit(1);
-        let oldest = Func::coalesce([Expr::from(oldest.into_query()), Expr::val(Uuid::nil())]);
-        let newest = self.received_on(user, side).filter(Expr::col((Entity, Column::Id)).gt(oldest));
-        let (rows, _) = page_of(newest, &ListQuery::default(), backend, (offset, page.size));
-        page_of_rows(conn, page, rows, unread::count(user, side, page, backend), read).await
+            .limit(2 * (offset + page.size) + PageRequest::COUNTED_BEYOND)
+            .into_query();
+        let found = Alias::new("newest");
+        let of = |column: Column| Expr::col((found.clone(), column));
+        let position = Expr::col((Participants, P::LastReadSeq));
+        let mut ids = Query::select();
+        ids.expr(of(Column::Id))
+            .from_subquery(newest, found.clone())
+            .inner_join(
+                Participants,
+                Expr::col((Participants, P::ThreadId)).equals((found.clone(), Column::ThreadId)),
+            )
+            .cond_where(is_in(user))
+            .order_by_expr(of(Column::Id), Order::Desc)
+            .offset(offset)
+            .limit(page.size);
+        match side {
+            Side::Unread => {
+                ids.and_where(of(Column::Seq).gt(position)).and_where(of(Column::SenderId).ne(user))
+            }
+            Side::Read => ids.and_where(of(Column::Seq).lte(position)),
+        };
+        let rows = self.with_deleted().filter(Column::Id.in_subquery(ids)).order_by_desc(Column::Id);
+        page_of_rows(
+            conn,
+            page,
+            shown(rows).into_query(),
+            unread::count(user, side, unread, page, backend),
+            read,
+        )
+        .await
     }
 
     /// A page of the messages that the user sent, newest first.

@@ -91,16 +91,16 @@ pub(super) fn all(user: Uuid, side: Side, backend: DbBackend) -> Select<Entity> 
     MessageRepository.with_deleted().filter(Column::Id.in_subquery(ids))
 }
 
-/// How many such messages there are.
-pub(super) fn count(user: Uuid, side: Side, page: PageRequest, backend: DbBackend) -> Count {
+/// How many such messages there are, if `unread` ones were counted.
+pub(super) fn count(user: Uuid, side: Side, unread: i64, page: PageRequest, backend: DbBackend) -> Count {
     match side {
-        Side::Unread => Count::exact(unread_of_direct_threads(user)),
+        Side::Unread => Count::exact(Query::select().expr(Expr::val(unread)).take()),
         Side::Read => Count::to_bound(newest_of_each(user, side, page.count_bound() + 1, backend), page),
     }
 }
 
 impl MessageRepository {
-    /// A page of such messages without filters, newest first.
+    /// A page of such messages without filters, newest first. `unread` is the number of those that the user has not read.
     ///
     /// Of each thread only its newest messages are read, as many as the page and those before it. Within a thread
     /// `created_at` never goes backwards, so none of the others can be on the page.
@@ -108,7 +108,7 @@ impl MessageRepository {
         self,
         conn: &C,
         user: Uuid,
-        side: Side,
+        (side, unread): (Side, i64),
         page: PageRequest,
     ) -> Result<Page<Message>> {
         let (offset, backend) = (page.offset()?, conn.get_database_backend());
@@ -118,7 +118,7 @@ impl MessageRepository {
         newest_first(&mut ids, Expr::col);
         let mut rows = shown(self.with_deleted().filter(Column::Id.in_subquery(ids))).into_query();
         newest_first(&mut rows, |column| Expr::col((Entity, column)));
-        page_of_rows(conn, page, rows, count(user, side, page, backend), read).await
+        page_of_rows(conn, page, rows, count(user, side, unread, page, backend), read).await
     }
 
     /// How many direct messages the user has not read.

@@ -7,10 +7,10 @@ use groundwork_core::{
     events::feed::Follow, repository::cursor_page_of,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, Order, QueryFilter,
-    QuerySelect, Select, TryInsertResult, UpdateMany, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, JoinType, Order,
+    QueryFilter, QuerySelect, Select, TryInsertResult, UpdateMany, Value,
     prelude::Expr,
-    sea_query::{ExprTrait, Func, OnConflict},
+    sea_query::{Alias, Asterisk, ExprTrait, Func, OnConflict, Query, SelectStatement},
 };
 
 use super::{
@@ -174,26 +174,46 @@ impl ThreadRepository {
     ) -> Result<HashMap<Uuid, Standing>> {
         use messages::entity::{Column as M, Entity as Messages};
         use participant::{Column as P, Entity as Participants};
+        if threads.is_empty() {
+            return Ok(HashMap::new());
+        }
         let last =
             visible().column((Messages, M::Id)).order_by((Messages, M::Seq), Order::Desc).limit(1).take();
-        let mut standings = Participants::find().select_only().columns([
-            P::ThreadId,
-            P::Role,
-            P::JoinedAt,
-            P::LastDeliveredSeq,
-            P::LastReadSeq,
-        ]);
-        QuerySelect::query(&mut standings).join(JoinType::InnerJoin, Entity, on_thread());
-        let found = standings
+        let columns = [P::ThreadId, P::Role, P::JoinedAt, P::LastDeliveredSeq, P::LastReadSeq];
+        let backend = conn.get_database_backend();
+        let standings = places(user, threads, backend)
+            .join(JoinType::InnerJoin, Entity, on_thread())
+            .columns(columns.map(|column| (Participants, column)))
             .expr_as(unread(), "unread_count")
             .expr_as(Expr::from(last), "last_message_id")
-            .filter(is_in(user))
-            .filter(P::ThreadId.is_in(threads.iter().copied()))
-            .into_model::<Standing>()
-            .all(conn)
-            .await?;
+            .take();
+        let found = Standing::find_by_statement(backend.build(&standings)).all(conn).await?;
         Ok(found.into_iter().map(|standing| (standing.thread_id, standing)).collect())
     }
+}
+
+/// Selects from the user's rows as a participant of these threads, of those that they are in.
+fn places(user: Uuid, threads: &[Uuid], backend: DbBackend) -> SelectStatement {
+    use participant::{Column as P, Entity as Participants};
+    let mut places = Query::select();
+    if backend != DbBackend::Postgres {
+        places.from(Participants).cond_where(is_in(user));
+        return places.and_where(P::ThreadId.is_in(threads.iter().copied())).take();
+    }
+    // One look into the primary key for each. By a list of threads, PostgreSQL may read all threads of the user.
+    let wanted = Alias::new("wanted");
+    let thread = Expr::col((wanted.clone(), Alias::new("column1")));
+    let place = Query::select()
+        .column(Asterisk)
+        .from(Participants)
+        .cond_where(is_in(user))
+        .and_where(Expr::col((Participants, P::ThreadId)).eq(thread))
+        .limit(1)
+        .take();
+    places
+        .from_values(threads.iter().copied(), wanted)
+        .join_lateral(JoinType::InnerJoin, place, Participants, Expr::cust("TRUE"))
+        .take()
 }
 
 fn bump(tx: &Tx, thread: Uuid) -> UpdateMany<Entity> {

@@ -1,8 +1,15 @@
 //! Searching users by parts of their names.
 
-use groundwork_core::{ListQuery, Page, PageRequest, Result, Uuid, filter::contains, repository::page_of};
+use groundwork_core::{
+    ListQuery, Page, PageRequest, Result, Uuid,
+    filter::contains,
+    repository::{page_of, page_of_counted, with_count},
+};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter, Select, Statement, prelude::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Order, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select, Statement,
+    prelude::Expr,
+    sea_query::{Alias, Asterisk, CommonTableExpression, ExprTrait, Query, SelectStatement},
 };
 
 use super::{
@@ -28,15 +35,51 @@ impl UserRepository {
     ) -> Result<Page<Model>> {
         let backend = conn.get_database_backend();
         let mut found = plain(words, backend);
-        if backend == DbBackend::Sqlite
-            && id_in(words).is_none()
-            && let Some(words) = trigrams(words)
-            && are_few(conn, &words).await?
+        if id_in(words).is_none()
+            && let Some(trigrams) = trigrams(words)
         {
-            found = found.filter(in_index(words));
+            if backend == DbBackend::Postgres {
+                let few = page_of_few(conn, words, page).await?;
+                if let Some(few) = few.filter(|few| few.total_is_exact) {
+                    return Ok(few);
+                }
+            } else if are_few(conn, &trigrams).await? {
+                found = found.filter(in_index(trigrams));
+            }
         }
         page_of(conn, found, &ListQuery::default(), page).await
     }
+}
+
+/// A page from the users that have the words, if they are no more than are counted. PostgreSQL expects many users for some words
+/// that few have, and would then read all of them, the newest first, until the page is full. Here it finds them before it
+/// sorts them.
+async fn page_of_few<C: ConnectionTrait>(
+    conn: &C,
+    words: &[&str],
+    page: PageRequest,
+) -> Result<Option<Page<Model>>> {
+    let statement = DbBackend::Postgres.build(&few(words, page)?);
+    page_of_counted(conn, page, statement, |row| Model::from_query_result(row, "")).await
+}
+
+/// Selects the page from the first users that are found in the index, one more than are counted, with their number.
+pub fn few(words: &[&str], page: PageRequest) -> Result<SelectStatement> {
+    let few = Alias::new("few");
+    let found = plain(words, DbBackend::Postgres).select_only().column(Column::Id);
+    let found = found.limit(page.count_bound() + 1).into_query();
+    let mut first = CommonTableExpression::new();
+    first.query(found).table_name(few.clone()).materialized(true);
+    let ids = Query::select()
+        .column(Column::Id)
+        .from(few.clone())
+        .order_by(Column::Id, Order::Desc)
+        .offset(page.offset()?)
+        .limit(page.size)
+        .take();
+    let rows = Entity::find().filter(Column::Id.in_subquery(ids)).order_by_desc(Column::Id).into_query();
+    let count = Query::select().expr(Expr::col(Asterisk).count()).from(few).take();
+    Ok(with_count(rows, count).with_cte(first).take())
 }
 
 /// What a search finds, without SQLite's index. PostgreSQL uses its index by itself.

@@ -8,7 +8,7 @@ use messenger_domain::{
     Users,
     users::{
         entity::{Column, Model},
-        search::plain,
+        search::{few, plain},
     },
 };
 use sea_orm::{ConnectionTrait, DbBackend, QueryOrder, QuerySelect, QueryTrait, Statement};
@@ -124,15 +124,17 @@ fn postgres_uses_its_index() {
         fill(store, 20_000).await;
         let tx = store.db.begin().await.unwrap();
         tx.execute_unprepared("ANALYZE users").await.unwrap();
-        for words in [&["user-1234"][..], &["19999", "love"]] {
-            let query = plain(words, DbBackend::Postgres).order_by_desc(Column::Id);
-            let query = query.limit(20).build(DbBackend::Postgres);
+        // Of the last ones the planner expects many more than there are, as some are in its sample.
+        for words in [&["user-1234"][..], &["19999", "love"], &["user-1111"], &["r-77"]] {
+            let query = few(words, PageRequest { page: 1, size: 20 }).unwrap();
+            let query = DbBackend::Postgres.build(&query);
             let sql = format!("EXPLAIN {}", query.sql);
             let explain = Statement::from_sql_and_values(DbBackend::Postgres, sql, query.values.unwrap());
             let rows = tx.query_all_raw(explain).await.unwrap();
             let plan: Vec<String> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
             let plan = plan.join("\n");
-            assert!(plan.contains("ix_users_text") && !plan.contains("Seq Scan"), "{plan}");
+            let reads_all = plan.contains("Seq Scan") || plan.contains("Backward");
+            assert!(plan.contains("ix_users_text") && !reads_all, "{plan}");
         }
         tx.rollback().await.unwrap();
     });

@@ -102,6 +102,7 @@ impl WebApp {
         system_routes(&mut routes);
         let document = Document::new(&openapi::document(&options.about, &routes)?)?;
         let problems = routes.codes().into_iter().map(ProblemType::from).collect();
+        routes.forget_descriptions();
         Ok(Self {
             routes: Arc::new(routes),
             document,

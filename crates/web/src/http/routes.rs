@@ -330,6 +330,15 @@ impl Routes {
         scopes.filter(|scope| !scope.is_empty()).collect()
     }
 
+    /// Forgets what the operations are described by, which takes megabytes, and keeps what [`mount`](Self::mount) needs.
+    pub(crate) fn forget_descriptions(&mut self) {
+        self.examples = BTreeMap::new();
+        for entry in &mut self.entries {
+            entry.doc = OperationDoc::default();
+            entry.description = String::new();
+        }
+    }
+
     /// Adds the operations to an app. A path without parameters comes before one with parameters, so that `/users/me` does
     /// not match `/users/{id}`.
     pub fn mount(&self, config: &mut web::ServiceConfig) {
