@@ -8,7 +8,8 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use groundwork_auth::Passwords;
+use groundwork_auth::set_password;
+use groundwork_core::{FieldErrors, Validate};
 use groundwork_web::service::migrate::{self, Reversal};
 use messenger_domain::{
     Users,
@@ -48,6 +49,11 @@ enum Command {
         /// An email address, which can be used to sign in too
         #[arg(long)]
         email: Option<String>,
+    },
+    /// Give a user another password, and end their sessions. Prompts for the password, or reads it from standard input
+    SetPassword {
+        /// The username or the e-mail address
+        user: String,
     },
     /// Write a consistent copy of the SQLite database to a new file, also while the server runs
     Backup {
@@ -116,6 +122,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
                 Command::CreateSuperuser { username, email } => {
                     create_superuser(&settings, username, email).await?;
                 }
+                Command::SetPassword { user } => set_password_of(&settings, &user).await?,
                 Command::Backup { file } => backup(&settings, &file).await?,
                 Command::Seed => seed(&settings).await?,
                 Command::Serve { no_page } => {
@@ -194,14 +201,31 @@ async fn create_superuser(
     let password = read_password()?;
     let (username, email) = (username.into(), email.map(Into::into));
     let user = NewUser { username, password, email, first_name: None, last_name: None };
-    groundwork_core::Validate::check(&user).map_err(explain)?;
+    let passwords = settings.passwords()?;
+    let mut errors = FieldErrors::new();
+    user.validate(&mut errors);
+    passwords.policy().check("password", &user.password, &mut errors);
+    errors.into_result().map_err(explain)?;
     let db = settings.service().open().await?;
     migrate::up::<Migrator>(&db).await?;
-    let password_hash = Passwords::new(settings.auth.bcrypt_cost)?.hash(&user.password).await?;
+    let password_hash = passwords.hash(&user.password).await?;
     let account = NewAccount { user, password_hash, group: PermissionGroup::Superuser };
     let create = async |tx: &_| Users::default().create_account(tx, account).await;
     let created = db.write(create).await.map_err(explain)?;
     println!("Created the superuser {} (id {})", created.username, created.id);
+    Ok(db.close().await?)
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+async fn set_password_of(settings: &Settings, login: &str) -> Result<(), Box<dyn Error>> {
+    let password = read_password()?;
+    let db = settings.service().open().await?;
+    let users = Users::default();
+    let found = users.find_by_login(db.reader(), login).await?;
+    let user = found.ok_or_else(|| format!("there is no user {login}"))?;
+    let passwords = settings.passwords()?;
+    set_password(&users, &passwords, &db, user.id, &password).await.map_err(explain)?;
+    println!("Changed the password of {} (id {}), and ended their sessions", user.username, user.id);
     Ok(db.close().await?)
 }
 

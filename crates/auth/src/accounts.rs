@@ -16,7 +16,7 @@
 use std::{future::Future, time::Duration};
 
 use groundwork_core::{
-    Db, Recent, Result, Tx, Uuid, Validate,
+    Db, FieldErrors, Recent, Result, Tx, Uuid, Validate,
     error::codes,
     events::{Observed, Observers},
 };
@@ -28,7 +28,7 @@ use utoipa::ToSchema;
 use crate::{
     AccessTokens, Caller, Groups, Passwords, Scopes,
     oauth::INVALID_SCOPE,
-    password::bad_credentials,
+    password::{BUSY, bad_credentials},
     session::{self, Refreshed},
     token::invalid_token,
 };
@@ -52,7 +52,7 @@ pub trait Accounts: Clone + Send + Sync + 'static {
     /// The input of signing up.
     type SignUp: Validate + Send + Sync;
 
-    /// The password in the input.
+    /// The password in the input, in its field `password`. The [`Policy`](crate::Policy) checks it.
     fn password<'a>(&self, sign_up: &'a Self::SignUp) -> &'a str;
 
     /// Finds a user by name, or by whatever else the service accepts, such as an e-mail address. Case does not matter.
@@ -75,6 +75,14 @@ pub trait Accounts: Clone + Send + Sync + 'static {
         sign_up: Self::SignUp,
         password_hash: String,
     ) -> impl Future<Output = Result<Self::Account>> + Send;
+
+    /// Stores another hash of the user's password. Nothing else of the user changes.
+    fn set_password_hash(
+        &self,
+        tx: &Tx,
+        id: Uuid,
+        password_hash: String,
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// The tokens of a session (RFC 6749, section 5.1).
@@ -111,11 +119,14 @@ pub struct Grant<A> {
 /// How many tokens and sessions are remembered at most, each about 200 bytes.
 const REMEMBERED: usize = 32_768;
 
+/// How often a password is checked again if its hash was replaced meanwhile.
+pub(crate) const ATTEMPTS: u32 = 3;
+
 /// Registers users, and signs them in and out.
 #[derive(Clone, Debug)]
 pub struct Auth<A> {
-    accounts: A,
-    passwords: Passwords,
+    pub(crate) accounts: A,
+    pub(crate) passwords: Passwords,
     access: AccessTokens,
     groups: Groups,
     session_lifetime: Duration,
@@ -178,8 +189,14 @@ impl<A: Accounts> Auth<A> {
         let ask = async || Ok(session::is_alive(db.reader(), caller.session_id).await?.then_some(()));
         match self.alive.get_or_read(&caller.session_id, now, ask).await? {
             Some(()) => Ok(caller),
-            None => Err(codes::SESSION_ENDED.error("the session of the access token has ended")),
+            None => Err(session::ended()),
         }
+    }
+
+    /// Adds an error for each rule that the input of signing up breaks.
+    pub fn check_sign_up(&self, input: &A::SignUp, errors: &mut FieldErrors) {
+        input.validate(errors);
+        self.passwords.policy().check("password", self.accounts.password(input), errors);
     }
 
     /// Adds a user and signs them in.
@@ -187,7 +204,9 @@ impl<A: Accounts> Auth<A> {
     /// # Errors
     /// `invalid`, `busy`, and those of [`Accounts::create`].
     pub async fn sign_up(&self, db: &Db, input: A::SignUp) -> Result<Grant<A::Account>> {
-        input.check()?;
+        let mut errors = FieldErrors::new();
+        self.check_sign_up(&input, &mut errors);
+        errors.into_result()?;
         let hash = self.passwords.hash(self.accounts.password(&input)).await?;
         let sign_up = async |tx: &Tx| {
             let account = self.accounts.create(tx, input, hash).await?;
@@ -211,18 +230,44 @@ impl<A: Accounts> Auth<A> {
         scope: Option<&str>,
     ) -> Result<Grant<A::Account>> {
         let requested = self.requested(scope)?;
+        for _ in 0..ATTEMPTS {
+            if let Some(grant) = self.try_sign_in(db, login, password, requested.as_ref()).await? {
+                return Ok(grant);
+            }
+        }
+        Err(BUSY.error("the password was changed by other requests; try again in a moment"))
+    }
+
+    /// Returns `None` if the password was changed, or hashed again, while this was under way.
+    async fn try_sign_in(
+        &self,
+        db: &Db,
+        login: &str,
+        password: &str,
+        requested: Option<&Scopes>,
+    ) -> Result<Option<Grant<A::Account>>> {
         let found = self.accounts.find_by_login(db.reader(), login).await?;
         let hash = found.as_ref().map(Account::password_hash);
         let right = self.passwords.verify(password, hash).await?;
-        let Some(found) = found.filter(|_| right) else {
+        let Some(found) = found.filter(|found| right && found.is_active()) else {
             return Err(bad_credentials());
+        };
+        let stronger = match self.passwords.is_outdated(found.password_hash()) {
+            true => Some(self.passwords.hash(password).await?),
+            false => None,
         };
         let sign_in = async |tx: &Tx| {
             // Read again under a lock: it may have been deactivated while the password was being checked.
             let account = self.accounts.lock(tx, found.id()).await?;
             let account = account.filter(Account::is_active).ok_or_else(bad_credentials)?;
-            let tokens = self.open_session(tx, &account, requested.as_ref()).await?;
-            Ok(Grant { tokens, account })
+            if account.password_hash() != found.password_hash() {
+                return Ok(None);
+            }
+            if let Some(hash) = stronger {
+                self.accounts.set_password_hash(tx, account.id(), hash).await?;
+            }
+            let tokens = self.open_session(tx, &account, requested).await?;
+            Ok(Some(Grant { tokens, account }))
         };
         db.write(sign_in).await
     }

@@ -10,13 +10,17 @@
 
 pub mod accounts;
 mod bcrypt_steps;
+mod change_password;
 pub mod oauth;
 pub mod password;
+pub mod policy;
 pub mod scope;
 pub mod session;
 pub mod token;
 
 pub use accounts::{Account, Accounts, Auth, Grant, Tokens};
+pub use change_password::set_password;
 pub use password::Passwords;
+pub use policy::Policy;
 pub use scope::{Groups, Scope, Scopes};
 pub use token::{AccessTokens, Caller};

@@ -13,18 +13,15 @@
 //! # }
 //! ```
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{ops::Range, sync::Arc, thread, time::Duration};
 
-use groundwork_core::{Error, FieldErrors, Result, error::codes};
+use groundwork_core::{Code, Error, Kind, Result, error::codes};
 use tokio::{
     sync::{Semaphore, oneshot},
     time,
 };
 
-/// The maximum length of a password, in bytes: bcrypt reads no more. Longer passwords are refused, never truncated.
-pub const MAX_BYTES: usize = 72;
-/// The minimum length of a password, in characters.
-pub const MIN_CHARS: usize = 8;
+use crate::policy::{MAX_BYTES, Policy};
 
 const LOWEST_COST: u32 = 4;
 const HIGHEST_COST: u32 = 31;
@@ -36,20 +33,9 @@ use crate::bcrypt_steps;
 
 pub use groundwork_core::error::codes::BUSY;
 
-/// Checks a new password: at least 8 characters with a digit and an upper-case letter, and at most 72 bytes.
-pub fn check_new(field: &str, password: &str, errors: &mut FieldErrors) {
-    let has = |test: fn(char) -> bool| password.chars().any(test);
-    errors.check(
-        password.chars().count() >= MIN_CHARS,
-        field,
-        "too_short",
-        "must have at least 8 characters",
-    );
-    errors.check(password.len() <= MAX_BYTES, field, "too_long", "must have at most 72 bytes in UTF-8");
-    errors.check(has(|c| c.is_ascii_digit()), field, "no_digit", "must contain a digit");
-    errors.check(has(char::is_uppercase), field, "no_upper_case", "must contain an upper-case letter");
-    errors.check(!has(|c| c == '\0'), field, "bad_value", "must not contain NUL");
-}
+/// The current password in a request of a signed-in caller is wrong. Not 401, on which a client would refresh its tokens.
+pub const WRONG_PASSWORD: Code =
+    Code::new("wrong_password", Kind::Forbidden, "The current password is wrong");
 
 /// How much the threads that hash give way to others: with 10, somebody who has work gets nine times as much of a core.
 #[cfg(target_os = "linux")]
@@ -60,13 +46,14 @@ const NICE: i32 = 10;
 #[derive(Clone, Debug)]
 pub struct Passwords {
     cost: u32,
+    policy: Policy,
     turns: Arc<Semaphore>,
     /// The hash for a sign-in with an unknown name, so that it takes as long as any other.
     decoy: Arc<str>,
 }
 
 impl Passwords {
-    /// `cost` is the binary logarithm of the number of rounds, from 4 to 31.
+    /// `cost` is the binary logarithm of the number of rounds, from 4 to 31. New passwords follow the default [`Policy`].
     ///
     /// # Errors
     /// `internal` for another cost.
@@ -80,7 +67,24 @@ impl Passwords {
             return Err(Error::internal(format!("the cost of bcrypt is not from 4 to 31: {cost}")));
         }
         let decoy = decoy.replacen(&costs(LOWEST_COST), &costs(cost), 1);
-        Ok(Self { cost, turns: Arc::new(Semaphore::new(cores)), decoy: decoy.into() })
+        let turns = Arc::new(Semaphore::new(cores));
+        Ok(Self { cost, policy: Policy::default(), turns, decoy: decoy.into() })
+    }
+
+    /// The same with another policy for new passwords.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The policy for new passwords.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Returns whether `hash` took less work than a new one would.
+    pub fn is_outdated(&self, hash: &str) -> bool {
+        cost_of(hash).is_some_and(|cost| cost < self.cost)
     }
 
     /// Returns the hash of `password` with a new salt.
@@ -96,7 +100,8 @@ impl Passwords {
     }
 
     /// Returns whether `hash` is that of `password`. Without a hash, or for a password of more than 72 bytes, it takes as
-    /// long and returns `false`.
+    /// long and returns `false`. So does a wrong password for a hash of a lower cost: otherwise the time would tell that the
+    /// account exists.
     ///
     /// # Errors
     /// `busy`.
@@ -104,7 +109,17 @@ impl Passwords {
         let possible = hash.is_some() && password.len() <= MAX_BYTES;
         let password = if password.len() <= MAX_BYTES { password.to_owned() } else { String::new() };
         let hash = hash.unwrap_or(&self.decoy).to_owned();
-        Ok(self.run(move || bcrypt_steps::verify(password.as_bytes(), &hash)).await? && possible)
+        let missing = missing_rounds(&hash, self.cost);
+        let verify = move || {
+            let right = bcrypt_steps::verify(password.as_bytes(), &hash)? && possible;
+            if !right {
+                for cost in missing {
+                    bcrypt_steps::hash(password.as_bytes(), cost)?;
+                }
+            }
+            Ok(right)
+        };
+        self.run(verify).await
     }
 
     async fn run<T: Send + 'static>(
@@ -127,6 +142,17 @@ impl Passwords {
         thread::Builder::new().name("password".to_owned()).spawn(work).map_err(Error::internal)?;
         result.await.map_err(Error::internal)?.map_err(Error::internal)
     }
+}
+
+/// The cost of a hash; `None` if it is not one of bcrypt.
+fn cost_of(hash: &str) -> Option<u32> {
+    hash.parse::<bcrypt::HashParts>().ok().map(|parts| parts.get_cost())
+}
+
+/// The costs of further hashes that add up, with `hash`, to the work of one hash of `cost`: each step doubles the work, so
+/// 10, 10 and 11 are together as much as 12.
+fn missing_rounds(hash: &str, cost: u32) -> Range<u32> {
+    cost_of(hash).map_or(cost..cost, |own| own..cost)
 }
 
 /// Lowers the priority of this thread. On Linux a thread has a priority of its own.
@@ -178,15 +204,21 @@ mod tests {
         assert!(!passwords.verify(&over, Some(&hash)).await.unwrap());
     }
 
-    #[test]
-    fn a_new_password_has_every_fault_named() {
-        let codes = |password: &str| {
-            let mut errors = FieldErrors::new();
-            check_new("password", password, &mut errors);
-            errors.into_vec().into_iter().map(|error| error.code).collect::<Vec<_>>()
+    /// A wrong password takes the same work for an old hash of a lower cost as for an unknown name.
+    #[tokio::test]
+    async fn a_lower_cost_is_made_up_for() {
+        let passwords = Passwords::new(6).unwrap();
+        let old = Passwords::new(4).unwrap().hash("Correct1").await.unwrap();
+        assert!(passwords.verify("Correct1", Some(&old)).await.unwrap());
+        assert!(!passwords.verify("Correct2", Some(&old)).await.unwrap());
+        let work = |hash: &str| -> u32 {
+            let own = cost_of(hash).unwrap();
+            2_u32.pow(own) + missing_rounds(hash, 6).map(|cost| 2_u32.pow(cost)).sum::<u32>()
         };
-        assert_eq!(codes("short"), ["too_short", "no_digit", "no_upper_case"]);
-        assert_eq!(codes(&"Ä1".repeat(25)), ["too_long"]);
-        assert!(codes("Passw0rd").is_empty());
+        assert_eq!((work(&old), work(&passwords.decoy)), (64, 64));
+        assert!(passwords.is_outdated(&old));
+        assert!(!passwords.is_outdated(&passwords.hash("Correct1").await.unwrap()));
+        assert!(!Passwords::new(4).unwrap().is_outdated(&passwords.decoy), "a lower cost changes no hash");
+        assert!(!passwords.is_outdated("not a hash"));
     }
 }

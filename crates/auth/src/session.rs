@@ -24,8 +24,8 @@ use groundwork_core::{
     events::{self, NewEvent, Subject},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DeriveIden, EntityTrait, QueryFilter, QuerySelect,
-    QueryTrait, SelectExt, Set, Value,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DeriveIden, EntityTrait, ExprTrait, QueryFilter,
+    QuerySelect, QueryTrait, SelectExt, Set, Value,
     prelude::Expr,
     sea_query::{ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement},
 };
@@ -207,6 +207,16 @@ pub async fn end(tx: &Tx, session: Uuid) -> Result<()> {
 /// Ends every session of a user.
 pub async fn end_all(tx: &Tx, user_id: Uuid) -> Result<()> {
     end_where(tx, row::Column::UserId.eq(user_id)).await
+}
+
+/// Ends every session of a user but one.
+pub async fn end_others(tx: &Tx, user_id: Uuid, kept: Uuid) -> Result<()> {
+    end_where(tx, row::Column::UserId.eq(user_id).and(row::Column::Id.ne(kept))).await
+}
+
+/// The refusal of an access token whose session has ended.
+pub(crate) fn ended() -> Error {
+    codes::SESSION_ENDED.error("the session of the access token has ended")
 }
 
 async fn end_where(tx: &Tx, matching: Expr) -> Result<()> {

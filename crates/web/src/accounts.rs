@@ -11,13 +11,16 @@
 //! }
 //! ```
 
-use std::{borrow::Cow, pin::Pin, sync::Arc};
+mod input;
+mod password;
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
+use std::{borrow::Cow, sync::Arc};
+
+use actix_web::web::Data;
 use groundwork_auth::{
     Accounts, Auth, Grant, Tokens,
-    oauth::{self, UNSUPPORTED_GRANT_TYPE, token_error},
-    password,
+    oauth::{UNSUPPORTED_GRANT_TYPE, token_error},
+    password::BUSY,
 };
 use groundwork_core::{Change, Code, Db, FieldErrors, Text, Validate, error::codes, text::PasswordFormat};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -29,11 +32,10 @@ use utoipa::{
     },
 };
 
+use self::input::{SignUpBody, TokenForm};
 use crate::{
     Body, Created, Json, NoContent, Problem, Routes, Scoped,
     http::bearer::{Authenticator, SignedIn},
-    http::extract::Form,
-    openapi::describe::{DescribeInput, OperationDoc},
 };
 
 /// The state of these handlers. Kept as app data.
@@ -72,7 +74,6 @@ pub trait HttpAccounts: 'static {
 
 /// The user type of a service's accounts.
 pub type AccountOf<H> = <<H as HttpAccounts>::Accounts as Accounts>::Account;
-type SignUpOf<H> = <<H as HttpAccounts>::Accounts as Accounts>::SignUp;
 
 /// A username or an e-mail address, as it is entered to sign in.
 pub type LoginName = Text<0, 320>;
@@ -119,29 +120,6 @@ pub struct TokenRequest {
 
 fn password_grant() -> String {
     "password".to_owned()
-}
-
-/// The form of a token request. Its errors follow RFC 6749, section 5.2.
-#[derive(Debug)]
-struct TokenForm(TokenRequest);
-
-impl FromRequest for TokenForm {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let form = Form::from_request(request, payload);
-        Box::pin(async {
-            form.await.map(|form| Self(form.0)).map_err(|problem| token_error(problem.0).into())
-        })
-    }
-}
-
-impl DescribeInput for TokenForm {
-    fn describe(doc: &mut OperationDoc) {
-        Form::<TokenRequest>::describe_body(doc);
-        doc.error(&oauth::CODES);
-    }
 }
 
 /// A refresh token.
@@ -214,7 +192,7 @@ impl Validate for TokenRequest {
     }
 }
 
-/// Adds `/auth/register`, `/auth/login`, `/auth/token`, `/auth/refresh` and `/auth/logout`.
+/// Adds `/auth/register`, `/auth/login`, `/auth/token`, `/auth/refresh`, `/auth/logout` and `/auth/password`.
 ///
 /// None of them takes an `Idempotency-Key`, as a repeat could not return the same tokens: only their hashes are stored.
 pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
@@ -222,21 +200,21 @@ pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
     routes
         .post("/auth/register", "auth_register", "Register", register::<H>)
         .describe("Creates an account and signs it in.")
-        .errors(&[password::BUSY])
+        .errors(&[BUSY])
         .errors(H::SIGN_UP_ERRORS);
     routes
         .post("/auth/login", "auth_login", "Sign in", login::<H>)
         .describe(
             "Starts a session and returns its tokens. The error does not reveal whether the username or the password is wrong.",
         )
-        .errors(&[codes::BAD_CREDENTIALS, password::BUSY]);
+        .errors(&[codes::BAD_CREDENTIALS, BUSY]);
     routes
         .post("/auth/token", "auth_token", "Request tokens (OAuth 2.0)", token::<H>)
         .describe(
             "Supports the grants `password` and `refresh_token` of RFC 6749. The Authorize dialog uses it. A refusal has \
              the members `error` and `error_description` besides those of a problem.",
         )
-        .errors(&[password::BUSY]);
+        .errors(&[BUSY]);
     routes
         .post("/auth/refresh", "auth_refresh", "Refresh tokens", refresh::<H>)
         .describe(
@@ -246,11 +224,12 @@ pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
     routes
         .post("/auth/logout", "auth_logout", "Sign out", logout::<H>)
         .describe("Ends this session. Its access token and its refresh token stop working at once.");
+    password::routes::<H>(routes);
 }
 
 async fn register<H: HttpAccounts>(
     state: Data<AuthState<H::Accounts>>,
-    body: Body<SignUpOf<H>>,
+    body: SignUpBody<H::Accounts>,
 ) -> Result<Created<SignedInAs<H::Profile>>, Problem> {
     let grant = state.auth.sign_up(&state.db, body.0).await?;
     Ok(Created(signed_in::<H>(&state.auth, grant)))

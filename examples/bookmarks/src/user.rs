@@ -1,6 +1,6 @@
 //! The table `users`, and the accounts based on it.
 
-use groundwork_auth::{Account, Accounts, Auth, password};
+use groundwork_auth::{Account, Accounts, Auth};
 use groundwork_core::{
     Code, Error, FieldErrors, Repository, Result, Timestamp, Tx, Uuid, Validate, base, common_base,
     db::conflict_as, error::codes,
@@ -65,7 +65,8 @@ pub struct NewUser {
     /// 3 to 50 characters.
     #[schema(example = "ada", min_length = 3, max_length = 50)]
     pub username: String,
-    /// At least 8 characters with a digit and an upper-case letter, at most 72 bytes.
+    /// At least 8 characters and at most 72 bytes, and none of the most common passwords. The settings of the service may ask
+    /// for more.
     #[schema(example = "Correct-Horse-1", format = "password", min_length = 8)]
     pub password: String,
 }
@@ -73,7 +74,6 @@ pub struct NewUser {
 impl Validate for NewUser {
     fn validate(&self, errors: &mut FieldErrors) {
         errors.length("username", &self.username, 3, 50);
-        password::check_new("password", &self.password, errors);
     }
 }
 
@@ -130,6 +130,12 @@ impl Accounts for Users {
         };
         let made = Repository::create(self, tx, row).await;
         made.map_err(|error: Error| conflict_as(error, || codes::CONFLICT.error("that username is taken")))
+    }
+
+    async fn set_password_hash(&self, tx: &Tx, id: Uuid, password_hash: String) -> Result<()> {
+        let user = Entity::update_many().col_expr(Column::PasswordHash, Expr::value(password_hash));
+        user.filter(Column::Id.eq(id)).exec(tx).await?;
+        Ok(())
     }
 }
 

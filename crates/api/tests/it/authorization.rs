@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use groundwork_testkit::{Answer, Client, both_databases, client::send, guard::every_resource_is_guarded};
+use groundwork_testkit::{
+    Answer, Client, both_databases,
+    client::{PASSWORD, send},
+    guard::every_resource_is_guarded,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -24,6 +28,7 @@ use Rule::{Public, Row, Scope};
 
 /// Every operation, with its requirement.
 const RULES: &[(&str, Rule)] = &[
+    ("auth_change_password", Scope),
     ("auth_login", Public),
     ("auth_logout", Scope),
     ("auth_refresh", Public),
@@ -119,6 +124,9 @@ impl World {
             | "users_me"
             | "users_list"
             | "users_deactivate_me" => (path.to_owned(), Value::Null),
+            "auth_change_password" => {
+                (path.to_owned(), json!({"current_password": PASSWORD, "new_password": "battery staple 2"}))
+            }
             "messages_list" => (format!("{path}?user={owner}"), Value::Null),
             "messages_send" => (path.to_owned(), json!({"receiver_id": stranger, "text": "hello"})),
             "messages_read" | "messages_delivered" => (of(&self.by_member), Value::Null),
@@ -210,7 +218,7 @@ async fn every_operation_asks_what_its_rule_says(app: &App) {
             let form = [
                 ("grant_type", "password"),
                 ("username", &format!("superuser-{index}")),
-                ("password", groundwork_testkit::client::PASSWORD),
+                ("password", PASSWORD),
                 ("scope", &others.join(" ")),
             ];
             let tokens = send(app.client().request(Method::POST, "/api/v1/auth/token").form(&form)).await;

@@ -5,7 +5,9 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use groundwork_testkit::{Backend, Client, Fixture, TestDb, both_databases, database::is_available};
+use groundwork_testkit::{
+    Backend, Client, Fixture, TestDb, both_databases, client::PASSWORD, database::is_available,
+};
 use messenger_domain::demo;
 use sea_orm::ConnectionTrait;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -121,6 +123,16 @@ async fn an_operator_runs_it(desk: &Desk) {
     let weak = desk.run(&["create-superuser", "other"], "weak\n");
     assert!(String::from_utf8_lossy(&weak.stderr).contains("password: must have at least 8 characters"));
 
+    for (user, password, told) in [
+        ("nobody", "battery staple 2", "there is no user nobody"),
+        ("root", "short", "password: must have at least 8 characters"),
+        ("root", "Password1", "password: must not be one of the most common passwords"),
+    ] {
+        let refused = desk.run(&["set-password", user], &format!("{password}\n"));
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && text.contains(told), "{text}");
+    }
+
     let served = Served::start(desk.command(&[]));
     let root = served.1.login("root").await;
     assert_eq!(root.get("/api/v1/users").await.expect(200)["total"], 6);
@@ -147,6 +159,27 @@ async fn an_operator_runs_it(desk: &Desk) {
     let served = Served::start(desk.command(&["serve"]));
     let again = served.1.with_token(ada.token.as_ref().unwrap());
     again.get("/api/v1/users/me").await.expect(200);
+    assert!(served.stop());
+}
+
+/// An operator gives a user another password: the old one and every session of the user stop working, while the server runs.
+#[both_databases]
+async fn an_operator_sets_a_password(desk: &Desk) {
+    let served = Served::start(desk.command(&[]));
+    let ada = served.1.register("ada").await;
+    let charles = served.1.register("charles").await;
+    let told = desk.says(&["set-password", "ADA"], "battery staple 2\n");
+    assert!(told.starts_with(&format!("Changed the password of ada (id {})", ada.id())), "{told}");
+    let login = |password: &str| json!({"username": "ada", "password": password});
+    served.1.post("/api/v1/auth/login", &login(PASSWORD)).await.refused(401, "bad_credentials");
+    let again = served.1.post("/api/v1/auth/login", &login("battery staple 2")).await.expect(200);
+    let refresh = json!({"refresh_token": ada.refresh_token});
+    served.1.post("/api/v1/auth/refresh", &refresh).await.refused(401, "session_ended");
+    // The server learns of it from the log.
+    while ada.get("/api/v1/users/me").await.status == 200 {}
+    ada.get("/api/v1/users/me").await.refused(401, "session_ended");
+    ada.signed_in(&again).get("/api/v1/users/me").await.expect(200);
+    charles.get("/api/v1/users/me").await.expect(200);
     assert!(served.stop());
 }
 

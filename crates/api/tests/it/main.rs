@@ -26,6 +26,7 @@ mod messages;
 mod openapi;
 mod owners;
 mod page;
+mod passwords;
 mod races;
 mod remembered;
 mod replaces;

@@ -107,7 +107,7 @@ pub async fn live(server: &TestServer) {
 pub fn messenger(db: Db, settings: &[(&str, &str)]) -> Messenger {
     let given = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let cost = ("BCRYPT_COST".to_owned(), "4".to_owned());
-    let settings = Settings::from_pairs(given.chain([cost])).unwrap();
+    let settings = Settings::from_pairs([cost].into_iter().chain(given)).unwrap();
     Messenger::new(&settings, db, &Secret::new(SECRET)).unwrap()
 }
 

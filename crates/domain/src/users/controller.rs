@@ -408,4 +408,8 @@ impl Accounts for Users {
         let account = NewAccount { user, password_hash, group: PermissionGroup::Regular };
         self.create_account(tx, account).await
     }
+
+    async fn set_password_hash(&self, tx: &Tx, id: Uuid, password_hash: String) -> Result<()> {
+        self.repository.set_password_hash(tx, id, password_hash).await
+    }
 }

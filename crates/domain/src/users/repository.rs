@@ -174,6 +174,13 @@ impl UserRepository {
         page_of(conn, users, query, page).await
     }
 
+    /// Stores another hash of the user's password. `updated_at` is that of the profile, and stays.
+    pub async fn set_password_hash(self, tx: &Tx, id: Uuid, hash: String) -> Result<()> {
+        let user = Entity::update_many().col_expr(Column::PasswordHash, Expr::value(hash));
+        user.filter(Column::Id.eq(id)).exec(tx).await?;
+        Ok(())
+    }
+
     /// Returns the active superusers, and locks them in the order of their ids.
     pub async fn lock_superusers(self, tx: &Tx) -> Result<Vec<Model>> {
         let superusers = self.active().filter(Column::Group.eq(PermissionGroup::Superuser.name()));

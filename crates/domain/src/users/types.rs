@@ -1,6 +1,6 @@
 //! The requests and responses about users.
 
-use groundwork_auth::{Groups, password};
+use groundwork_auth::Groups;
 use groundwork_core::{
     Change, FieldErrors, NullableChange, Text, Timestamp, Uuid, Validate, text::EmailFormat,
 };
@@ -29,7 +29,8 @@ pub const MAX_SEARCH_WORDS: usize = 5;
 pub struct NewUser {
     /// 3 to 50 letters, digits, `_`, `.` and `-`; case-insensitive.
     pub username: Username,
-    /// At least 8 characters and at most 72 bytes, with a digit and an upper-case letter.
+    /// At least 8 characters and at most 72 bytes, and none of the most common passwords. The settings of the service may ask
+    /// for more.
     #[schema(example = "Correct-Horse-1", format = "password", min_length = 8)]
     pub password: String,
     /// The e-mail address; it can be used to sign in.
@@ -46,7 +47,6 @@ pub struct NewUser {
 impl Validate for NewUser {
     fn validate(&self, errors: &mut FieldErrors) {
         check_username(&self.username, errors);
-        password::check_new("password", &self.password, errors);
         check_email(self.email.as_ref(), errors);
         check_text("first_name", self.first_name.as_ref(), errors);
         check_text("last_name", self.last_name.as_ref(), errors);

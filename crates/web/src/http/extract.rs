@@ -110,26 +110,29 @@ impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Body<T
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let announced = is_announced(&request) || request.headers().contains_key(header::CONTENT_TYPE);
-            let is_json = media_type(&request).is_some_and(|kind| {
-                kind.essence_str() == "application/json"
-                    || kind.suffix().is_some_and(|suffix| suffix == "json")
-            });
-            if announced && !is_json {
-                return Err(codes::UNSUPPORTED_MEDIA_TYPE.error("the body must be application/json").into());
-            }
-            let bytes = read_body(&request, payload).await?;
-            // An empty body counts as `{}`, also if a generated client sends its media type.
-            let value: Value = if bytes.is_empty() {
-                Value::Object(serde_json::Map::new())
-            } else {
-                serde_json::from_slice(&bytes)
-                    .map_err(|error| codes::MALFORMED.error(format!("the body is not valid JSON: {error}")))?
-            };
-            Ok(Self(checked(&value)?))
-        })
+        Box::pin(async move { Ok(Self(checked(&read_json(&request, payload).await?)?)) })
     }
+}
+
+/// Reads a JSON body.
+///
+/// # Errors
+/// Those of [`Body`] but `invalid`.
+pub(crate) async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Value> {
+    let announced = is_announced(request) || request.headers().contains_key(header::CONTENT_TYPE);
+    let is_json = media_type(request).is_some_and(|kind| {
+        kind.essence_str() == "application/json" || kind.suffix().is_some_and(|suffix| suffix == "json")
+    });
+    if announced && !is_json {
+        return Err(codes::UNSUPPORTED_MEDIA_TYPE.error("the body must be application/json"));
+    }
+    let bytes = read_body(request, payload).await?;
+    // An empty body counts as `{}`, also if a generated client sends its media type.
+    if bytes.is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    let not_json = |error| codes::MALFORMED.error(format!("the body is not valid JSON: {error}"));
+    serde_json::from_slice(&bytes).map_err(not_json)
 }
 
 impl<T: DeserializeOwned + ToSchema + Validate + 'static> FromRequest for Form<T> {
@@ -192,6 +195,14 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Path<T> {
 /// # Errors
 /// `invalid`, with every field error.
 pub fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Value) -> Result<T> {
+    checked_by(value, T::validate)
+}
+
+/// As [`checked`], with `validate` for the rules that the schema cannot express.
+pub(crate) fn checked_by<T: DeserializeOwned + ToSchema + 'static>(
+    value: &Value,
+    validate: impl FnOnce(&T, &mut FieldErrors),
+) -> Result<T> {
     let mut errors = FieldErrors::new();
     schema_of::<T>()?.check(value, &mut errors);
     match T::deserialize(value) {
@@ -199,7 +210,7 @@ pub fn checked<T: DeserializeOwned + ToSchema + Validate + 'static>(value: &Valu
             // The type's own rules are more specific than the schema, so they come first. Their errors about the whole
             // may be due to a field of the wrong type.
             let mut all = FieldErrors::new();
-            input.validate(&mut all);
+            validate(&input, &mut all);
             if !errors.is_empty() {
                 all = all.of_fields();
             }

@@ -33,7 +33,7 @@ use std::{
 };
 
 use actix_web::App;
-use groundwork_auth::{AccessTokens, Accounts, Auth, Groups, Passwords};
+use groundwork_auth::{AccessTokens, Accounts, Auth, Groups};
 use groundwork_core::{
     Db, db,
     events::{self, Observers},
@@ -153,7 +153,7 @@ impl Service<'_> {
             settings.jwt_audience.as_deref().unwrap_or(self.name),
             Duration::from_mins(settings.access_token_minutes),
         )?;
-        let passwords = Passwords::new(settings.bcrypt_cost)?;
+        let passwords = self.settings.passwords()?;
         let lifetime = Duration::from_hours(24 * settings.session_days);
         let auth = Auth::new(accounts, passwords, access, groups, lifetime);
         Ok(auth.remembering(observers, self.settings.session_cache()))

@@ -22,3 +22,18 @@ async fn users_sign_up_and_in(app: &App) {
     let wrong = json!({"username": "ada", "password": "Wrong-Horse-1"});
     app.client().post("/api/v1/auth/login", &wrong).await.refused(401, "bad_credentials");
 }
+
+/// A user changes the password, which ends the other sessions; the most common passwords are refused.
+#[both_databases]
+async fn users_change_their_password(app: &App) {
+    let ada = app.client().register("ada").await;
+    let elsewhere = ada.login("ada").await;
+    let change = |new: &str| json!({"current_password": PASSWORD, "new_password": new});
+    let weak = ada.put("/api/v1/auth/password", &change("Password1")).await;
+    assert_eq!(weak.field_errors(), ["new_password: too_common"]);
+    ada.put("/api/v1/auth/password", &change("battery staple 2")).await.expect(204);
+    ada.put("/api/v1/auth/password", &change("battery staple 3")).await.refused(403, "wrong_password");
+    elsewhere.put("/api/v1/auth/password", &change("x")).await.refused(401, "session_ended");
+    let login = json!({"username": "ada", "password": "battery staple 2"});
+    app.client().post("/api/v1/auth/login", &login).await.expect(200);
+}

@@ -20,6 +20,7 @@ pub mod reference;
 use std::{fmt, path::PathBuf, time::Duration};
 
 pub use environment::{Environment, FromEnvironment, Reader, Section, Setting, SettingsError};
+use groundwork_auth::{Passwords, Policy};
 use groundwork_core::{
     DatabaseUrl, DbOptions,
     db::{PostgresUrl, Synchronous},
@@ -152,8 +153,14 @@ crate::settings! {
         /// another one when this server reads of it in the event log. Where it can't, because the log is held back or the
         /// database is away, it takes effect after this time.
         session_cache_seconds: u64 [0..=300] = 5,
-        /// The cost of bcrypt: each step doubles the time of a sign-in. Use values below 10 for tests only.
+        /// The cost of bcrypt: each step doubles the time of a sign-in. Use values below 10 for tests only. After it was raised, the
+        /// password of a user is hashed again at the next sign-in.
         bcrypt_cost: u32 [4..=20] = 12,
+        /// The minimum length of new passwords, in characters. NIST SP 800-63B-4 asks for 15 where a password is all that a user
+        /// signs in with.
+        password_min_chars: usize [8..=64] = 8,
+        /// Whether new passwords must contain a digit and an upper-case letter.
+        password_composition: bool = false,
     }
 }
 
@@ -335,6 +342,13 @@ impl ServiceSettings {
             synchronous: database.sqlite_synchronous,
             ..DbOptions::for_url(self.database_url(service))
         }
+    }
+
+    /// Returns what hashes and checks passwords.
+    pub fn passwords(&self) -> groundwork_core::Result<Passwords> {
+        let auth = &self.auth;
+        let policy = Policy { min_chars: auth.password_min_chars, composition: auth.password_composition };
+        Ok(Passwords::new(auth.bcrypt_cost)?.with_policy(policy))
     }
 
     /// Returns for how long sessions and profiles are remembered.
