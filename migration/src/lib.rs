@@ -23,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_recent_threads::Migration),
             Box::new(m20261122_user_search::Migration),
             Box::new(m20261122_send_messages::Migration),
+            groundwork_web::service::migrate::sessions_v2(),
         ]
     }
 }

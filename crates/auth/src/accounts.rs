@@ -1,11 +1,11 @@
 //! Registering, signing in and signing out, for the users of any service.
 //!
 //! ```no_run
-//! use groundwork_auth::{Accounts, Auth};
+//! use groundwork_auth::{Accounts, Auth, ClientInfo};
 //! use groundwork_core::{Db, Result};
 //!
 //! async fn story<A: Accounts>(auth: &Auth<A>, db: &Db, new: A::SignUp) -> Result<()> {
-//!     let grant = auth.sign_up(db, new).await?;
+//!     let grant = auth.sign_up(db, new, &ClientInfo::default()).await?;
 //!     let caller = auth.authenticate(db, &grant.tokens.access_token).await?;
 //!     auth.sign_out(db, &caller).await?;
 //!     assert!(auth.authenticate(db, &grant.tokens.access_token).await.is_err(), "at once");
@@ -29,7 +29,7 @@ use crate::{
     AccessTokens, Caller, Groups, Passwords, Scopes,
     oauth::INVALID_SCOPE,
     password::{BUSY, bad_credentials},
-    session::{self, Refreshed},
+    session::{self, ClientInfo, Lifetimes, Refreshed},
     token::invalid_token,
 };
 
@@ -129,7 +129,7 @@ pub struct Auth<A> {
     pub(crate) passwords: Passwords,
     access: AccessTokens,
     groups: Groups,
-    session_lifetime: Duration,
+    lifetimes: Lifetimes,
     /// The callers of tokens whose signature was verified, by the hash of the token.
     verified: Recent<[u8; 32], Caller>,
     /// The sessions that were alive a moment ago.
@@ -137,17 +137,17 @@ pub struct Auth<A> {
 }
 
 impl<A: Accounts> Auth<A> {
-    /// `session_lifetime` is how long a session lasts unless it is refreshed.
+    /// Creates it. A session, and each of its refresh tokens, is valid as `lifetimes` say.
     pub fn new(
         accounts: A,
         passwords: Passwords,
         access: AccessTokens,
         groups: Groups,
-        session_lifetime: Duration,
+        lifetimes: Lifetimes,
     ) -> Self {
         let verified = Recent::new(access.lifetime(), REMEMBERED);
         let alive = Recent::new(Duration::ZERO, 0);
-        Self { accounts, passwords, access, groups, session_lifetime, verified, alive }
+        Self { accounts, passwords, access, groups, lifetimes, verified, alive }
     }
 
     /// Remembers for `ttl` that a session is alive, instead of asking the database in each request; zero for always asking.
@@ -203,14 +203,14 @@ impl<A: Accounts> Auth<A> {
     ///
     /// # Errors
     /// `invalid`, `busy`, and those of [`Accounts::create`].
-    pub async fn sign_up(&self, db: &Db, input: A::SignUp) -> Result<Grant<A::Account>> {
+    pub async fn sign_up(&self, db: &Db, input: A::SignUp, client: &ClientInfo) -> Result<Grant<A::Account>> {
         let mut errors = FieldErrors::new();
         self.check_sign_up(&input, &mut errors);
         errors.into_result()?;
         let hash = self.passwords.hash(self.accounts.password(&input)).await?;
         let sign_up = async |tx: &Tx| {
             let account = self.accounts.create(tx, input, hash).await?;
-            let tokens = self.open_session(tx, &account, None).await?;
+            let tokens = self.open_session(tx, &account, None, client).await?;
             Ok(Grant { tokens, account })
         };
         db.write(sign_up).await
@@ -228,10 +228,11 @@ impl<A: Accounts> Auth<A> {
         login: &str,
         password: &str,
         scope: Option<&str>,
+        client: &ClientInfo,
     ) -> Result<Grant<A::Account>> {
         let requested = self.requested(scope)?;
         for _ in 0..ATTEMPTS {
-            if let Some(grant) = self.try_sign_in(db, login, password, requested.as_ref()).await? {
+            if let Some(grant) = self.try_sign_in(db, login, password, requested.as_ref(), client).await? {
                 return Ok(grant);
             }
         }
@@ -245,6 +246,7 @@ impl<A: Accounts> Auth<A> {
         login: &str,
         password: &str,
         requested: Option<&Scopes>,
+        client: &ClientInfo,
     ) -> Result<Option<Grant<A::Account>>> {
         let found = self.accounts.find_by_login(db.reader(), login).await?;
         let hash = found.as_ref().map(Account::password_hash);
@@ -266,17 +268,18 @@ impl<A: Accounts> Auth<A> {
             if let Some(hash) = stronger {
                 self.accounts.set_password_hash(tx, account.id(), hash).await?;
             }
-            let tokens = self.open_session(tx, &account, requested).await?;
+            let tokens = self.open_session(tx, &account, requested, client).await?;
             Ok(Some(Grant { tokens, account }))
         };
         db.write(sign_in).await
     }
 
-    /// Exchanges a refresh token for a new pair of tokens. A token that was used before ends its session.
+    /// Exchanges a refresh token for a new pair of tokens. A token that was used before ends its session, except that the last
+    /// one gives the same successor again for a moment.
     ///
     /// # Errors
     /// `invalid_token`, `token_expired`, `session_ended`.
-    pub async fn refresh(&self, db: &Db, refresh_token: &str) -> Result<Tokens> {
+    pub async fn refresh(&self, db: &Db, refresh_token: &str, client: &ClientInfo) -> Result<Tokens> {
         let refresh = async |tx: &Tx| {
             let session = session::find(tx, refresh_token).await?;
             // The user before the session, in the order in which deactivating a user locks them.
@@ -284,7 +287,7 @@ impl<A: Accounts> Auth<A> {
             let account = account
                 .filter(Account::is_active)
                 .ok_or_else(|| codes::SESSION_ENDED.error("the account is not active"))?;
-            match session::refresh(tx, session.id, refresh_token, self.session_lifetime).await? {
+            match session::refresh(tx, session.id, refresh_token, self.lifetimes, client).await? {
                 Refreshed::Next(next) => {
                     let requested = session.scope.as_deref().map(Scopes::parse);
                     let scopes = self.scopes(&account, requested.as_ref());
@@ -297,11 +300,6 @@ impl<A: Accounts> Auth<A> {
         tokens?.ok_or_else(|| {
             codes::SESSION_ENDED.error("the refresh token was used before, so its session is ended")
         })
-    }
-
-    /// Ends the caller's session.
-    pub async fn sign_out(&self, db: &Db, caller: &Caller) -> Result<()> {
-        db.write(async |tx| session::end(tx, caller.session_id).await).await
     }
 
     /// The scopes in the parameter `scope` of a token request.
@@ -319,12 +317,14 @@ impl<A: Accounts> Auth<A> {
         tx: &Tx,
         account: &A::Account,
         requested: Option<&Scopes>,
+        client: &ClientInfo,
     ) -> Result<Tokens> {
         let scopes = self.scopes(account, requested);
         if scopes.is_empty() && requested.is_some() {
             return Err(INVALID_SCOPE.error("scope names no scope that this account has"));
         }
-        let (id, refresh_token) = session::begin(tx, account.id(), requested, self.session_lifetime).await?;
+        let (id, refresh_token) =
+            session::begin(tx, account.id(), requested, self.lifetimes.session, client).await?;
         self.issue(tx, account, id, scopes, refresh_token)
     }
 

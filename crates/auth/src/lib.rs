@@ -5,8 +5,8 @@
 //!
 //! - Access tokens are JWTs (RFC 7519) signed with HS256, short-lived, and bound to a session: when the session
 //!   ends, they stop working at once on every server, or with [`Auth::remembering`] when the server learns of it.
-//! - Refresh tokens are opaque, stored as hashes, and valid for one use. A second use shows that somebody has a copy, and
-//!   ends the session (RFC 9700, section 4.14.2).
+//! - Refresh tokens are opaque, stored as hashes, and valid for one use, and for a moment longer in case its response was
+//!   lost. A later use shows that somebody has a copy, and ends the session (RFC 9700, section 4.14.2).
 
 pub mod accounts;
 mod bcrypt_steps;
@@ -16,6 +16,7 @@ pub mod password;
 pub mod policy;
 pub mod scope;
 pub mod session;
+mod sessions;
 pub mod token;
 
 pub use accounts::{Account, Accounts, Auth, Grant, Tokens};
@@ -23,4 +24,5 @@ pub use change_password::set_password;
 pub use password::Passwords;
 pub use policy::Policy;
 pub use scope::{Groups, Scope, Scopes};
+pub use session::{ClientInfo, Lifetimes};
 pub use token::{AccessTokens, Caller};

@@ -7,6 +7,11 @@
 //! its row is kept. The first part is known only from a refresh token of the session, so nobody else can end a session
 //! in this way.
 //!
+//! A response may be lost on the way, and two tabs may refresh at the same moment. So for a short time, the token that was just
+//! spent gives its successor again: the same one, as it follows from the spent token and a seed in the row. Who has a copy
+//! of the spent token gets no more by this than by using it first: of two who then have the successor, the second to
+//! use it after that time ends the session.
+//!
 //! ```
 //! use groundwork_auth::session;
 //!
@@ -15,22 +20,24 @@
 //! assert_eq!((table.get_table_name().is_some(), indexes.len()), (true, 3));
 //! ```
 
-use std::time::Duration;
+mod refresh_token;
+mod schema;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::{net::IpAddr, time::Duration};
+
 use groundwork_core::{
-    Db, Error, Result, Timestamp, Tx, Uuid,
+    Db, Error, Page, PageRequest, Result, Timestamp, Tx, Uuid,
     error::codes,
     events::{self, NewEvent, Subject},
+    repository::{Count, page_of_rows},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DeriveIden, EntityTrait, ExprTrait, QueryFilter,
-    QuerySelect, QueryTrait, SelectExt, Set, Value,
-    prelude::Expr,
-    sea_query::{ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement},
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, SelectExt, Set, Value, prelude::Expr,
 };
-use sha2::{Digest, Sha256};
 
+use self::refresh_token::{RefreshToken, new_seed};
+pub use self::schema::{columns_v2, drop_columns_v2, table_v1};
 use crate::Scopes;
 
 /// The kind of the subject of [`SESSION_ENDED`]; its id is that of the session.
@@ -71,47 +78,38 @@ pub mod row {
         pub expires_at: Timestamp,
         /// When it was ended before that.
         pub ended_at: Option<Timestamp>,
+        /// The hash of the refresh token that was used last, and whose successor is the current one.
+        pub spent_hash: Option<String>,
+        /// With the token that was used last, it gives the current one.
+        pub seed: Option<String>,
+        /// When it was refreshed last.
+        pub used_at: Option<Timestamp>,
+        /// The client that used it last, as it describes itself.
+        pub device: Option<String>,
+        /// The address that it was last used from.
+        pub address: Option<String>,
     }
 
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// A refresh token in its two parts.
-struct RefreshToken {
-    family: [u8; 32],
-    secret: [u8; 32],
+/// Where a session is used: what the client says of itself, and its address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientInfo {
+    device: Option<String>,
+    address: Option<String>,
 }
 
-impl RefreshToken {
-    fn new() -> Result<Self> {
-        Ok(Self { family: random()?, secret: random()? })
-    }
-
-    /// The next token of the same session.
-    fn next(&self) -> Result<Self> {
-        Ok(Self { family: self.family, secret: random()? })
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let bytes: [u8; 64] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
-        let (family, secret) = bytes.split_first_chunk()?;
-        Some(Self { family: *family, secret: secret.try_into().ok()? })
-    }
-
-    fn text(&self) -> String {
-        URL_SAFE_NO_PAD.encode([self.family, self.secret].concat())
+impl ClientInfo {
+    /// `device` is shortened to [`MAX_DEVICE`] characters.
+    pub fn new(device: Option<&str>, address: Option<IpAddr>) -> Self {
+        let device = device.map(|text| text.chars().filter(|c| !c.is_control()).take(MAX_DEVICE).collect());
+        Self { device, address: address.map(|address| address.to_canonical().to_string()) }
     }
 }
 
-fn random() -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(bytes)
-}
-
-fn hash(part: &[u8; 32]) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(part))
-}
+/// The maximum length of the description of a client, in characters.
+pub const MAX_DEVICE: usize = 200;
 
 /// Begins a session, and returns its id and its first refresh token.
 pub async fn begin(
@@ -119,17 +117,23 @@ pub async fn begin(
     user_id: Uuid,
     scope: Option<&Scopes>,
     lifetime: Duration,
+    client: &ClientInfo,
 ) -> Result<(Uuid, String)> {
     let (id, token) = (tx.new_id(), RefreshToken::new()?);
     row::ActiveModel {
         id: Set(id),
         user_id: Set(user_id),
         scope: Set(scope.map(ToString::to_string)),
-        family_hash: Set(hash(&token.family)),
-        token_hash: Set(hash(&token.secret)),
+        family_hash: Set(token.family_hash()),
+        token_hash: Set(token.secret_hash()),
         created_at: Set(tx.now()),
         expires_at: Set(tx.now() + lifetime),
         ended_at: Set(None),
+        spent_hash: Set(None),
+        seed: Set(None),
+        used_at: Set(None),
+        device: Set(client.device.clone()),
+        address: Set(client.address.clone()),
     }
     .insert(tx)
     .await?;
@@ -142,7 +146,7 @@ pub async fn begin(
 /// `invalid_token` for a token of no session.
 pub async fn find(tx: &Tx, token: &str) -> Result<row::Model> {
     let token = RefreshToken::read(token).ok_or_else(invalid_token)?;
-    let found = row::Entity::find().filter(row::Column::FamilyHash.eq(hash(&token.family))).one(tx).await?;
+    let found = row::Entity::find().filter(row::Column::FamilyHash.eq(token.family_hash())).one(tx).await?;
     found.ok_or_else(invalid_token)
 }
 
@@ -153,26 +157,47 @@ fn invalid_token() -> Error {
 /// What [`refresh`] did.
 #[derive(Debug)]
 pub enum Refreshed {
-    /// The token was the current one. Here is the next, which alone is valid from now on.
+    /// The token was the current one, or was spent a moment ago. Here is its successor, which alone is valid from now on.
     Next(String),
     /// The token had been used before, and so the session was ended. The transaction must be committed all the same.
     Reused,
 }
 
-/// Exchanges the current refresh token of a session for the next, and extends the session by `lifetime`.
+/// For how long a session lives, and how a spent token is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// How long a session lasts without being refreshed.
+    pub session: Duration,
+    /// For how long the refresh token that was used last gives its successor again.
+    pub grace: Duration,
+}
+
+/// Exchanges the current refresh token of a session for the next, and extends the session.
 ///
 /// # Errors
 /// `session_ended`; `token_expired`; `invalid_token` for a token of another session.
-pub async fn refresh(tx: &Tx, session: Uuid, token: &str, lifetime: Duration) -> Result<Refreshed> {
+pub async fn refresh(
+    tx: &Tx,
+    session: Uuid,
+    token: &str,
+    lifetimes: Lifetimes,
+    client: &ClientInfo,
+) -> Result<Refreshed> {
     let token = RefreshToken::read(token).ok_or_else(invalid_token)?;
-    let next = token.next()?;
+    let seed = new_seed()?;
+    let next = token.next(&seed);
     // Of concurrent requests with one token, one finds it current.
     let changed = row::Entity::update_many()
-        .col_expr(row::Column::TokenHash, Expr::value(hash(&next.secret)))
-        .col_expr(row::Column::ExpiresAt, Expr::value(Value::from(tx.now() + lifetime)))
+        .col_expr(row::Column::TokenHash, Expr::value(next.secret_hash()))
+        .col_expr(row::Column::SpentHash, Expr::value(token.secret_hash()))
+        .col_expr(row::Column::Seed, Expr::value(seed))
+        .col_expr(row::Column::UsedAt, Expr::value(Value::from(tx.now())))
+        .col_expr(row::Column::Device, Expr::value(client.device.clone()))
+        .col_expr(row::Column::Address, Expr::value(client.address.clone()))
+        .col_expr(row::Column::ExpiresAt, Expr::value(Value::from(tx.now() + lifetimes.session)))
         .filter(row::Column::Id.eq(session))
-        .filter(row::Column::FamilyHash.eq(hash(&token.family)))
-        .filter(row::Column::TokenHash.eq(hash(&token.secret)))
+        .filter(row::Column::FamilyHash.eq(token.family_hash()))
+        .filter(row::Column::TokenHash.eq(token.secret_hash()))
         .filter(row::Column::EndedAt.is_null())
         .filter(row::Column::ExpiresAt.gt(tx.now()))
         .exec(tx)
@@ -181,16 +206,50 @@ pub async fn refresh(tx: &Tx, session: Uuid, token: &str, lifetime: Duration) ->
         return Ok(Refreshed::Next(next.text()));
     }
     let found = row::Entity::find_by_id(session).one(tx).await?;
-    let found = found.filter(|found| found.family_hash == hash(&token.family)).ok_or_else(invalid_token)?;
+    let found = found.filter(|found| found.family_hash == token.family_hash()).ok_or_else(invalid_token)?;
     if found.ended_at.is_some() {
         return Err(codes::SESSION_ENDED.error("the session of the refresh token has ended"));
     }
     if found.expires_at <= tx.now() {
         return Err(codes::TOKEN_EXPIRED.error("the refresh token has expired"));
     }
+    if let Some(next) = successor(&found, &token, tx.now(), lifetimes.grace) {
+        return Ok(Refreshed::Next(next.text()));
+    }
     end(tx, session).await?;
     tracing::warn!(session = %session, user = %found.user_id, "a refresh token was used twice; its session is ended");
     Ok(Refreshed::Reused)
+}
+
+/// The current token of `session`, if `spent` is the one before it and was used less than `grace` ago.
+fn successor(
+    session: &row::Model,
+    spent: &RefreshToken,
+    now: Timestamp,
+    grace: Duration,
+) -> Option<RefreshToken> {
+    let used_at = session.used_at.filter(|used_at| now < *used_at + grace);
+    let is_last = session.spent_hash == Some(spent.secret_hash());
+    let next = spent.next(session.seed.as_deref().filter(|_| is_last && used_at.is_some())?);
+    // A server of an earlier version does not store the seed, so the token may have changed without it.
+    (next.secret_hash() == session.token_hash).then_some(next)
+}
+
+/// Returns a page of the sessions of a user that are neither ended nor expired, the latest sign-in first.
+pub async fn list<C: ConnectionTrait>(
+    conn: &C,
+    user_id: Uuid,
+    now: Timestamp,
+    page: PageRequest,
+) -> Result<Page<row::Model>> {
+    let alive = row::Entity::find()
+        .filter(row::Column::UserId.eq(user_id))
+        .filter(row::Column::EndedAt.is_null())
+        .filter(row::Column::ExpiresAt.gt(now));
+    let count = Count::to_bound(alive.clone().into_query(), page);
+    let newest = alive.order_by_desc(row::Column::CreatedAt).order_by_desc(row::Column::Id);
+    let rows = newest.offset(page.offset()?).limit(page.size).into_query();
+    page_of_rows(conn, page, rows, count, |row| row::Model::from_query_result(row, "")).await
 }
 
 /// Returns whether the session has not been ended: one look-up by primary key.
@@ -202,6 +261,19 @@ pub async fn is_alive<C: ConnectionTrait>(conn: &C, session: Uuid) -> Result<boo
 /// Ends one session. Its tokens stop working when the transaction is committed.
 pub async fn end(tx: &Tx, session: Uuid) -> Result<()> {
     end_where(tx, row::Column::Id.eq(session)).await
+}
+
+/// Ends one session of a user. Returns `false` if it had ended or expired, or is not one of theirs.
+pub async fn end_own(tx: &Tx, user_id: Uuid, session: Uuid) -> Result<bool> {
+    let found = row::Entity::find_by_id(session)
+        .filter(row::Column::UserId.eq(user_id))
+        .filter(row::Column::EndedAt.is_null())
+        .filter(row::Column::ExpiresAt.gt(tx.now()));
+    if !found.exists(tx).await? {
+        return Ok(false);
+    }
+    end(tx, session).await?;
+    Ok(true)
 }
 
 /// Ends every session of a user.
@@ -259,40 +331,4 @@ pub async fn sweep(db: &Db, before: Timestamp) -> Result<u64> {
             return Ok(total);
         }
     }
-}
-
-/// Returns the table and its indexes in their first version, for migrations. A later change is another function.
-pub fn table_v1() -> (TableCreateStatement, Vec<IndexCreateStatement>) {
-    #[derive(DeriveIden)]
-    enum Sessions {
-        Table,
-        Id,
-        UserId,
-        Scope,
-        FamilyHash,
-        TokenHash,
-        CreatedAt,
-        ExpiresAt,
-        EndedAt,
-    }
-    let table = Table::create()
-        .table(Sessions::Table)
-        .col(ColumnDef::new(Sessions::Id).uuid().not_null().primary_key())
-        .col(ColumnDef::new(Sessions::UserId).uuid().not_null())
-        .col(ColumnDef::new(Sessions::Scope).text())
-        .col(ColumnDef::new(Sessions::FamilyHash).string_len(43).not_null())
-        .col(ColumnDef::new(Sessions::TokenHash).string_len(43).not_null())
-        .col(ColumnDef::new(Sessions::CreatedAt).date_time().not_null())
-        .col(ColumnDef::new(Sessions::ExpiresAt).date_time().not_null())
-        .col(ColumnDef::new(Sessions::EndedAt).date_time())
-        .take();
-    let index = |name: &str| Index::create().name(name).table(Sessions::Table).take();
-    (
-        table,
-        vec![
-            index("ux_sessions_family").col(Sessions::FamilyHash).unique().take(),
-            index("ix_sessions_user").col(Sessions::UserId).take(),
-            index("ix_sessions_expires").col(Sessions::ExpiresAt).take(),
-        ],
-    )
 }

@@ -13,12 +13,13 @@
 
 mod input;
 mod password;
+mod sessions;
 
 use std::{borrow::Cow, sync::Arc};
 
 use actix_web::web::Data;
 use groundwork_auth::{
-    Accounts, Auth, Grant, Tokens,
+    Accounts, Auth, ClientInfo, Grant, Tokens,
     oauth::{UNSUPPORTED_GRANT_TYPE, token_error},
     password::BUSY,
 };
@@ -32,7 +33,7 @@ use utoipa::{
     },
 };
 
-use self::input::{SignUpBody, TokenForm};
+use self::input::{FromClient, SignUpBody, TokenForm};
 use crate::{
     Body, Created, Json, NoContent, Problem, Routes, Scoped,
     http::bearer::{Authenticator, SignedIn},
@@ -192,7 +193,8 @@ impl Validate for TokenRequest {
     }
 }
 
-/// Adds `/auth/register`, `/auth/login`, `/auth/token`, `/auth/refresh`, `/auth/logout` and `/auth/password`.
+/// Adds `/auth/register`, `/auth/login`, `/auth/token`, `/auth/refresh`, `/auth/logout`, `/auth/password` and
+/// `/auth/sessions`.
 ///
 /// None of them takes an `Idempotency-Key`, as a repeat could not return the same tokens: only their hashes are stored.
 pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
@@ -218,46 +220,55 @@ pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
     routes
         .post("/auth/refresh", "auth_refresh", "Refresh tokens", refresh::<H>)
         .describe(
-            "Exchanges a refresh token for new tokens. A refresh token can be used once: using it again ends the session.",
+            "Exchanges a refresh token for new tokens. A refresh token can be used once. For a few seconds it gives the same \
+             new refresh token again, in case the response was lost; using it later ends the session.",
         )
         .errors(&[codes::INVALID_TOKEN, codes::TOKEN_EXPIRED, codes::SESSION_ENDED]);
     routes
         .post("/auth/logout", "auth_logout", "Sign out", logout::<H>)
         .describe("Ends this session. Its access token and its refresh token stop working at once.");
     password::routes::<H>(routes);
+    sessions::routes::<H>(routes);
 }
 
 async fn register<H: HttpAccounts>(
+    client: FromClient,
     state: Data<AuthState<H::Accounts>>,
     body: SignUpBody<H::Accounts>,
 ) -> Result<Created<SignedInAs<H::Profile>>, Problem> {
-    let grant = state.auth.sign_up(&state.db, body.0).await?;
+    let grant = state.auth.sign_up(&state.db, body.0, &client.0).await?;
     Ok(Created(signed_in::<H>(&state.auth, grant)))
 }
 
 async fn login<H: HttpAccounts>(
+    client: FromClient,
     state: Data<AuthState<H::Accounts>>,
     body: Body<Login>,
 ) -> Result<Json<SignedInAs<H::Profile>>, Problem> {
     let Login { username, password } = body.0;
-    let grant = state.auth.sign_in(&state.db, &username, &password, None).await?;
+    let grant = state.auth.sign_in(&state.db, &username, &password, None, &client.0).await?;
     Ok(Json(signed_in::<H>(&state.auth, grant)))
 }
 
 async fn token<H: HttpAccounts>(
+    client: FromClient,
     state: Data<AuthState<H::Accounts>>,
     form: TokenForm,
 ) -> Result<Json<Tokens>, Problem> {
-    Ok(Json(grant(&state, form.0).await.map_err(token_error)?))
+    Ok(Json(grant(&state, form.0, &client.0).await.map_err(token_error)?))
 }
 
-async fn grant<A: Accounts>(state: &AuthState<A>, request: TokenRequest) -> groundwork_core::Result<Tokens> {
+async fn grant<A: Accounts>(
+    state: &AuthState<A>,
+    request: TokenRequest,
+    client: &ClientInfo,
+) -> groundwork_core::Result<Tokens> {
     let TokenRequest { grant_type, username, password, refresh_token, scope } = request;
     match (grant_type.as_str(), username, password, refresh_token) {
-        ("refresh_token", _, _, Change::Value(token)) => state.auth.refresh(&state.db, &token).await,
+        ("refresh_token", _, _, Change::Value(token)) => state.auth.refresh(&state.db, &token, client).await,
         ("password", Change::Value(username), Change::Value(password), _) => {
             let scope = scope.value().map(|scope| &**scope);
-            let grant = state.auth.sign_in(&state.db, &username, &password, scope);
+            let grant = state.auth.sign_in(&state.db, &username, &password, scope, client);
             Ok(grant.await?.tokens)
         }
         _ => Err(UNSUPPORTED_GRANT_TYPE.error("grant_type must be 'password' or 'refresh_token'")),
@@ -265,10 +276,11 @@ async fn grant<A: Accounts>(state: &AuthState<A>, request: TokenRequest) -> grou
 }
 
 async fn refresh<H: HttpAccounts>(
+    client: FromClient,
     state: Data<AuthState<H::Accounts>>,
     body: Body<Refresh>,
 ) -> Result<Json<Tokens>, Problem> {
-    Ok(Json(state.auth.refresh(&state.db, &body.0.refresh_token).await?))
+    Ok(Json(state.auth.refresh(&state.db, &body.0.refresh_token, &client.0).await?))
 }
 
 async fn logout<H: HttpAccounts>(

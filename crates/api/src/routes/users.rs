@@ -82,6 +82,13 @@ pub fn routes(routes: &mut Routes) {
         )
         .errors(&[NO_USER, NOT_ALLOWED, LAST_SUPERUSER]);
     routes
+        .delete("/users/{id}/sessions", "users_end_sessions", "Sign a user out everywhere", end_sessions)
+        .describe(
+            "Ends all sessions of the user. Only a superuser can end those of an administrator or a superuser. An \
+             administrator who ends their own ends the session of this request as well.",
+        )
+        .errors(&[NO_USER, NOT_ALLOWED]);
+    routes
         .post("/users/{id}/restore", "users_restore", "Restore a user", restore)
         .describe("Restores a deleted user. Only a superuser can restore an administrator or a superuser.")
         .errors(&[codes::NOT_FOUND.example("there is no such deleted user"), NOT_ALLOWED]);
@@ -236,6 +243,15 @@ async fn delete(
     path: Path<IdPath>,
 ) -> Result<NoContent, Problem> {
     app.db.write(async |tx| app.users.remove(tx, &caller, path.0.id).await).await?;
+    Ok(NoContent)
+}
+
+async fn end_sessions(
+    caller: Scoped<UsersAdmin>,
+    app: Data<State>,
+    path: Path<IdPath>,
+) -> Result<NoContent, Problem> {
+    app.db.write(async |tx| app.users.end_sessions(tx, &caller, path.0.id).await).await?;
     Ok(NoContent)
 }
 

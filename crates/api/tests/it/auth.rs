@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use crate::support::{App, SECRET};
 
 const ME: &str = "/api/v1/users/me";
+/// For how long a spent refresh token gives its successor again, unless set otherwise.
+const GRACE: Duration = Duration::from_secs(10);
 
 async fn form(client: &Client, fields: &[(&str, &str)]) -> Answer {
     send(client.anonymous().request(Method::POST, "/api/v1/auth/token").form(fields)).await
@@ -109,6 +111,7 @@ async fn the_oauth_form_gives_tokens(app: &App) {
     let again =
         [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
     form(&ada, &again).await.expect(200);
+    app.db.clock.advance(GRACE);
     let reused = form(&ada, &again).await.refused(400, "invalid_grant");
     assert_eq!(reused["error"], "invalid_grant");
 
@@ -182,6 +185,7 @@ async fn a_spent_token_ends_the_session(app: &App) {
     let next = refresh(&ada, &first).await.expect(200);
     let next = ada.signed_in(&next);
     next.get(ME).await.expect(200);
+    app.db.clock.advance(GRACE);
     refresh(&ada, &first).await.refused(401, "session_ended");
     next.get(ME).await.refused(401, "session_ended");
     refresh(&ada, next.refresh_token.as_ref().unwrap()).await.refused(401, "session_ended");
@@ -223,13 +227,13 @@ async fn a_session_takes_one_row(app: &App) {
     ada.get(ME).await.refused(401, "session_ended");
 }
 
-/// Of concurrent refreshes with one token on two servers at most one succeeds; the others reveal that there are copies, and
-/// the session ends.
+/// Without the grace, of concurrent refreshes with one token on two servers at most one succeeds; the others reveal that there
+/// are copies, and the session ends.
 #[both_databases]
 async fn concurrent_refreshes_end_the_session(app: &App) {
-    let ada = app.user("ada").await;
-    let other = app.another_server(&[]);
-    let there = other.client();
+    let strict = [("REFRESH_GRACE_SECONDS", "0")];
+    let (one, other) = (app.another_server(&strict), app.another_server(&strict));
+    let (ada, there) = (one.client().register("ada").await, other.client());
     let token = ada.refresh_token.clone().unwrap();
     let all = (0..8).map(|index| refresh(if index % 2 == 0 { &ada } else { &there }, &token));
     let (won, lost): (Vec<_>, Vec<_>) =
@@ -243,6 +247,7 @@ async fn concurrent_refreshes_end_the_session(app: &App) {
         next.get(ME).await.refused(401, "session_ended");
         refresh(&ada, next.refresh_token.as_ref().unwrap()).await.refused(401, "session_ended");
     }
+    one.stop().await;
     other.stop().await;
 }
 
@@ -288,6 +293,7 @@ async fn every_end_of_a_session_is_in_the_log(app: &App) {
     let mut expected = before;
     let token = first.refresh_token.clone().unwrap();
     refresh(&first, &token).await.expect(200);
+    app.db.clock.advance(GRACE);
     refresh(&first, &token).await.refused(401, "session_ended");
     refresh(&first, &token).await.refused(401, "session_ended");
     expected.push((session_of(app, &first), first.id()));
@@ -349,6 +355,7 @@ async fn many_sessions_end_at_once(app: &App) {
         created_at: Set(now),
         expires_at: Set(now + Duration::from_hours(1)),
         ended_at: Set(None),
+        ..Default::default()
     };
     let fill = async |tx: &Tx| {
         for start in (0..8000).step_by(1000) {

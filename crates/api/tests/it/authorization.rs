@@ -29,10 +29,13 @@ use Rule::{Public, Row, Scope};
 /// Every operation, with its requirement.
 const RULES: &[(&str, Rule)] = &[
     ("auth_change_password", Scope),
+    ("auth_end_other_sessions", Scope),
+    ("auth_end_session", Row(404, 404)),
     ("auth_login", Public),
     ("auth_logout", Scope),
     ("auth_refresh", Public),
     ("auth_register", Public),
+    ("auth_sessions", Scope),
     ("auth_token", Public),
     ("health_get", Public),
     ("health_live", Public),
@@ -70,6 +73,7 @@ const RULES: &[(&str, Rule)] = &[
     ("threads_update", Row(403, 404)),
     ("users_deactivate_me", Scope),
     ("users_delete", Scope),
+    ("users_end_sessions", Scope),
     ("users_get", Scope),
     ("users_list", Scope),
     ("users_me", Scope),
@@ -92,6 +96,7 @@ struct World {
     group: String,
     by_owner: String,
     by_member: String,
+    session: String,
 }
 
 impl World {
@@ -106,7 +111,9 @@ impl World {
         let group = owner.starts_group("Engines", &[&member, &second]).await;
         let by_owner = owner.says(&group, "from the owner").await.id.to_string();
         let by_member = member.says(&group, "from the member").await.id.to_string();
-        Self { owner, member, second, stranger, superuser, deleted, group, by_owner, by_member }
+        let sessions = owner.get("/api/v1/auth/sessions").await.expect(200);
+        let session = sessions["items"][0]["id"].as_str().unwrap().to_owned();
+        Self { owner, member, second, stranger, superuser, deleted, group, by_owner, by_member, session }
     }
 
     /// A request that an authorized caller may send: path parameters filled in, and a body if the operation takes one.
@@ -116,6 +123,8 @@ impl World {
         let text = json!({"text": "hello"});
         match id {
             "auth_logout"
+            | "auth_sessions"
+            | "auth_end_other_sessions"
             | "threads_list"
             | "messages_inbox"
             | "messages_outbox"
@@ -150,7 +159,8 @@ impl World {
             "users_presence" => (format!("{path}?ids={stranger}"), Value::Null),
             "users_search" => (format!("{path}?q=owner"), Value::Null),
             "users_update" => (of(&stranger), json!({"bio": "new"})),
-            "users_get" | "users_delete" => (of(&stranger), Value::Null),
+            "auth_end_session" => (of(&self.session), Value::Null),
+            "users_get" | "users_delete" | "users_end_sessions" => (of(&stranger), Value::Null),
             "users_restore" => (of(&self.deleted), Value::Null),
             "users_set_group" => (of(&stranger), json!({"group": "admin"})),
             other => panic!("{other} has no request in World::request"),

@@ -246,6 +246,7 @@ async fn housekeeping_deletes_what_is_over(app: &App) {
         created_at: Set(now),
         expires_at: Set(now),
         ended_at: Set(None),
+        ..Default::default()
     });
     let fill = async |tx: &Tx| {
         row::Entity::insert_many(keys).exec_without_returning(tx).await?;

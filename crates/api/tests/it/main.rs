@@ -31,6 +31,7 @@ mod races;
 mod remembered;
 mod replaces;
 mod scaled;
+mod sessions;
 mod settings;
 mod shell;
 mod statements;

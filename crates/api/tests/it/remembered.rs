@@ -5,7 +5,10 @@ use std::time::Duration;
 use futures::future::join_all;
 use groundwork_auth::session;
 use groundwork_core::{Error, Tx, Uuid};
-use groundwork_testkit::{Answer, Backend, Client, Fixture, TestServer, both_databases, client::send};
+use groundwork_testkit::{
+    Answer, Backend, Client, Fixture, TestServer, both_databases,
+    client::{PASSWORD, send},
+};
 use messenger_domain::users;
 use reqwest::Method;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, prelude::Expr};
@@ -98,21 +101,30 @@ async fn an_expired_token_is_not_remembered(app: &App) {
 }
 
 /// The ways to end all sessions of a user.
-const WAYS: [&str; 6] = ["reuse", "sign out", "leave", "deactivate", "delete", "group"];
+const WAYS: [&str; 9] =
+    ["reuse", "sign out", "others", "password", "by an admin", "leave", "deactivate", "delete", "group"];
 
 /// Ends the sessions of `user` in one of the [`WAYS`].
 async fn end(way: &str, user: &Client, root: &Client) {
     let path = format!("/api/v1/users/{}", user.id());
-    let refresh = async || {
-        let body = json!({"refresh_token": user.refresh_token});
-        user.anonymous().post("/api/v1/auth/refresh", &body).await
+    let refresh = async |token: &Value| {
+        user.anonymous().post("/api/v1/auth/refresh", &json!({"refresh_token": token})).await
     };
+    let elsewhere = async || user.login(user.user["username"].as_str().unwrap()).await;
     let ended: Answer = match way {
         "reuse" => {
-            refresh().await.expect(200);
-            refresh().await.refused(401, "session_ended");
+            let first = json!(user.refresh_token);
+            let second = refresh(&first).await.expect(200);
+            refresh(&second["refresh_token"]).await.expect(200);
+            refresh(&first).await.refused(401, "session_ended");
             return;
         }
+        "others" => elsewhere().await.delete("/api/v1/auth/sessions").await,
+        "password" => {
+            let body = json!({"current_password": PASSWORD, "new_password": "battery staple 2"});
+            elsewhere().await.put("/api/v1/auth/password", &body).await
+        }
+        "by an admin" => root.delete(&format!("{path}/sessions")).await,
         "sign out" => user.post("/api/v1/auth/logout", &Value::Null).await,
         "leave" => user.delete(ME).await,
         "deactivate" => root.patch(&path, &json!({"is_active": false})).await,

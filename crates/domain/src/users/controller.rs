@@ -163,6 +163,15 @@ impl Users {
         UserRules::by(Some(caller)).restore(tx, id).await
     }
 
+    /// Ends all sessions of a user, as an administrator.
+    ///
+    /// # Errors
+    /// `not_found`; `forbidden` as for [`administer`](Self::administer).
+    pub async fn end_sessions(&self, tx: &Tx, caller: &Caller, id: Uuid) -> Result<()> {
+        require_manageable(caller, &self.lock_for_change(tx, id).await?)?;
+        session::end_all(tx, id).await
+    }
+
     /// Puts a user into a permission group, and ends their sessions, whose tokens carry the scopes of the old group.
     ///
     /// # Errors

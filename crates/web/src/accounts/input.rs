@@ -1,10 +1,14 @@
 //! Bodies that are read in a way of their own.
 
-use std::pin::Pin;
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::Pin,
+};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web::Data};
 use groundwork_auth::{
-    Accounts,
+    Accounts, ClientInfo,
     oauth::{self, token_error},
 };
 use groundwork_core::{Error, FieldErrors};
@@ -17,6 +21,25 @@ use crate::{
     http::extract::{Form, checked_by, read_json},
     openapi::describe::{DescribeInput, OperationDoc},
 };
+
+/// What the session of a request remembers of its client: the `User-Agent` header and the address.
+#[derive(Debug)]
+pub(super) struct FromClient(pub(super) ClientInfo);
+
+impl FromRequest for FromClient {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let device = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let address = request.peer_addr().map(|address| address.ip());
+        ready(Ok(Self(ClientInfo::new(device, address))))
+    }
+}
+
+impl DescribeInput for FromClient {
+    fn describe(_: &mut OperationDoc) {}
+}
 
 /// The input of signing up, checked against the policy for passwords as well.
 pub(super) struct SignUpBody<A: Accounts>(pub(super) A::SignUp);

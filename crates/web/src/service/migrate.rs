@@ -26,7 +26,7 @@ use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
     migrator::MigrationStatus,
     sea_orm::DbErr,
-    sea_query::{IndexCreateStatement, Table, TableCreateStatement},
+    sea_query::{IndexCreateStatement, Table, TableAlterStatement, TableCreateStatement},
 };
 
 /// The key of the advisory lock that a migration holds on PostgreSQL: the bytes of "messeng".
@@ -123,6 +123,41 @@ pub fn library_v1() -> Box<dyn MigrationTrait> {
     let (keys, more) = crate::http::idempotency::table_v1();
     indexes.extend(more);
     Box::new(Library { rest: Creation { name: "library_v1", tables: vec![sessions, keys], indexes } })
+}
+
+/// Returns the migration of the table of sessions to its second version: where they are used, and the grace of a refresh token.
+pub fn sessions_v2() -> Box<dyn MigrationTrait> {
+    use groundwork_auth::session::{columns_v2, drop_columns_v2};
+    Box::new(Alteration { name: "sessions_v2", up: columns_v2(), down: drop_columns_v2() })
+}
+
+struct Alteration {
+    name: &'static str,
+    up: Vec<TableAlterStatement>,
+    down: Vec<TableAlterStatement>,
+}
+
+impl MigrationName for Alteration {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Alteration {
+    async fn up(&self, manager: &SchemaManager) -> std::result::Result<(), DbErr> {
+        for statement in &self.up {
+            manager.alter_table(statement.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> std::result::Result<(), DbErr> {
+        for statement in &self.down {
+            manager.alter_table(statement.clone()).await?;
+        }
+        Ok(())
+    }
 }
 
 struct Library {

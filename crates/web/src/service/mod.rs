@@ -33,7 +33,7 @@ use std::{
 };
 
 use actix_web::App;
-use groundwork_auth::{AccessTokens, Accounts, Auth, Groups};
+use groundwork_auth::{AccessTokens, Accounts, Auth, Groups, Lifetimes};
 use groundwork_core::{
     Db, db,
     events::{self, Observers},
@@ -154,8 +154,11 @@ impl Service<'_> {
             Duration::from_mins(settings.access_token_minutes),
         )?;
         let passwords = self.settings.passwords()?;
-        let lifetime = Duration::from_hours(24 * settings.session_days);
-        let auth = Auth::new(accounts, passwords, access, groups, lifetime);
+        let lifetimes = Lifetimes {
+            session: Duration::from_hours(24 * settings.session_days),
+            grace: Duration::from_secs(settings.refresh_grace_seconds),
+        };
+        let auth = Auth::new(accounts, passwords, access, groups, lifetimes);
         Ok(auth.remembering(observers, self.settings.session_cache()))
     }
 

@@ -37,3 +37,20 @@ async fn users_change_their_password(app: &App) {
     let login = json!({"username": "ada", "password": "battery staple 2"});
     app.client().post("/api/v1/auth/login", &login).await.expect(200);
 }
+
+/// A user sees their sessions, and ends one of them, or all others.
+#[both_databases]
+async fn users_end_their_sessions(app: &App) {
+    let ada = app.client().register("ada").await;
+    let (second, third) = (ada.login("ada").await, ada.login("ada").await);
+    let found = ada.get("/api/v1/auth/sessions").await.expect(200);
+    let current: Vec<_> = found["items"].as_array().unwrap().iter().map(|one| &one["is_current"]).collect();
+    assert_eq!(current, [false, false, true]);
+    let id = found["items"][0]["id"].as_str().unwrap();
+    ada.delete(&format!("/api/v1/auth/sessions/{id}")).await.expect(204);
+    third.get("/api/v1/auth/sessions").await.refused(401, "session_ended");
+    second.get("/api/v1/auth/sessions").await.expect(200);
+    ada.delete("/api/v1/auth/sessions").await.expect(204);
+    second.get("/api/v1/auth/sessions").await.refused(401, "session_ended");
+    assert_eq!(ada.get("/api/v1/auth/sessions").await.expect(200)["total"], 1);
+}

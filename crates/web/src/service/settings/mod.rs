@@ -148,6 +148,9 @@ crate::settings! {
         access_token_minutes: u64 [1..=1440] = 15,
         /// How long a session lasts without being refreshed, in days.
         session_days: u64 [1..=365] = 30,
+        /// For how long a refresh token that was just used gives the same new one again, in seconds: for a response that was lost,
+        /// and for two tabs that refresh at once. Using it later ends the session. 0 for never.
+        refresh_grace_seconds: u64 [0..=300] = 10,
         /// For how long a server remembers that a session is alive, and the profile of its user, in seconds; 0 for asking the
         /// database in each request. What ends or changes on this server takes effect at once, and what ends or changes on
         /// another one when this server reads of it in the event log. Where it can't, because the log is held back or the
