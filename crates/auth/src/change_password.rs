@@ -4,7 +4,7 @@ use groundwork_core::{Db, Error, FieldError, FieldErrors, Result, Tx, Uuid};
 
 use crate::{
     Account, Accounts, Auth, Caller, Passwords,
-    accounts::ATTEMPTS,
+    auth::ATTEMPTS,
     password::{BUSY, WRONG_PASSWORD},
     session,
 };

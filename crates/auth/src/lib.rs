@@ -9,6 +9,7 @@
 //!   lost. A later use shows that somebody has a copy, and ends the session (RFC 9700, section 4.14.2).
 
 pub mod accounts;
+mod auth;
 mod bcrypt_steps;
 mod change_password;
 pub mod oauth;
@@ -19,7 +20,8 @@ pub mod session;
 mod sessions;
 pub mod token;
 
-pub use accounts::{Account, Accounts, Auth, Grant, Tokens};
+pub use accounts::{Account, Accounts, Grant, Tokens};
+pub use auth::Auth;
 pub use change_password::set_password;
 pub use password::Passwords;
 pub use policy::Policy;
