@@ -11,7 +11,7 @@ use messenger_domain::{
         search::{few, plain},
     },
 };
-use sea_orm::{ConnectionTrait, DbBackend, QueryOrder, QuerySelect, QueryTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, QueryOrder, QuerySelect, Statement};
 
 use crate::people::Store;
 
