@@ -134,7 +134,11 @@ async fn documents_are_served(app: &App) {
         let page = page.as_str().unwrap();
         assert!(page.contains("swagger-ui") && page.contains("<title>Actix Messenger</title>"), "{path}");
     }
-    client.get("/docs/swagger-ui-bundle.js").await.expect(200);
+    let script = client.get("/docs/swagger-ui-bundle.js").await.expect(200);
+    assert!(
+        script.as_str().unwrap().contains("SwaggerUIBundle"),
+        "a caller that does not accept gzip gets none"
+    );
     let start = client.get("/docs/swagger-initializer.js").await.expect(200);
     let start = start.as_str().unwrap();
     assert!(

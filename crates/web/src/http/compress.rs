@@ -2,7 +2,7 @@
 
 use actix_http::encoding::Encoder;
 use actix_web::{
-    Error,
+    Error, HttpRequest,
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header::{AcceptEncoding, ContentEncoding, Encoding, Header},
@@ -22,11 +22,16 @@ pub(crate) async fn compress<B: MessageBody + 'static>(
     if !matches!(response.response().body().size(), BodySize::Sized(MIN_BYTES..)) {
         return Ok(response.map_into_boxed_body());
     }
-    let accepted = AcceptEncoding::parse(response.request()).ok();
+    let encoding = encoding_for(response.request());
+    Ok(response.map_body(|head, body| Encoder::response(encoding, head, body)).map_into_boxed_body())
+}
+
+/// Returns gzip if the caller accepts it, and identity otherwise.
+pub(crate) fn encoding_for(request: &HttpRequest) -> ContentEncoding {
+    let accepted = AcceptEncoding::parse(request).ok();
     let supported = [Encoding::identity(), Encoding::gzip()];
-    let encoding = match accepted.and_then(|accepted| accepted.negotiate(supported.iter())) {
+    match accepted.and_then(|accepted| accepted.negotiate(supported.iter())) {
         Some(Encoding::Known(ContentEncoding::Gzip)) => ContentEncoding::Gzip,
         _ => ContentEncoding::Identity,
-    };
-    Ok(response.map_body(|head, body| Encoder::response(encoding, head, body)).map_into_boxed_body())
+    }
 }

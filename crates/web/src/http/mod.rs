@@ -2,7 +2,7 @@
 
 pub mod app;
 pub mod bearer;
-mod compress;
+pub(crate) mod compress;
 pub(crate) mod cors;
 pub mod etag;
 pub mod extract;

@@ -16,9 +16,13 @@
 pub mod describe;
 pub mod schema;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io::Read, sync::Arc};
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, ContentEncoding},
+    web,
+};
 use groundwork_core::{Error, Result};
 use utoipa::openapi::{
     Components, Info, OpenApi, OpenApiBuilder, PathItem, Paths,
@@ -27,9 +31,9 @@ use utoipa::openapi::{
     server::ServerBuilder,
     tag::TagBuilder,
 };
-use utoipa_swagger_ui::{Config, Url};
+use utoipa_swagger_ui::{Config, SwaggerFile, Url};
 
-use crate::Routes;
+use crate::{Routes, http::compress::encoding_for};
 
 /// The general part of the document.
 #[derive(Clone, Debug, Default)]
@@ -168,23 +172,40 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
+/// A file of the page. Most are in the binary as gzip, which takes a quarter of the space.
 async fn page(
+    request: HttpRequest,
     file: web::Path<String>,
     config: web::Data<Config<'static>>,
     title: web::Data<PageTitle>,
 ) -> HttpResponse {
     match utoipa_swagger_ui::serve(&file, config.into_inner()) {
-        Ok(Some(file)) => {
-            let is_page = file.content_type == "text/html";
-            HttpResponse::Ok()
-                .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
-                .content_type(file.content_type)
-                .body(match std::str::from_utf8(&file.bytes) {
-                    Ok(text) if is_page => text.replace("<title>Swagger UI</title>", &title.0).into_bytes(),
-                    _ => file.bytes.into_owned(),
-                })
-        }
+        Ok(Some(file)) => served(&request, file, &title.0)
+            .unwrap_or_else(|error| HttpResponse::from_error(crate::Problem(Error::internal(error)))),
         Ok(None) => HttpResponse::from_error(crate::Problem(Error::not_found("file"))),
         Err(error) => HttpResponse::from_error(crate::Problem(Error::internal(error.to_string()))),
     }
+}
+
+fn served(request: &HttpRequest, file: SwaggerFile<'_>, title: &str) -> std::io::Result<HttpResponse> {
+    let is_page = file.content_type == "text/html";
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+        .insert_header((header::VARY, "accept-encoding"))
+        .content_type(file.content_type);
+    if file.gzpipped && !is_page && encoding_for(request) == ContentEncoding::Gzip {
+        let bytes = web::Bytes::from(file.bytes.into_owned());
+        return Ok(response.insert_header(ContentEncoding::Gzip).body(bytes));
+    }
+    let mut bytes = Vec::new();
+    if file.gzpipped {
+        flate2::read::GzDecoder::new(&*file.bytes).read_to_end(&mut bytes)?;
+    } else {
+        bytes.extend_from_slice(&file.bytes);
+    }
+    if is_page && let Ok(text) = std::str::from_utf8(&bytes) {
+        bytes = text.replace("<title>Swagger UI</title>", title).into_bytes();
+    }
+    Ok(response.body(bytes))
 }
