@@ -33,8 +33,8 @@ use groundwork_web::{
     crud::{Readers, RowOf, owner_of},
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -128,7 +128,7 @@ impl<R: Resource> Feed for CrudFeed<R> {
             if self.is_public {
                 return scan::<R>(conn, span, limit).await;
             }
-            find::<R>(conn, events::Column::UserId.eq(user).into(), span, limit).await
+            find::<R>(conn, Some(user), span, limit).await
         })
     }
 }
@@ -158,10 +158,9 @@ fn object(output: impl serde::Serialize) -> Result<Map<String, Json>> {
     }
 }
 
-/// The events of the resource in the span that match. By an index, if one is on what is matched.
-async fn find<R: Resource>(conn: &Reader, who: Condition, span: Span, limit: u64) -> Result<Vec<Event>> {
-    let found = within(conn, span)
-        .filter(who)
+/// The events of the resource in the span: those that concern the user, or all.
+async fn find<R: Resource>(conn: &Reader, user: Option<Uuid>, span: Span, limit: u64) -> Result<Vec<Event>> {
+    let found = within(conn, user, span)
         .filter(events::Column::SubjectKind.eq(R::NAME))
         .order_by_asc(events::Column::Stamp)
         .order_by_asc(events::Column::Position)
@@ -177,7 +176,7 @@ async fn scan<R: Resource>(conn: &Reader, span: Span, limit: u64) -> Result<Vec<
         let until = place_after(conn, Span { after, ..span }).await?;
         let step = Span { after, until: until.unwrap_or(span.until) };
         let missing = limit.saturating_sub(u64::try_from(found.len()).unwrap_or(limit));
-        found.extend(find::<R>(conn, Condition::all(), step, missing).await?);
+        found.extend(find::<R>(conn, None, step, missing).await?);
         match until {
             Some(until) if (found.len() as u64) < limit => after = until,
             _ => return Ok(found),
@@ -187,7 +186,7 @@ async fn scan<R: Resource>(conn: &Reader, span: Span, limit: u64) -> Result<Vec<
 
 /// The place of the last event of the next step; `None` if the span ends before.
 async fn place_after(conn: &Reader, span: Span) -> Result<Option<Position>> {
-    let place: Option<(i64, i64)> = within(conn, span)
+    let place: Option<(i64, i64)> = within(conn, None, span)
         .select_only()
         .columns([events::Column::Stamp, events::Column::Position])
         .order_by_asc(events::Column::Stamp)
@@ -200,17 +199,26 @@ async fn place_after(conn: &Reader, span: Span) -> Result<Option<Position>> {
     Ok(place.map(|(stamp, number)| Position { stamp, number }))
 }
 
-fn within(conn: &Reader, span: Span) -> sea_orm::Select<events::Entity> {
-    let found = events::Entity::find();
+/// The events of the span that concern the user, or all.
+fn within(conn: &Reader, user: Option<Uuid>, span: Span) -> sea_orm::Select<events::Entity> {
+    use events::Column as E;
+    let Span { after, until } = span;
+    let mut found = events::Entity::find();
+    if let Some(user) = user {
+        found = found.filter(E::UserId.eq(user));
+    }
     if conn.get_database_backend() == DbBackend::Sqlite {
         // Every `stamp` is 0. By a pair, SQLite would look up its first column alone, and read on from the begin of the log.
-        let (number, Span { after, until }) = (events::Column::Position, span);
-        return found
-            .filter(events::Column::Stamp.eq(0))
-            .filter(number.gt(after.number))
-            .filter(number.lte(until.number));
+        let number = E::Position;
+        return found.filter(E::Stamp.eq(0)).filter(number.gt(after.number)).filter(number.lte(until.number));
     }
-    let place = || Expr::tuple([Expr::col(events::Column::Stamp), Expr::col(events::Column::Position)]);
-    let at = |position: Position| Expr::tuple([position.stamp.into(), position.number.into()]);
-    found.filter(place().gt(at(span.after))).filter(place().lte(at(span.until)))
+    // The bounds begin with the user, so that they are only served by the index of users. PostgreSQL knows little of the newest
+    // events, and may take the index of places for the better one.
+    let columns = user.map(|_| E::UserId).into_iter().chain([E::Stamp, E::Position]);
+    let place = Expr::tuple(columns.map(Expr::col));
+    let at = |position: Position| {
+        let user = user.map(Expr::from);
+        Expr::tuple(user.into_iter().chain([position.stamp.into(), position.number.into()]))
+    };
+    found.filter(place.clone().gt(at(after))).filter(place.lte(at(until)))
 }

@@ -48,13 +48,23 @@ macro_rules! after {
     };
 }
 
-/// The events, by the index of those that concern a user.
+/// The events of the span that concern the user, by the index of those: with an end, or all after its begin.
+///
+/// On PostgreSQL the bounds begin with the user, so that no other index serves them. It knows little of the newest events until
+/// it collects statistics again, expects none, and may read all events since the begin of the span instead. So do the bounds of
+/// the events of a thread begin with the thread.
 macro_rules! of_user {
-    (postgres) => {
-        "events"
+    (postgres, after) => {
+        "events WHERE user_id = $5 AND (user_id, stamp, position) > ($5, $1, $2)"
     };
-    (sqlite) => {
-        "events INDEXED BY ix_events_user"
+    (postgres, within) => {
+        concat!(of_user!(postgres, after), " AND (user_id, stamp, position) <= ($5, $3, $4)")
+    };
+    (sqlite, after) => {
+        "events INDEXED BY ix_events_user WHERE user_id = $5 AND stamp = 0 AND position > $2"
+    };
+    (sqlite, within) => {
+        concat!(of_user!(sqlite, after), " AND position <= $4")
     };
 }
 
@@ -96,12 +106,10 @@ macro_rules! may_see {
 macro_rules! joins {
     ($backend:ident) => {
         concat!(
-            "joins AS (
+            "joins AS MATERIALIZED (
                 SELECT subject_id, version, stamp, position FROM ",
-            of_user!($backend),
-            " WHERE user_id = $5 AND kind = 'participant.added' AND ",
-            after!($backend, ""),
-            ")"
+            of_user!($backend, after),
+            " AND kind = 'participant.added')"
         )
     };
 }
@@ -204,10 +212,9 @@ macro_rules! probe {
                 SELECT stamp, position FROM firsts ORDER BY stamp, position LIMIT 1 OFFSET $6 - 1
             ), concerned AS (
                 SELECT * FROM ",
-            of_user!($backend),
-            " WHERE user_id = $5 AND kind IN ('participant.removed', 'user.updated') AND ",
-            within!($backend, ""),
-            " ORDER BY stamp, position LIMIT $6
+            of_user!($backend, within),
+            " AND kind IN ('participant.removed', 'user.updated')
+                ORDER BY stamp, position LIMIT $6
             ), deletions AS (
                 SELECT e.* FROM users_and_threads p
                 JOIN threads t ON t.id = p.thread_id AND t.deleted_at IS NOT NULL
@@ -231,8 +238,8 @@ const POSTGRES_PROBE: &str = probe!(
         "LATERAL (
             SELECT e.stamp, e.position FROM events e
             WHERE e.subject_id = m.thread_id
-                AND e.stamp >= m.low_stamp AND (e.stamp, e.position) > (m.low_stamp, m.low_position)
-                AND e.stamp <= $3 AND (e.stamp, e.position) <= ($3, $4) AND ",
+                AND (e.subject_id, e.stamp, e.position) > (m.thread_id, m.low_stamp, m.low_position)
+                AND (e.subject_id, e.stamp, e.position) <= (m.thread_id, $3, $4) AND ",
         sees!("(e.payload->>'seq')::bigint"),
         " ORDER BY e.stamp, e.position LIMIT 1
         ) e"
@@ -241,9 +248,9 @@ const POSTGRES_PROBE: &str = probe!(
         "LATERAL (
             SELECT * FROM events e
             WHERE e.subject_id = m.thread_id
-                AND e.stamp >= m.stamp AND (e.stamp, e.position) >= (m.stamp, m.position)
-                AND e.stamp <= $3 AND (e.stamp, e.position) <=
-                    (coalesce((SELECT stamp FROM until), $3), coalesce((SELECT position FROM until), $4))
+                AND (e.subject_id, e.stamp, e.position) >= (m.thread_id, m.stamp, m.position)
+                AND (e.subject_id, e.stamp, e.position) <= (m.thread_id,
+                    coalesce((SELECT stamp FROM until), $3), coalesce((SELECT position FROM until), $4))
                 AND ",
         sees!("(e.payload->>'seq')::bigint"),
         " ORDER BY e.stamp, e.position LIMIT $6
@@ -252,9 +259,10 @@ const POSTGRES_PROBE: &str = probe!(
     concat!(
         "LATERAL (
             SELECT * FROM events e
-            WHERE e.subject_id = t.id AND e.kind = 'thread.deleted' AND ",
-        within!(postgres, "e."),
-        " ORDER BY e.stamp DESC, e.position DESC LIMIT 1
+            WHERE e.subject_id = t.id AND e.kind = 'thread.deleted'
+                AND (e.subject_id, e.stamp, e.position) > (t.id, $1, $2)
+                AND (e.subject_id, e.stamp, e.position) <= (t.id, $3, $4)
+            ORDER BY e.stamp DESC, e.position DESC LIMIT 1
         ) e"
     )
 );

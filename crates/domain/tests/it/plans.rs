@@ -3,7 +3,7 @@
 use groundwork_auth::Caller;
 use groundwork_core::{
     CursorRequest, ListQuery, PageRequest, Timestamp, Tx, Uuid,
-    events::{Position, feed::Span},
+    events::{self, Position, feed::Span},
 };
 use groundwork_testkit::{
     Backend,
@@ -315,4 +315,32 @@ async fn log(conn: &Explain<'_, Tx>, Stage { ada, charles, .. }: &Stage) -> Vec<
         }
     }
     found
+}
+
+/// PostgreSQL expects none of the events that came after it collected statistics. It still does not read all of them for those
+/// that concern one user.
+#[test]
+fn new_events_of_a_user_are_read_from_their_index() {
+    run::<Store>(Backend::Postgres, async |store| {
+        let (ada, charles, bea) =
+            (person(store, "ada").await, person(store, "charles").await, person(store, "bea").await);
+        thread(store, ThreadType::Group, &[&charles, &bea]).await;
+        let tx = store.db.begin().await.unwrap();
+        tx.execute_unprepared("ANALYZE").await.unwrap();
+        tx.commit().await.unwrap();
+        let after = events::horizon(store.db.reader()).await.unwrap();
+        for people in [[&charles, &bea], [&bea, &charles], [&ada, &charles]] {
+            thread(store, ThreadType::Group, &people).await;
+        }
+        let tx = store.db.begin().await.unwrap();
+        tx.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
+        let conn = &Explain::new(&tx);
+        let span = Span { after, until: Position { stamp: i64::MAX, number: i64::MAX } };
+        let feed = MessengerFeed::new(scopes::groups()).scanning(10);
+        assert!(feed.missed(conn, ada.user_id, span, 50).await.unwrap().len() > 1);
+        let plans: Vec<String> = conn.take().into_iter().map(|plan| plan.lines.join("\n")).collect();
+        // The first statement reads ten events in their order.
+        assert_eq!(plans.join("\n").matches("ix_events_order").count(), 1, "{}", plans.join("\n"));
+        tx.rollback().await.unwrap();
+    });
 }
