@@ -23,7 +23,7 @@ use groundwork_core::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AccessTokens, Account, Accounts, Caller, Grant, Groups, Passwords, Scopes, Tokens,
+    AccessTokens, Account, Accounts, Caller, Grant, Groups, Passwords, PublicKey, Scopes, SigningKey, Tokens,
     oauth::INVALID_SCOPE,
     password::{BUSY, bad_credentials},
     session::{self, ClientInfo, Lifetimes, Refreshed},
@@ -83,6 +83,11 @@ impl<A: Accounts> Auth<A> {
     /// The permission groups.
     pub fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// The public keys that verify access tokens.
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.access.keys().iter().filter_map(SigningKey::public).cloned().collect()
     }
 
     /// The password hasher.

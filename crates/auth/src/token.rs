@@ -1,4 +1,4 @@
-//! Access tokens: JWTs (RFC 7519) signed with HS256, and the caller that one names.
+//! Access tokens: JWTs (RFC 7519) signed with HS256 or `EdDSA`, and the caller that one names.
 //!
 //! ```
 //! use std::time::Duration;
@@ -16,16 +16,13 @@
 //! assert!(tokens.read(&token, now + Duration::from_mins(15)).is_err());
 //! ```
 
-use std::{fmt, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use groundwork_core::{Error, Result, Timestamp, Uuid, error::codes};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 
-use crate::{Scope, Scopes};
-
-/// The least number of bytes in the signing secret: the size of a hash of HS256 (RFC 7518, section 3.2).
-pub const MIN_SECRET_BYTES: usize = 32;
+use crate::{Scope, Scopes, SigningKey};
 
 /// The caller of a request: proof that it carried a valid access token of a live session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,21 +66,15 @@ impl Caller {
     }
 }
 
-/// Issues and reads access tokens.
-#[derive(Clone)]
+/// Issues and reads access tokens. One key signs, and any of several verifies.
+#[derive(Clone, Debug)]
 pub struct AccessTokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    /// The first one signs.
+    keys: Arc<[SigningKey]>,
     validation: Validation,
     issuer: String,
     audience: String,
     lifetime: Duration,
-}
-
-impl fmt::Debug for AccessTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessTokens").field("issuer", &self.issuer).finish_non_exhaustive()
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -103,8 +94,22 @@ impl AccessTokens {
     /// # Errors
     /// `internal` for a secret of less than 32 bytes.
     pub fn new(secret: &[u8], issuer: &str, audience: &str, lifetime: Duration) -> Result<Self> {
-        if secret.len() < MIN_SECRET_BYTES {
-            return Err(Error::internal("the signing secret has fewer than 32 bytes"));
+        Self::with_keys(vec![SigningKey::from_secret(secret)?], issuer, audience, lifetime)
+    }
+
+    /// As [`new`](Self::new), with several keys. The first one signs, and each verifies, so that a key can be replaced while
+    /// tokens of the one before are in use.
+    ///
+    /// # Errors
+    /// `internal` for no key.
+    pub fn with_keys(
+        keys: Vec<SigningKey>,
+        issuer: &str,
+        audience: &str,
+        lifetime: Duration,
+    ) -> Result<Self> {
+        if keys.is_empty() {
+            return Err(Error::internal("there is no key to sign access tokens"));
         }
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[issuer]);
@@ -112,14 +117,13 @@ impl AccessTokens {
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // The time is checked below, against the injected clock.
         validation.validate_exp = false;
-        Ok(Self {
-            encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
-            validation,
-            issuer: issuer.to_owned(),
-            audience: audience.to_owned(),
-            lifetime,
-        })
+        let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
+        Ok(Self { keys: keys.into(), validation, issuer, audience, lifetime })
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &[SigningKey] {
+        &self.keys
     }
 
     /// How long a token is valid.
@@ -138,7 +142,9 @@ impl AccessTokens {
             iat: now.unix_seconds(),
             exp: caller.expires_at.unix_seconds(),
         };
-        encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(Error::internal)
+        let key = self.keys.first().ok_or_else(|| Error::internal("no key signs access tokens"))?;
+        let header = Header { kid: key.kid().map(str::to_owned), ..Header::new(key.algorithm) };
+        encode(&header, &claims, &key.encoding).map_err(Error::internal)
     }
 
     /// Returns the caller that the token names. [`Auth::authenticate`](crate::Auth::authenticate) also checks the session.
@@ -153,7 +159,11 @@ impl AccessTokens {
 
     /// Returns the caller of a token of this service, also if it has expired.
     pub(crate) fn verify(&self, token: &str) -> Option<Caller> {
-        let claims = decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
+        let kid = decode_header(token).ok()?.kid;
+        let key = self.keys.iter().find(|key| key.kid() == kid.as_deref())?;
+        // The algorithm is that of the key, whatever the token says.
+        let validation = Validation { algorithms: vec![key.algorithm], ..self.validation.clone() };
+        let claims = decode::<Claims>(token, &key.decoding, &validation).ok()?.claims;
         Some(Caller {
             user_id: claims.sub,
             session_id: claims.sid,
@@ -216,6 +226,84 @@ mod tests {
         ] {
             assert_eq!(ours.read(&foreign, now).unwrap_err().code().name, "invalid_token", "{foreign}");
         }
+    }
+
+    const OLD: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+-----END PRIVATE KEY-----
+";
+    const NEW: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7
+-----END PRIVATE KEY-----
+";
+
+    fn with(keys: &[SigningKey]) -> AccessTokens {
+        AccessTokens::with_keys(keys.to_vec(), "us", "api", Duration::from_mins(1)).unwrap()
+    }
+
+    /// From the secret to a key, and from one key to the next: at each step the tokens of the step before are accepted, and in the
+    /// end only those of the last key.
+    #[test]
+    fn keys_are_replaced_step_by_step() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let secret = SigningKey::from_secret(SECRET).unwrap();
+        let [old, new] = [OLD, NEW].map(|pem| SigningKey::from_pem(pem).unwrap());
+        let steps = [
+            vec![secret.clone()],
+            vec![secret.clone(), old.clone()],
+            vec![old.clone(), secret],
+            vec![old.clone(), new.clone()],
+            vec![new.clone(), old],
+            vec![new],
+        ];
+        let steps: Vec<_> = steps.iter().map(|keys| with(keys)).collect();
+        for pair in steps.windows(2) {
+            for (one, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+                let token = one.issue(&caller(), now).unwrap();
+                assert_eq!(other.read(&token, now).unwrap(), caller());
+            }
+        }
+        let first = steps[0].issue(&caller(), now).unwrap();
+        assert_eq!(steps[5].read(&first, now).unwrap_err().code().name, "invalid_token");
+        assert_eq!(steps[3].read(&first, now).unwrap_err().code().name, "invalid_token");
+        assert!(AccessTokens::with_keys(vec![], "us", "api", Duration::from_mins(1)).is_err());
+    }
+
+    /// A public key is public: a token that was signed with it as if it were a secret is refused, and so is one that names a key
+    /// that it was not signed with.
+    #[test]
+    fn the_algorithm_is_that_of_the_key() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let old = SigningKey::from_pem(OLD).unwrap();
+        let public = old.public().unwrap().clone();
+        let both = with(&[old, SigningKey::from_secret(SECRET).unwrap()]);
+        let good = both.issue(&caller(), now).unwrap();
+        let claims = decode::<Claims>(
+            &good,
+            &both.keys[0].decoding,
+            &Validation { algorithms: vec![Algorithm::EdDSA], ..both.validation.clone() },
+        );
+        let claims = claims.unwrap().claims;
+        let forge = |algorithm: Algorithm, kid: Option<&str>, key: &SigningKey| {
+            let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
+            encode(&header, &claims, &key.encoding).unwrap()
+        };
+        let raw = SigningKey::from_secret(public.x.as_bytes()).unwrap();
+        let new = SigningKey::from_pem(NEW).unwrap();
+        let kid = Some(public.kid.as_str());
+        for forged in [
+            forge(Algorithm::HS256, kid, &raw),
+            forge(Algorithm::HS256, None, &raw),
+            forge(Algorithm::HS256, kid, &both.keys[1]),
+            forge(Algorithm::EdDSA, None, &both.keys[0]),
+            forge(Algorithm::EdDSA, kid, &new),
+            forge(Algorithm::EdDSA, new.kid(), &new),
+            forge(Algorithm::EdDSA, Some("../secret"), &new),
+        ] {
+            assert_eq!(both.read(&forged, now).unwrap_err().code().name, "invalid_token", "{forged}");
+        }
+        assert!(both.read(&forge(Algorithm::EdDSA, kid, &both.keys[0]), now).is_ok());
+        assert!(both.read(&forge(Algorithm::HS256, None, &both.keys[1]), now).is_ok());
     }
 
     #[test]

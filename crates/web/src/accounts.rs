@@ -12,6 +12,7 @@
 //! ```
 
 mod input;
+mod keys;
 mod password;
 mod sessions;
 
@@ -193,8 +194,7 @@ impl Validate for TokenRequest {
     }
 }
 
-/// Adds `/auth/register`, `/auth/login`, `/auth/token`, `/auth/refresh`, `/auth/logout`, `/auth/password` and
-/// `/auth/sessions`.
+/// Adds the operations below `/auth`, and `/.well-known/jwks.json`.
 ///
 /// None of them takes an `Idempotency-Key`, as a repeat could not return the same tokens: only their hashes are stored.
 pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
@@ -229,6 +229,7 @@ pub fn routes<H: HttpAccounts>(routes: &mut Routes) {
         .describe("Ends this session. Its access token and its refresh token stop working at once.");
     password::routes::<H>(routes);
     sessions::routes::<H>(routes);
+    keys::routes::<H>(routes);
 }
 
 async fn register<H: HttpAccounts>(

@@ -31,6 +31,7 @@ const RULES: &[(&str, Rule)] = &[
     ("auth_change_password", Scope),
     ("auth_end_other_sessions", Scope),
     ("auth_end_session", Row(404, 404)),
+    ("auth_keys", Public),
     ("auth_login", Public),
     ("auth_logout", Scope),
     ("auth_refresh", Public),

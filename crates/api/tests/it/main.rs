@@ -21,6 +21,7 @@ mod conversation;
 mod database;
 mod from_fastapi;
 mod idempotency;
+mod keys;
 mod live;
 mod messages;
 mod openapi;

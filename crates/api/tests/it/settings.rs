@@ -26,6 +26,9 @@ fn with_nothing_set_it_runs_here() {
 const NATS_URL: &str = "must be nats:// or tls:// with a host, as in nats://user:password@nats.example.org:4222, or \
     several of them, separated by commas; special characters in the user and the password are percent-encoded";
 
+const JWT_KEYS: &str = "must name PEM files with an Ed25519 private key each (`openssl genpkey -algorithm ed25519`), or \
+    `secret` for `JWT_SECRET`, separated by commas";
+
 /// An error names the variable and what is allowed, and does not repeat the value.
 #[test]
 fn every_bound_is_named() {
@@ -42,7 +45,16 @@ fn every_bound_is_named() {
         ("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", ["0", "3601"], whole(1, 3600)),
         ("ACCESS_TOKEN_MINUTES", ["0", "1441"], whole(1, 1440)),
         ("SESSION_DAYS", ["0", "1.5"], whole(1, 365)),
+        ("REFRESH_GRACE_SECONDS", ["-1", "301"], whole(0, 300)),
         ("BCRYPT_COST", ["3", " 12"], whole(4, 20)),
+        ("PASSWORD_MIN_CHARS", ["7", "65"], whole(8, 64)),
+        ("PASSWORD_COMPOSITION", ["yes", "1"], "must be true or false".to_owned()),
+        (
+            "JWT_KEYS",
+            ["secret, hunter2.pem", "-----BEGIN PRIVATE KEY-----hunter2"],
+            format!("{JWT_KEYS}; a file can't be read: No such file or directory (os error 2)"),
+        ),
+        ("JWT_KEYS", ["Cargo.toml", "secret,Cargo.toml"], format!("{JWT_KEYS}; a file has no such key")),
         ("PORT", ["http", "65536"], whole(0, 65535)),
         ("SQLITE_SYNCHRONOUS", ["off", "FULL"], "must be full or normal".to_owned()),
         ("APP_ENV", ["staging", "PRODUCTION"], "must be development or production".to_owned()),

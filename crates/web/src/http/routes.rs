@@ -153,6 +153,13 @@ impl Routes {
         self
     }
 
+    /// Adds operations whose paths have no prefix.
+    pub fn at_root(&mut self, add: impl FnOnce(&mut Self)) {
+        let prefix = std::mem::take(&mut self.prefix);
+        add(self);
+        self.prefix = prefix;
+    }
+
     /// Sets the tag of the operations that follow.
     pub fn tag(&mut self, name: impl Into<Text>, description: impl Into<Text>) -> &mut Self {
         self.tag = name.into();

@@ -33,7 +33,7 @@ use std::{
 };
 
 use actix_web::App;
-use groundwork_auth::{AccessTokens, Accounts, Auth, Groups, Lifetimes};
+use groundwork_auth::{AccessTokens, Accounts, Auth, Groups, Lifetimes, SigningKey};
 use groundwork_core::{
     Db, db,
     events::{self, Observers},
@@ -47,7 +47,7 @@ use crate::{
     openapi::About,
     service::health::Probe,
     service::server::ServerOptions,
-    service::settings::{LogFormat, Secret, ServiceSettings},
+    service::settings::{JwtKey, LogFormat, Secret, ServiceSettings},
 };
 
 /// A service: its names and its settings.
@@ -147,8 +147,12 @@ impl Service<'_> {
         secret: &Secret,
     ) -> groundwork_core::Result<Auth<A>> {
         let settings = &self.settings.auth;
-        let access = AccessTokens::new(
-            secret.expose().as_bytes(),
+        let key = |key: &JwtKey| match key {
+            JwtKey::Secret => SigningKey::from_secret(secret.expose().as_bytes()),
+            JwtKey::Pem(key) => Ok(SigningKey::clone(key)),
+        };
+        let access = AccessTokens::with_keys(
+            settings.jwt_keys.iter().map(key).collect::<Result<_, _>>()?,
             settings.jwt_issuer.as_deref().unwrap_or(self.name),
             settings.jwt_audience.as_deref().unwrap_or(self.name),
             Duration::from_mins(settings.access_token_minutes),

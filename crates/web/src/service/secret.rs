@@ -24,7 +24,7 @@ pub fn keep(folder: &Path) -> io::Result<Secret> {
     }
     let text = fs::read_to_string(&path)?;
     let text = text.trim();
-    if text.len() < groundwork_auth::token::MIN_SECRET_BYTES {
+    if text.len() < groundwork_auth::keys::MIN_SECRET_BYTES {
         let message = format!("{} contains no secret; delete the file to generate a new one", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }

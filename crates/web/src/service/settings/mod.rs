@@ -14,6 +14,7 @@
 //! ```
 
 mod environment;
+mod jwt_key;
 mod nats_url;
 pub mod reference;
 
@@ -25,6 +26,7 @@ use groundwork_core::{
     DatabaseUrl, DbOptions,
     db::{PostgresUrl, Synchronous},
 };
+pub use jwt_key::JwtKey;
 pub use nats_url::{NatsCredentials, NatsUrl};
 use serde::Deserialize;
 use tracing_subscriber::filter::LevelFilter;
@@ -137,9 +139,13 @@ crate::settings! {
     /// Passwords and tokens.
     #[title = "Passwords and tokens"]
     pub struct AuthSettings {
-        /// The secret that signs access tokens, the same on every server: `openssl rand -base64 48`. Required in
-        /// production. If unset, one is generated and stored in `DATA_DIR`.
+        /// The secret that signs access tokens, unless `JWT_KEYS` says otherwise, and what servers send each other. The same on every
+        /// server: `openssl rand -base64 48`. Required in production. If unset, one is generated and stored in `DATA_DIR`.
         jwt_secret: Option<Secret> [32..=4096],
+        /// The keys that sign and verify access tokens: PEM files with an Ed25519 private key each, or `secret` for `JWT_SECRET`, the same
+        /// on every server. The first one signs with `EdDSA`, or HS256 for `secret`; all verify. The public keys are at
+        /// `/.well-known/jwks.json`.
+        jwt_keys: Vec<JwtKey> = "secret",
         /// The `iss` claim of access tokens. If unset, the name of the service.
         jwt_issuer: Option<String>,
         /// The `aud` claim of access tokens. If unset, the name of the service.
