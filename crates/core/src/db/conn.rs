@@ -167,7 +167,7 @@ impl Conn {
         statement: Statement,
     ) -> Result<ExecResult, sqlx::Error> {
         let (sql, values) = parts(statement);
-        let is_named = self.is_named;
+        let is_named = self.is_named && !depends_on_values(&sql);
         run!(self, limit, &sql, connection => {
             let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).persistent(is_named);
             query.execute(connection).await.map(ExecResult::from)
@@ -180,7 +180,7 @@ impl Conn {
         statement: Statement,
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
         let (sql, values) = parts(statement);
-        let is_named = self.is_named;
+        let is_named = self.is_named && !depends_on_values(&sql);
         run!(self, limit, &sql, connection => {
             let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).persistent(is_named);
             let rows = query.fetch_all(connection).await;
@@ -194,13 +194,19 @@ impl Conn {
         statement: Statement,
     ) -> Result<Option<QueryResult>, sqlx::Error> {
         let (sql, values) = parts(statement);
-        let is_named = self.is_named;
+        let is_named = self.is_named && !depends_on_values(&sql);
         run!(self, limit, &sql, connection => {
             let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).persistent(is_named);
             let row = query.fetch_optional(connection).await;
             row.map(|row| row.map(QueryResult::from))
         })
     }
+}
+
+/// Whether the best plan depends on the values. A pattern is found in an index if few rows have it, and in the table if many
+/// have. For a statement with a name, PostgreSQL chooses one plan for all values after some executions.
+fn depends_on_values(sql: &str) -> bool {
+    sql.contains(" ILIKE ")
 }
 
 fn parts(statement: Statement) -> (String, SqlxValues) {

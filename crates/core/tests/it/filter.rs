@@ -1,5 +1,6 @@
 use groundwork_core::{ListQuery, PageRequest, Repository};
-use groundwork_testkit::both_databases;
+use groundwork_testkit::{Backend, both_databases};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use crate::book::{Entity, Library, add, shelf};
 
@@ -216,4 +217,24 @@ fn what_is_documented_is_parsed() {
         assert_eq!(errors.into_vec()[0].code, "unknown_field");
     }
     assert_eq!(search_parameter::<Entity>().unwrap().name, "search");
+}
+
+/// PostgreSQL plans a statement with a pattern for that pattern, however often it is run, and keeps the plan of others.
+#[test]
+fn patterns_are_planned_by_their_value() {
+    groundwork_testkit::run::<Library>(Backend::Postgres, async |library| {
+        let tx = library.db.begin().await.unwrap();
+        let statement =
+            |sql: &str, value: &str| Statement::from_sql_and_values(DbBackend::Postgres, sql, [value.into()]);
+        for _ in 0..3 {
+            let few = statement("SELECT 1 AS one FROM books WHERE title ILIKE $1", "%Emma%");
+            tx.query_all_raw(few).await.unwrap();
+            tx.query_all_raw(statement("SELECT 1 AS one FROM books WHERE title = $1", "Emma")).await.unwrap();
+        }
+        let kept = "SELECT statement FROM pg_prepared_statements WHERE statement LIKE $1";
+        let kept = tx.query_all_raw(statement(kept, "%title%")).await.unwrap();
+        let kept: Vec<String> = kept.iter().map(|row| row.try_get("", "statement").unwrap()).collect();
+        assert_eq!(kept, ["SELECT 1 AS one FROM books WHERE title = $1"]);
+        tx.rollback().await.unwrap();
+    });
 }
