@@ -161,13 +161,19 @@ impl Conn {
         })
     }
 
+    /// Whether the statement is prepared under a name. One with a pattern is not: the pattern is found in an index if few rows have
+    /// it, and in the table if many have, and for a name PostgreSQL chooses one plan for all values after some executions.
+    fn is_named(&self, sql: &str) -> bool {
+        self.is_named && !sql.contains(" ILIKE ")
+    }
+
     pub(super) async fn execute(
         &mut self,
         limit: Duration,
         statement: Statement,
     ) -> Result<ExecResult, sqlx::Error> {
         let (sql, values) = parts(statement);
-        let is_named = self.is_named && !depends_on_values(&sql);
+        let is_named = self.is_named(&sql);
         run!(self, limit, &sql, connection => {
             let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).persistent(is_named);
             query.execute(connection).await.map(ExecResult::from)
@@ -180,7 +186,7 @@ impl Conn {
         statement: Statement,
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
         let (sql, values) = parts(statement);
-        let is_named = self.is_named && !depends_on_values(&sql);
+        let is_named = self.is_named(&sql);
         run!(self, limit, &sql, connection => {
             let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).persistent(is_named);
             let rows = query.fetch_all(connection).await;
@@ -194,19 +200,13 @@ impl Conn {
         statement: Statement,
     ) -> Result<Option<QueryResult>, sqlx::Error> {
         let (sql, values) = parts(statement);
-        let is_named = self.is_named && !depends_on_values(&sql);
+        let is_named = self.is_named(&sql);
         run!(self, limit, &sql, connection => {
             let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), values).persistent(is_named);
             let row = query.fetch_optional(connection).await;
             row.map(|row| row.map(QueryResult::from))
         })
     }
-}
-
-/// Whether the best plan depends on the values. A pattern is found in an index if few rows have it, and in the table if many
-/// have. For a statement with a name, PostgreSQL chooses one plan for all values after some executions.
-fn depends_on_values(sql: &str) -> bool {
-    sql.contains(" ILIKE ")
 }
 
 fn parts(statement: Statement) -> (String, SqlxValues) {

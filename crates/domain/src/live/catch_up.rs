@@ -35,16 +35,16 @@ pub(super) async fn catch_up<C: ConnectionTrait>(
     Ok(found)
 }
 
-/// The condition that an event is after the begin of the span, and with an end, in the span.
+/// The condition that an event is in the span.
 ///
 /// SQLite does not look up pairs by the second column of an index, but reads all rows from the first. There every `stamp` is
 /// 0. PostgreSQL leaves out partitions of the log by comparisons of `stamp` alone, and not by those of pairs.
-macro_rules! after {
-    (postgres, $e:literal) => {
-        concat!($e, "stamp >= $1 AND (", $e, "stamp, ", $e, "position) > ($1, $2)")
+macro_rules! within {
+    (postgres) => {
+        "stamp >= $1 AND (stamp, position) > ($1, $2) AND stamp <= $3 AND (stamp, position) <= ($3, $4)"
     };
-    (sqlite, $e:literal) => {
-        concat!($e, "stamp = 0 AND ", $e, "position > $2")
+    (sqlite) => {
+        "stamp = 0 AND position > $2 AND position <= $4"
     };
 }
 
@@ -65,24 +65,6 @@ macro_rules! of_user {
     };
     (sqlite, within) => {
         concat!(of_user!(sqlite, after), " AND position <= $4")
-    };
-}
-
-macro_rules! within {
-    (postgres, $e:literal) => {
-        concat!(
-            after!(postgres, $e),
-            " AND ",
-            $e,
-            "stamp <= $3 AND (",
-            $e,
-            "stamp, ",
-            $e,
-            "position) <= ($3, $4)"
-        )
-    };
-    (sqlite, $e:literal) => {
-        concat!(after!(sqlite, $e), " AND ", $e, "position <= $4")
     };
 }
 
@@ -120,7 +102,7 @@ macro_rules! scan {
             "WITH span AS (
                 SELECT * FROM events
                 WHERE ",
-            within!($backend, ""),
+            within!($backend),
             " ORDER BY stamp, position LIMIT $7
             ), ",
             joins!($backend),

@@ -109,15 +109,9 @@ impl MessageRepository {
 
     /// Of the direct messages that the user received those on that side of their read position.
     fn received_on(self, user: Uuid, side: Side) -> Select<Entity> {
-        use participant::{Column as P, Entity as Participants};
         let mut select = self.received(user);
-        QuerySelect::query(&mut select).join(JoinType::InnerJoin, Participants, in_its_thread());
-        let (seq, position) = (Expr::col((Entity, Column::Seq)), Expr::col((Participants, P::LastReadSeq)));
-        let select = select.filter(is_in(user));
-        match side {
-            Side::Unread => select.filter(seq.gt(position)).filter(Column::SenderId.ne(user)),
-            Side::Read => select.filter(seq.lte(position)),
-        }
+        QuerySelect::query(&mut select).join(JoinType::InnerJoin, participant::Entity, in_its_thread());
+        select.filter(is_in(user)).filter(is_on(side, user, |column| Expr::col((Entity, column))))
     }
 
     /// As [`page_of_side`](Self::page_of_side), from the newest messages that the user received, about twice as many as the
@@ -141,7 +135,6 @@ impl MessageRepository {
             .into_query();
         let found = Alias::new("newest");
         let of = |column: Column| Expr::col((found.clone(), column));
-        let position = Expr::col((Participants, P::LastReadSeq));
         let mut ids = Query::select();
         ids.expr(of(Column::Id))
             .from_subquery(newest, found.clone())
@@ -150,15 +143,10 @@ impl MessageRepository {
                 Expr::col((Participants, P::ThreadId)).equals((found.clone(), Column::ThreadId)),
             )
             .cond_where(is_in(user))
+            .cond_where(is_on(side, user, of))
             .order_by_expr(of(Column::Id), Order::Desc)
             .offset(offset)
             .limit(page.size);
-        match side {
-            Side::Unread => {
-                ids.and_where(of(Column::Seq).gt(position)).and_where(of(Column::SenderId).ne(user))
-            }
-            Side::Read => ids.and_where(of(Column::Seq).lte(position)),
-        };
         let rows = self.with_deleted().filter(Column::Id.in_subquery(ids)).order_by_desc(Column::Id);
         page_of_rows(
             conn,
@@ -230,6 +218,15 @@ impl MessageRepository {
 /// The condition that a participant is one of the message's thread.
 fn in_its_thread() -> Expr {
     Expr::col((participant::Entity, participant::Column::ThreadId)).equals((Entity, Column::ThreadId))
+}
+
+/// The condition that a received message with these columns is on that side of the user's read position in its thread.
+fn is_on(side: Side, user: Uuid, of: impl Fn(Column) -> Expr) -> Condition {
+    let position = Expr::col((participant::Entity, participant::Column::LastReadSeq));
+    match side {
+        Side::Unread => Condition::all().add(of(Column::Seq).gt(position)).add(of(Column::SenderId).ne(user)),
+        Side::Read => of(Column::Seq).lte(position).into(),
+    }
 }
 
 /// Returns a page of a list without filters from its cached statement, and every other page from `select`.
